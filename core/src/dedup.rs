@@ -1,0 +1,118 @@
+//! Replies for retries: the same request id gets the same reply, within ten minutes.
+//!
+//! A request id is a UUIDv7, whose first 48 bits are the time at which it was made. An id outside
+//! the window is refused, because nobody could tell a retry from a new request.
+
+use crate::id::GroupId;
+use crate::key::{Key, Parts};
+use crate::limits::{DEDUP_EXPIRE_MAX, DEDUP_WINDOW_MS, REQUEST_ID_AHEAD_MS};
+use crate::refusal::{Code, Refusal, Result};
+use crate::store::{Space, Store};
+use crate::table::RoomByte;
+use crate::txn::Txn;
+
+const REPLIES: u8 = 2;
+const EXPIRY: u8 = 3;
+
+/// A request id that is inside the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId([u8; 16]);
+
+impl RequestId {
+    /// Checks the bytes against the stamp clock. Empty bytes mean that no retry is intended.
+    pub fn parse(bytes: &[u8], unix_ms: u64) -> Result<Option<Self>> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let id: [u8; 16] = bytes.try_into().map_err(|_| malformed())?;
+        if id[6] >> 4 != 7 || id[8] >> 6 != 0b10 {
+            return Err(malformed());
+        }
+        let made_ms = id[..6].iter().fold(0u64, |ms, byte| ms << 8 | u64::from(*byte));
+        let oldest = unix_ms.saturating_sub(DEDUP_WINDOW_MS);
+        let newest = unix_ms.saturating_add(REQUEST_ID_AHEAD_MS);
+        if (oldest..=newest).contains(&made_ms) {
+            return Ok(Some(Self(id)));
+        }
+        Err(Refusal::new(
+            Code::RequestIdExpired,
+            format!("the request id was made at {made_ms} ms, outside of the window"),
+        )
+        .cause(format!("the server's clock says {unix_ms} ms"))
+        .hint("make request ids on the server's clock, as every reply carries it"))
+    }
+}
+
+fn malformed() -> Refusal {
+    Refusal::new(Code::InvalidArgument, "the request id is not a UUIDv7")
+        .hint("leave --request-id out, and keikoctl makes one")
+}
+
+fn reply_key(group: GroupId, id: RequestId) -> Key {
+    Key::new(group, RoomByte::House as u8, REPLIES).bytes(&id.0)
+}
+
+/// The reply that this request already got.
+pub fn find(store: &dyn Store, group: GroupId, id: RequestId) -> Option<Vec<u8>> {
+    store.get(Space::State, reply_key(group, id).as_bytes())
+}
+
+/// Keeps the reply, and forgets a few that are too old.
+pub fn keep(txn: &mut Txn<'_>, id: RequestId, unix_ms: u64, reply: &[u8]) {
+    let group = txn.group();
+    let expiry = Key::new(group, RoomByte::House as u8, EXPIRY);
+    // An id may be a minute ahead of the stamp, so a reply is kept that much longer.
+    let kept_ms = DEDUP_WINDOW_MS + REQUEST_ID_AHEAD_MS;
+    let end = expiry.clone().number(unix_ms.saturating_sub(kept_ms)).into_bytes();
+    let due: Vec<_> = txn
+        .scan(Space::State, expiry.as_bytes(), &end)
+        .take(DEDUP_EXPIRE_MAX)
+        .map(|(key, _)| key)
+        .collect();
+    for key in due {
+        let mut parts = Parts::of(&key);
+        let old = parts.number().and_then(|_| parts.bytes()?.try_into().ok());
+        let old = RequestId(old.expect("invariant: written below"));
+        txn.delete(Space::State, reply_key(group, old).into_bytes());
+        txn.delete(Space::State, key);
+    }
+    txn.put(Space::State, reply_key(group, id).into_bytes(), reply.to_vec());
+    txn.put(Space::State, expiry.number(unix_ms).bytes(&id.0).into_bytes(), Vec::new());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_at(ms: u64) -> Vec<u8> {
+        let mut id = ms.to_be_bytes()[2..].to_vec();
+        id.extend([0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1]);
+        id
+    }
+
+    #[test]
+    fn window() {
+        let now = 1_800_000_000_000;
+        for (made, expect) in [
+            (now, Ok(())),
+            (now - DEDUP_WINDOW_MS, Ok(())),
+            (now - DEDUP_WINDOW_MS - 1, Err(Code::RequestIdExpired)),
+            (now + REQUEST_ID_AHEAD_MS, Ok(())),
+            (now + REQUEST_ID_AHEAD_MS + 1, Err(Code::RequestIdExpired)),
+        ] {
+            let seen = RequestId::parse(&id_at(made), now);
+            assert_eq!(seen.map(|_| ()).map_err(|refusal| refusal.code), expect, "{made}");
+        }
+    }
+
+    #[test]
+    fn malformed_ids() {
+        let mut version_4 = id_at(1);
+        version_4[6] = 0x40;
+        for bytes in [vec![1], vec![0; 16], version_4, vec![0; 17]] {
+            let seen = RequestId::parse(&bytes, 1).map_err(|refusal| refusal.code);
+            assert_eq!(seen, Err(Code::InvalidArgument));
+        }
+        assert_eq!(RequestId::parse(&[], 1), Ok(None));
+    }
+}

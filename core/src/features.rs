@@ -1,0 +1,14 @@
+//! Which behaviour needs which level, so that nodes of different releases agree.
+//!
+//! A node publishes [`LEVEL`]. The leader stamps entries with the highest level that all voters
+//! understand; a node that meets a higher one stops with a coded error before it reads the op.
+
+/// The layout of `keiko.v1.Entry` that this release writes.
+pub const FORMAT: u32 = 1;
+
+/// The highest level that this release understands.
+///
+/// | level | since | what it brings |
+/// |---|---|---|
+/// | 1 | 0.1.0 | rooms cluster, security, registry, journal |
+pub const LEVEL: u32 = 1;

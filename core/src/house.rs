@@ -1,0 +1,283 @@
+//! The house: takes an entry, asks its room, and turns the answer into writes.
+//!
+//! Invariants:
+//! - **total**: any bytes in the log give a reply; the same bytes after the same log give the same
+//!   reply, the same writes and the same state hash on every node.
+//! - **one entry, one overlay**: a refused entry leaves nothing but its reply.
+//! - **one revision for each accepted entry**, without gaps; refused ones make none.
+//! - only [`Round::apply`] makes writes.
+//!
+//! Rooms in the order of dependency: cluster, security, registry, journal. A room may read and call
+//! those above it only.
+
+use crate::features;
+use crate::hash::{self, Hash};
+use crate::id::GroupId;
+use crate::key::Key;
+use crate::refusal::{Code, Refusal, Result as Outcome};
+use crate::stamp::{DEFAULT, Stamp};
+use crate::store::{Space, Store, Write};
+use crate::table::RoomByte;
+use crate::txn::Txn;
+use crate::{cluster, dedup, journal, registry, security};
+use keiko_proto::v1 as wire;
+use keiko_proto::v1::entry::Room;
+use keiko_proto::v1::event::Body;
+use keiko_proto::v1::reply::Result as WireResult;
+use prost::Message;
+
+/// What a room tells of a change; the house adds who, when and where, and keeps it in the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emitted {
+    /// As in `keiko.registry.agent.registered`.
+    pub kind: String,
+    /// As in `agent/default/hello`.
+    pub subject: String,
+    /// The room's own words.
+    pub body: Body,
+}
+
+/// How a room emits.
+pub type Emit<'e> = &'e mut dyn FnMut(Emitted);
+
+/// Why this node must stop: it can't know what the entry means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// The entry needs a newer release.
+    FeatureLevel {
+        /// The entry's log index.
+        index: u64,
+        /// What it needs.
+        level: u32,
+        /// What this release understands.
+        known: u32,
+    },
+}
+
+impl From<Halt> for Refusal {
+    fn from(halt: Halt) -> Self {
+        let Halt::FeatureLevel { index, level, known } = halt;
+        Self::new(
+            Code::FeatureLevel,
+            format!("log entry {index} needs feature level {level}, this release knows {known}"),
+        )
+        .hint("start the release that the other nodes run; the data stays as it is")
+    }
+}
+
+/// What an entry did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// The encoded `keiko.v1.Reply`.
+    pub reply: Vec<u8>,
+    /// The group's revision behind this entry.
+    pub revision: u64,
+    /// How many events it made.
+    pub events: u32,
+}
+
+/// The group's head: how far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Accepted entries so far.
+    pub revision: u64,
+    /// The stamp clock.
+    pub unix_ms: u64,
+    /// The log index of the last entry.
+    pub index: u64,
+    /// The chained state hash at `index`.
+    pub hash: Hash,
+}
+
+const HEAD: u8 = 0;
+const HEAD_VERSION: u8 = 1;
+
+impl Head {
+    const GENESIS: Self = Self { revision: 0, unix_ms: 0, index: 0, hash: hash::GENESIS };
+
+    fn key(group: GroupId) -> Vec<u8> {
+        Key::new(group, RoomByte::House as u8, HEAD).into_bytes()
+    }
+
+    /// Reads the head of a group.
+    pub fn read(store: &dyn Store, group: GroupId) -> Self {
+        let Some(bytes) = store.get(Space::State, &Self::key(group)) else { return Self::GENESIS };
+        assert_eq!(bytes.len(), 57, "a head is 57 bytes");
+        assert_eq!(bytes[0], HEAD_VERSION, "a head of a newer layout than this release knows");
+        let number = |at: usize| {
+            let bytes = bytes[at..at + 8].try_into().expect("invariant: 8 bytes");
+            u64::from_be_bytes(bytes)
+        };
+        let hash = bytes[25..].try_into().expect("invariant: 32 bytes");
+        Self { revision: number(1), unix_ms: number(9), index: number(17), hash }
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(57);
+        bytes.push(HEAD_VERSION);
+        for number in [self.revision, self.unix_ms, self.index] {
+            bytes.extend(number.to_be_bytes());
+        }
+        bytes.extend(self.hash);
+        bytes
+    }
+}
+
+/// The revision of a group.
+pub fn revision(store: &dyn Store, group: GroupId) -> u64 {
+    Head::read(store, group).revision
+}
+
+/// The chained state hash of a group.
+pub fn state_hash(store: &dyn Store, group: GroupId) -> Hash {
+    Head::read(store, group).hash
+}
+
+/// The stamp clock of a group.
+pub fn last_stamp_ms(store: &dyn Store, group: GroupId) -> u64 {
+    Head::read(store, group).unix_ms
+}
+
+/// Entries that are applied together and committed as one batch.
+pub struct Round<'s> {
+    txn: Txn<'s>,
+    head: Head,
+}
+
+impl<'s> Round<'s> {
+    /// Starts where the store's head is.
+    pub fn new(store: &'s dyn Store, group: GroupId) -> Self {
+        Self { txn: Txn::new(store, group), head: Head::read(store, group) }
+    }
+
+    /// The revision behind the last entry.
+    pub const fn revision(&self) -> u64 {
+        self.head.revision
+    }
+
+    /// The writes of all entries so far.
+    pub fn into_writes(self) -> Vec<Write> {
+        self.txn.into_writes()
+    }
+
+    /// Applies one entry. `bytes` is the encoded `keiko.v1.Entry` as logged.
+    pub fn apply(&mut self, index: u64, bytes: &[u8]) -> Result<Applied, Halt> {
+        // Unreadable bytes have no header either; they are refused below, on every node alike.
+        let header = wire::EntryHeader::decode(bytes).unwrap_or_default();
+        if header.feature_level > features::LEVEL {
+            let (level, known) = (header.feature_level, features::LEVEL);
+            return Err(Halt::FeatureLevel { index, level, known });
+        }
+        let Ok(entry) = wire::Entry::decode(bytes) else {
+            let refusal = Refusal::new(Code::MalformedEntry, "the entry is not readable");
+            return Ok(self.conclude(index, self.head.unix_ms, None, Vec::new(), Err(refusal)));
+        };
+        let unix_ms = entry.proposed_ms.max(self.head.unix_ms);
+        let request = match dedup::RequestId::parse(&entry.request_id, unix_ms) {
+            Ok(request) => request,
+            Err(refusal) => {
+                return Ok(self.conclude(index, unix_ms, None, Vec::new(), Err(refusal)));
+            }
+        };
+        let group = self.txn.group();
+        if let Some(reply) = request.and_then(|id| dedup::find(&self.txn, group, id)) {
+            self.advance(index, unix_ms, self.head.revision, Vec::new());
+            return Ok(Applied { reply, revision: self.head.revision, events: 0 });
+        }
+        let entry_hash = *blake3::hash(bytes).as_bytes();
+        let (writes, outcome) = self.enter(index, unix_ms, entry, entry_hash);
+        Ok(self.conclude(index, unix_ms, request, writes, outcome))
+    }
+
+    /// Lets the room decide, in an overlay of its own.
+    fn enter(
+        &self,
+        index: u64,
+        unix_ms: u64,
+        entry: wire::Entry,
+        entry_hash: Hash,
+    ) -> (Vec<Write>, Outcome<(WireResult, u32)>) {
+        let or_default = |text: &str| match text {
+            "" => DEFAULT.to_owned(),
+            text => text.to_owned(),
+        };
+        let stamp = Stamp {
+            group: self.txn.group(),
+            index,
+            revision: self.head.revision + 1,
+            unix_ms,
+            actor: entry.actor.clone().unwrap_or_default(),
+            tenant: or_default(&entry.tenant),
+            region: or_default(&entry.region),
+        };
+        let mut txn = Txn::new(&self.txn, stamp.group);
+        let mut emitted = Vec::new();
+        let mut emit = |event| emitted.push(event);
+        let outcome = dispatch(&mut txn, &stamp, entry.room, &mut emit);
+        match outcome {
+            Ok(result) => {
+                let origin = journal::Origin {
+                    trace_id: hash::hex(&entry.trace_id),
+                    request_id: journal::uuid_text(&entry.request_id),
+                    entry_hash: hash::hex(&entry_hash),
+                };
+                let events = journal::record(&mut txn, &stamp, &origin, emitted);
+                (txn.into_writes(), Ok((result, events)))
+            }
+            Err(refusal) => (Vec::new(), Err(refusal)),
+        }
+    }
+
+    /// Keeps the reply and moves the head.
+    fn conclude(
+        &mut self,
+        index: u64,
+        unix_ms: u64,
+        request: Option<dedup::RequestId>,
+        writes: Vec<Write>,
+        outcome: Outcome<(WireResult, u32)>,
+    ) -> Applied {
+        let revision = self.head.revision + u64::from(outcome.is_ok());
+        let (result, events) = match outcome {
+            Ok((result, events)) => (result, events),
+            Err(refusal) => (WireResult::Refusal(refusal.to_wire()), 0),
+        };
+        let reply = wire::Reply { revision, unix_ms, result: Some(result) }.encode_to_vec();
+        let mut txn = Txn::new(&self.txn, self.txn.group());
+        txn.absorb(writes);
+        if let Some(request) = request {
+            dedup::keep(&mut txn, request, unix_ms, &reply);
+        }
+        let writes = txn.into_writes();
+        self.advance(index, unix_ms, revision, writes);
+        Applied { reply, revision, events }
+    }
+
+    fn advance(&mut self, index: u64, unix_ms: u64, revision: u64, writes: Vec<Write>) {
+        assert!(index > self.head.index, "entries come once and in order");
+        let hash = hash::chain(&self.head.hash, [index, revision, unix_ms], &writes);
+        self.txn.absorb(writes);
+        self.head = Head { revision, unix_ms, index, hash };
+        let group = self.txn.group();
+        self.txn.put(Space::State, Head::key(group), self.head.to_bytes());
+    }
+}
+
+/// The outer of the two levels; each room matches its own ops.
+fn dispatch(
+    txn: &mut Txn<'_>,
+    stamp: &Stamp,
+    room: Option<Room>,
+    emit: Emit<'_>,
+) -> Outcome<WireResult> {
+    match room {
+        Some(Room::Cluster(op)) => cluster::apply(txn, stamp, op, emit).map(WireResult::Cluster),
+        Some(Room::Security(op)) => security::apply(txn, stamp, op, emit).map(WireResult::Security),
+        Some(Room::Registry(op)) => registry::apply(txn, stamp, op, emit).map(WireResult::Registry),
+        Some(Room::Journal(op)) => journal::apply(txn, stamp, op, emit).map(WireResult::Journal),
+        None => Err(Refusal::new(Code::MalformedEntry, "the entry names no room")),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,68 @@
+//! Every maximum, with its arithmetic. What is over one is refused with a code that names it.
+
+/// An encoded entry. One consensus append carries at least one entry, and the wire between nodes
+/// takes 64 MiB, so sixteen of the largest travel together.
+pub const ENTRY_BYTES_MAX: usize = 4 << 20;
+
+/// An encoded object. A card of 256 KiB is fifty times the largest seen in the wild (5 KiB).
+pub const OBJECT_BYTES_MAX: usize = 256 << 10;
+
+/// Tools of one server, skills of one agent. The largest public server lists 200; with 4 KiB each,
+/// 1,024 fill one entry of 4 MiB.
+pub const PARTS_MAX: usize = 1024;
+
+/// A name or namespace: a DNS label, so that a name can become a host name.
+pub const NAME_CHARS_MAX: usize = 63;
+
+/// A tool's or skill's own name as its server gives it (MCP allows 128).
+pub const PART_NAME_CHARS_MAX: usize = 128;
+
+/// A label's key or value, as in Kubernetes.
+pub const LABEL_CHARS_MAX: usize = 63;
+
+/// Labels or annotations of one object: 64 × 126 characters stay below 8 KiB.
+pub const LABELS_MAX: usize = 64;
+
+/// Terms of a label selector.
+pub const SELECTOR_TERMS_MAX: usize = 16;
+
+/// Words of a command, and the length of each: the kernel's own limit for all of them is 2 MiB.
+pub const COMMAND_WORDS_MAX: usize = 64;
+/// See [`COMMAND_WORDS_MAX`].
+pub const COMMAND_WORD_CHARS_MAX: usize = 4096;
+
+/// Credentials that one entry names.
+pub const CREDENTIALS_MAX: usize = 16;
+
+/// A URL: what browsers and proxies agree on.
+pub const URL_CHARS_MAX: usize = 2048;
+
+/// Items of one page of a list; 1,000 objects of 4 KiB fill one message of 4 MiB.
+pub const PAGE_ITEMS_MAX: u32 = 1000;
+
+/// Past versions that one call returns.
+pub const HISTORY_ITEMS_MAX: u32 = 1000;
+
+/// Keys that one compaction entry removes: about 1 MiB of tombstones, some 5 ms of apply.
+pub const COMPACT_KEYS_MAX: usize = 4096;
+
+/// Expired replies that one entry forgets: more than one, so that the window always drains.
+pub const DEDUP_EXPIRE_MAX: usize = 4;
+
+/// How long a reply is kept for retries.
+pub const DEDUP_WINDOW_MS: u64 = 10 * 60 * 1000;
+
+/// How far ahead of the stamp the time inside a request id may be.
+pub const REQUEST_ID_AHEAD_MS: u64 = 60 * 1000;
+
+/// Tokens: 4,096 × 200 bytes are below 1 MiB of state.
+pub const TOKENS_MAX: usize = 4096;
+
+/// The longest life of a token: 90 days.
+pub const TOKEN_TTL_MS_MAX: u64 = 90 * 24 * 3600 * 1000;
+
+/// Expired tokens that one entry removes.
+pub const PRUNE_TOKENS_MAX: usize = 1024;
+
+const _: () = assert!(OBJECT_BYTES_MAX <= ENTRY_BYTES_MAX);
+const _: () = assert!(DEDUP_EXPIRE_MAX > 1);

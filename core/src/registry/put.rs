@@ -1,0 +1,212 @@
+//! Makes or renews an owner with its parts, in one entry.
+
+use super::condition;
+use super::model::{ObjectKey, Put, metadata, metadata_mut, status_mut};
+use super::query;
+use super::state::{remove, write};
+use crate::hash::hex;
+use crate::house::Emit;
+use crate::refusal::{Code, Refusal, Result, refuse};
+use crate::stamp::Stamp;
+use crate::txn::Txn;
+use keiko_proto::v1::{
+    self as wire, Change, Grant, Metadata, Object, PutReply, actor::Who, object::Object as Inner,
+};
+
+pub(super) fn apply(
+    txn: &mut Txn<'_>,
+    stamp: &Stamp,
+    put: Put,
+    emit: Emit<'_>,
+) -> Result<PutReply> {
+    let Put { refresh_uid, key, mut owner, parts } = put;
+    let before = query::find(txn, stamp.group, &key);
+    match (&before, &refresh_uid) {
+        (Some(before), None) => check_same_endpoint(&key, before, &owner)?,
+        (Some(before), Some(uid)) => check_same_uid(&key, before, uid)?,
+        (None, Some(_)) => return Err(key.not_found()),
+        (None, None) => {}
+    }
+    let refresh = refresh_uid.is_some();
+    settle_grant(stamp, before.as_ref(), &mut owner, refresh)?;
+    if refresh {
+        keep_labels(before.as_ref(), &mut owner);
+    }
+    let mut changed = put_one(txn, stamp, &key, before.as_ref(), owner, emit);
+    changed |= put_parts(txn, stamp, &key, parts, emit);
+    let change = match (before, changed) {
+        (None, _) => Change::Created,
+        (Some(_), true) => Change::Updated,
+        (Some(_), false) => Change::Unchanged,
+    };
+    Ok(PutReply { change: change.into(), object: query::find(txn, stamp.group, &key) })
+}
+
+/// Parts that are gone are removed, the others written if they differ. True if anything changed.
+fn put_parts(
+    txn: &mut Txn<'_>,
+    stamp: &Stamp,
+    owner: &ObjectKey,
+    parts: Vec<(ObjectKey, Object)>,
+    emit: Emit<'_>,
+) -> bool {
+    let mut changed = false;
+    for (old, _) in query::parts_of(txn, stamp.group, owner) {
+        if parts.binary_search_by(|(key, _)| key.cmp(&old)).is_err() {
+            remove(txn, stamp, &old, emit);
+            changed = true;
+        }
+    }
+    for (key, part) in parts {
+        let before = query::find(txn, stamp.group, &key);
+        changed |= put_one(txn, stamp, &key, before.as_ref(), part, emit);
+    }
+    changed
+}
+
+/// Writes one object unless it says what is already so. True if it was written.
+fn put_one(
+    txn: &mut Txn<'_>,
+    stamp: &Stamp,
+    key: &ObjectKey,
+    before: Option<&Object>,
+    mut object: Object,
+    emit: Emit<'_>,
+) -> bool {
+    let old = before.and_then(metadata).cloned();
+    let status = status_mut(&mut object);
+    let reported = std::mem::take(&mut status.conditions);
+    if let Some(before) = before {
+        status.conditions = super::conditions(before).to_vec();
+    }
+    for mut condition in reported {
+        condition.since_ms = stamp.unix_ms;
+        condition::merge(&mut status.conditions, condition);
+    }
+    let given = std::mem::take(metadata_mut(&mut object));
+    *metadata_mut(&mut object) = Metadata {
+        name: key.name.clone(),
+        namespace: key.namespace.to_string(),
+        labels: given.labels,
+        annotations: given.annotations,
+        ..old.clone().unwrap_or_default()
+    };
+    if before == Some(&object) {
+        return false;
+    }
+    let new = metadata_mut(&mut object);
+    if old.is_none() {
+        new.uid = uid(stamp, key);
+        new.created_ms = stamp.unix_ms;
+    }
+    (new.revision, new.updated_ms) = (stamp.revision, stamp.unix_ms);
+    write(txn, stamp, key, old.is_none(), object, emit);
+    true
+}
+
+/// The stamp alone would not tell the objects of one entry apart.
+fn uid(stamp: &Stamp, key: &ObjectKey) -> String {
+    let text = format!("{}/{}", stamp.uid(), key.subject());
+    hex(&blake3::hash(text.as_bytes()).as_bytes()[..16])
+}
+
+fn check_same_uid(key: &ObjectKey, before: &Object, uid: &str) -> Result<()> {
+    match metadata(before) {
+        Some(metadata) if metadata.uid == uid => Ok(()),
+        Some(_) | None => refuse(
+            Code::RevisionConflict,
+            format!("{} was deleted and made anew since it was probed", key.subject()),
+        ),
+    }
+}
+
+/// A name is one thing: only the same endpoint may register it again.
+fn check_same_endpoint(key: &ObjectKey, before: &Object, after: &Object) -> Result<()> {
+    let (old, new) = (endpoint(before), endpoint(after));
+    if old == new {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::NameTaken, format!("{} {:?} is another endpoint", key.kind, key.name))
+        .cause(format!("it is registered as {old}"))
+        .hint(format!("choose another name, or: keikoctl {} delete {}", key.kind, key.name)))
+}
+
+fn endpoint(object: &Object) -> String {
+    match &object.object {
+        Some(Inner::Agent(agent)) => {
+            agent.spec.as_ref().map(|spec| spec.url.clone()).unwrap_or_default()
+        }
+        Some(Inner::McpServer(server)) => {
+            let spec = server.spec.clone().unwrap_or_default();
+            if spec.command.is_empty() { spec.url } else { format!("{:?}", spec.command) }
+        }
+        Some(Inner::Tool(_) | Inner::Skill(_)) | None => String::new(),
+    }
+}
+
+/// Decides for whom the command may run and the credentials are bound. What the entry says itself
+/// is ignored: only the actor counts.
+fn settle_grant(
+    stamp: &Stamp,
+    before: Option<&Object>,
+    owner: &mut Object,
+    refresh: bool,
+) -> Result<()> {
+    let kept = before.and_then(grant_of);
+    let grant = match stamp.actor.who.as_ref() {
+        Some(Who::Socket(peer)) if !refresh => {
+            Some(Grant { node: peer.node.clone(), uid: peer.uid })
+        }
+        Some(Who::Socket(_) | Who::Node(_)) => kept,
+        Some(Who::Token(_)) | None => {
+            let runs_command = matches!(&owner.object, Some(Inner::McpServer(server))
+                if server.spec.as_ref().is_some_and(|spec| !spec.command.is_empty()));
+            if runs_command {
+                return Err(Refusal::new(
+                    Code::ExecRefused,
+                    "a command is never registered by token",
+                )
+                .hint("register it on its node, over the local socket"));
+            }
+            // Who changes what credentials go out with unbinds them.
+            let same = before.is_some_and(|before| references(before) == references(owner));
+            kept.filter(|_| same)
+        }
+    };
+    match owner.object.as_mut() {
+        Some(Inner::Agent(agent)) => agent.spec.get_or_insert_default().grant = grant,
+        Some(Inner::McpServer(server)) => server.spec.get_or_insert_default().grant = grant,
+        Some(Inner::Tool(_) | Inner::Skill(_)) | None => {}
+    }
+    Ok(())
+}
+
+fn grant_of(object: &Object) -> Option<Grant> {
+    match object.object.as_ref()? {
+        Inner::Agent(agent) => agent.spec.as_ref()?.grant.clone(),
+        Inner::McpServer(server) => server.spec.as_ref()?.grant.clone(),
+        Inner::Tool(_) | Inner::Skill(_) => None,
+    }
+}
+
+fn references(object: &Object) -> Vec<wire::CredentialRef> {
+    match &object.object {
+        Some(Inner::Agent(agent)) => {
+            agent.spec.as_ref().map(|spec| spec.headers.clone()).unwrap_or_default()
+        }
+        Some(Inner::McpServer(server)) => {
+            let spec = server.spec.clone().unwrap_or_default();
+            spec.headers.into_iter().chain(spec.env).collect()
+        }
+        Some(Inner::Tool(_) | Inner::Skill(_)) | None => Vec::new(),
+    }
+}
+
+/// A probe knows nothing of labels.
+fn keep_labels(before: Option<&Object>, owner: &mut Object) {
+    if let Some(old) = before.and_then(metadata) {
+        let new = metadata_mut(owner);
+        new.labels.clone_from(&old.labels);
+        new.annotations.clone_from(&old.annotations);
+    }
+}

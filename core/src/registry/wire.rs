@@ -1,0 +1,204 @@
+//! From the log's words to the model: every check that needs no state.
+
+use super::model::{Kind, ObjectKey, Op, Put, metadata};
+use crate::id::is_part_name;
+use crate::limits::{
+    COMMAND_WORD_CHARS_MAX, COMMAND_WORDS_MAX, CREDENTIALS_MAX, LABELS_MAX, OBJECT_BYTES_MAX,
+    PARTS_MAX, URL_CHARS_MAX,
+};
+use crate::refusal::{Code, Refusal, Result, refuse};
+use crate::selector::{label_key, label_value};
+use keiko_proto::v1::{self as wire, object::Object as Inner, registry_op};
+use prost::Message;
+
+const API_VERSION: &str = "keiko/v1";
+
+pub(super) fn parse(op: wire::RegistryOp) -> Result<Op> {
+    match op.op {
+        Some(registry_op::Op::PutAgent(put)) => parse_agent(put).map(Op::Put),
+        Some(registry_op::Op::PutMcpServer(put)) => parse_server(put).map(Op::Put),
+        Some(registry_op::Op::SetCondition(set)) => {
+            let condition = set.condition.unwrap_or_default();
+            let status_fits = matches!(condition.status.as_str(), "True" | "False" | "Unknown");
+            if condition.r#type.is_empty() || !status_fits {
+                return refuse(
+                    Code::InvalidArgument,
+                    "a condition has a type, and is True, False or Unknown",
+                );
+            }
+            Ok(Op::SetCondition {
+                object: ObjectKey::from_wire(set.object)?,
+                uid: set.uid,
+                condition,
+            })
+        }
+        Some(registry_op::Op::Delete(delete)) => {
+            let object = ObjectKey::from_wire(delete.object)?;
+            if matches!(object.kind, Kind::Tool | Kind::Skill) {
+                let owner = if object.kind == Kind::Tool { "server" } else { "agent" };
+                return Err(Refusal::new(
+                    Code::InvalidArgument,
+                    format!("a {} goes with its {owner}", object.kind),
+                )
+                .hint(format!("delete the {owner}, or change what it offers")));
+            }
+            Ok(Op::Delete { object, revision: delete.revision })
+        }
+        None => refuse(Code::MalformedEntry, "the registry entry names no op"),
+    }
+}
+
+fn parse_agent(put: wire::PutAgent) -> Result<Put> {
+    let mut agent = put.agent.unwrap_or_default();
+    let key = owner_key(Kind::Agent, agent.metadata.as_ref())?;
+    let spec = agent.spec.get_or_insert_default();
+    check_url(&spec.url)?;
+    check_credentials(&spec.headers)?;
+    (agent.api_version, agent.kind) = (API_VERSION.to_owned(), Kind::Agent.title().to_owned());
+    let skills = put.skills.into_iter().map(|mut skill| {
+        let spec = skill.spec.get_or_insert_default();
+        spec.agent.clone_from(&key.name);
+        let id = spec.skill_id.clone();
+        (skill.api_version, skill.kind) = (API_VERSION.to_owned(), Kind::Skill.title().to_owned());
+        (id, Inner::Skill(skill))
+    });
+    let parts = parse_parts(Kind::Skill, &key, skills.collect())?;
+    let owner = checked(Inner::Agent(agent))?;
+    Ok(Put { refresh_uid: refresh_uid(put.mode, put.uid)?, key, owner, parts })
+}
+
+fn parse_server(put: wire::PutMcpServer) -> Result<Put> {
+    let mut server = put.server.unwrap_or_default();
+    let key = owner_key(Kind::McpServer, server.metadata.as_ref())?;
+    let spec = server.spec.get_or_insert_default();
+    match spec.transport.as_str() {
+        "http" if spec.command.is_empty() => check_url(&spec.url)?,
+        "stdio" if spec.url.is_empty() => check_command(&spec.command)?,
+        other => {
+            return refuse(
+                Code::InvalidArgument,
+                format!("transport {other:?}: expected http with a URL, or stdio with a command"),
+            );
+        }
+    }
+    check_credentials(&spec.headers)?;
+    check_credentials(&spec.env)?;
+    (server.api_version, server.kind) =
+        (API_VERSION.to_owned(), Kind::McpServer.title().to_owned());
+    let tools = put.tools.into_iter().map(|mut tool| {
+        let spec = tool.spec.get_or_insert_default();
+        spec.server.clone_from(&key.name);
+        let name = spec.tool_name.clone();
+        (tool.api_version, tool.kind) = (API_VERSION.to_owned(), Kind::Tool.title().to_owned());
+        (name, Inner::Tool(tool))
+    });
+    let parts = parse_parts(Kind::Tool, &key, tools.collect())?;
+    let owner = checked(Inner::McpServer(server))?;
+    Ok(Put { refresh_uid: refresh_uid(put.mode, put.uid)?, key, owner, parts })
+}
+
+fn refresh_uid(mode: i32, uid: String) -> Result<Option<String>> {
+    match wire::PutMode::try_from(mode) {
+        Ok(wire::PutMode::Register) => Ok(None),
+        Ok(wire::PutMode::Refresh) => Ok(Some(uid)),
+        Ok(wire::PutMode::Unspecified) | Err(_) => {
+            refuse(Code::MalformedEntry, "the entry does not say whether it registers or refreshes")
+        }
+    }
+}
+
+fn owner_key(kind: Kind, metadata: Option<&wire::Metadata>) -> Result<ObjectKey> {
+    let missing = || Refusal::new(Code::InvalidArgument, "the object has no metadata");
+    let metadata = metadata.ok_or_else(missing)?;
+    for map in [&metadata.labels, &metadata.annotations] {
+        if map.len() > LABELS_MAX {
+            return refuse(Code::LimitExceeded, format!("at most {LABELS_MAX} labels are kept"));
+        }
+    }
+    for (name, value) in &metadata.labels {
+        label_key(name)?;
+        label_value(value)?;
+    }
+    ObjectKey::parse(kind, &metadata.namespace, &metadata.name)
+}
+
+/// Parts by name; their own metadata is made here and nowhere else.
+fn parse_parts(
+    kind: Kind,
+    owner: &ObjectKey,
+    parts: Vec<(String, Inner)>,
+) -> Result<Vec<(ObjectKey, wire::Object)>> {
+    if parts.len() > PARTS_MAX {
+        return refuse(
+            Code::LimitExceeded,
+            format!("{} {}s, at most {PARTS_MAX} are kept", parts.len(), kind),
+        );
+    }
+    let mut parsed = Vec::with_capacity(parts.len());
+    for (name, part) in parts {
+        if !is_part_name(&name) {
+            return refuse(Code::InvalidArgument, format!("{kind} name {name:?} can't be kept"));
+        }
+        let name = format!("{}.{name}", owner.name);
+        let namespace = owner.namespace.clone();
+        parsed.push((ObjectKey { kind, namespace, name }, checked(part)?));
+    }
+    parsed.sort_by(|(left, _), (right, _)| left.cmp(right));
+    if let Some(pair) = parsed.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return refuse(Code::InvalidArgument, format!("{kind} {} is there twice", pair[0].0.name));
+    }
+    Ok(parsed)
+}
+
+fn checked(inner: Inner) -> Result<wire::Object> {
+    let object = wire::Object { object: Some(inner) };
+    let bytes = object.encoded_len();
+    if bytes > OBJECT_BYTES_MAX {
+        let name = metadata(&object).map(|metadata| metadata.name.clone()).unwrap_or_default();
+        return refuse(
+            Code::LimitExceeded,
+            format!("object {name:?} has {bytes} bytes, at most {OBJECT_BYTES_MAX}"),
+        );
+    }
+    Ok(object)
+}
+
+fn check_url(url: &str) -> Result<()> {
+    let scheme_fits = url.starts_with("http://") || url.starts_with("https://");
+    let text_fits = url.len() <= URL_CHARS_MAX && url.bytes().all(|byte| byte.is_ascii_graphic());
+    if scheme_fits && text_fits {
+        return Ok(());
+    }
+    refuse(Code::InvalidArgument, format!("{url:?} is not an http or https URL"))
+}
+
+fn check_command(command: &[String]) -> Result<()> {
+    let first_is_absolute = command.first().is_some_and(|word| word.starts_with('/'));
+    let words_fit = command.len() <= COMMAND_WORDS_MAX
+        && command.iter().all(|word| word.len() <= COMMAND_WORD_CHARS_MAX && !word.contains('\0'));
+    if first_is_absolute && words_fit {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::InvalidArgument, "the command is not an absolute path with arguments")
+        .hint(
+            "keikoctl resolves the first word on your PATH: keikoctl mcp register NAME -- COMMAND",
+        ))
+}
+
+fn check_credentials(refs: &[wire::CredentialRef]) -> Result<()> {
+    if refs.len() > CREDENTIALS_MAX {
+        return refuse(Code::LimitExceeded, format!("at most {CREDENTIALS_MAX} credentials"));
+    }
+    let plain = |text: &str| !text.is_empty() && text.len() <= 255 && !text.contains(['/', '\0']);
+    for wire::CredentialRef { name, credential } in refs {
+        let dots = credential == "." || credential == "..";
+        if !plain(name) || !plain(credential) || dots {
+            return Err(Refusal::new(
+                Code::CredentialRefused,
+                format!("{credential:?} does not name a credential"),
+            )
+            .hint("give the plain name of a file in the node's credentials folder"));
+        }
+    }
+    Ok(())
+}

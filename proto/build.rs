@@ -1,0 +1,34 @@
+//! Compiles `keiko/v1/*.proto` without protoc.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+const ROOMS: &[&str] = &["common", "cluster", "security", "registry", "journal", "entry"];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=keiko");
+    println!("cargo::rerun-if-changed=google");
+    let files = ROOMS.iter().map(|room| format!("keiko/v1/{room}.proto"));
+    let mut compiler = protox::Compiler::new(["."])?;
+    compiler.include_imports(true).include_source_info(true).open_files(files)?;
+
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+
+    let grpc = env::var_os("CARGO_FEATURE_GRPC").is_some();
+    let mut config = prost_build_config();
+    config.skip_protoc_run();
+    tonic_prost_build::configure()
+        .build_client(grpc)
+        .build_server(grpc)
+        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
+    Ok(())
+}
+
+fn prost_build_config() -> tonic_prost_build::Config {
+    let mut config = tonic_prost_build::Config::new();
+    // Maps in order: the same message is the same bytes, on every node.
+    config.btree_map(["."]);
+    config.disable_comments(["."]);
+    config
+}
