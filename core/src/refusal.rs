@@ -252,7 +252,7 @@ pub struct Refusal {
 }
 
 /// The short way to write it.
-pub type Result<T> = std::result::Result<T, Refusal>;
+pub type Result<T, E = Refusal> = std::result::Result<T, E>;
 
 impl Refusal {
     /// A refusal without cause and hint.

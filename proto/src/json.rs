@@ -5,8 +5,8 @@
 //! - A message marked `inline` is shown as the one field of it that is set.
 
 use prost_reflect::{
-    DescriptorPool, DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage,
-    SerializeOptions,
+    DescriptorPool, DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor,
+    ReflectMessage, SerializeOptions,
 };
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
@@ -43,7 +43,7 @@ pub fn dynamic_to_json(message: &DynamicMessage) -> Value {
 
 /// Reads the JSON of a message. An unknown field is an error that names it.
 pub fn from_json(
-    descriptor: MessageDescriptor, ReflectMessage,
+    descriptor: MessageDescriptor,
     value: Value,
 ) -> Result<DynamicMessage, serde_json::Error> {
     let value = inward(&descriptor, value);

@@ -1,0 +1,298 @@
+//! One call: identity, trace, deadline, and repetition where repetition is safe.
+
+use crate::clock::Clock;
+use crate::connect;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result, code};
+use crate::identity::{Identity, Trust};
+use crate::rooms;
+use keiko_proto::v1 as wire;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
+
+/// What every typed client sends through.
+pub type Transport = InterceptedService<Channel, Caller>;
+
+/// What a typed client answers.
+type Answer<R> = std::result::Result<Response<R>, Status>;
+
+/// How long a call may take unless told otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Waits between repetitions: 50 ms, doubled up to 1 s.
+const WAIT_MIN: Duration = Duration::from_millis(50);
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// The server keeps the deadline itself; ours is for a server that does not answer at all.
+const GRACE: Duration = Duration::from_secs(2);
+/// The largest message that is read: four of the largest that a server makes.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Where to connect and as whom.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the daemon is.
+    pub endpoint: Endpoint,
+    /// Who calls.
+    pub identity: Identity,
+    /// How the server is recognised; without it the identity says so.
+    pub trust: Option<Trust>,
+    /// How long a call may take with all its repetitions.
+    pub timeout: Duration,
+}
+
+/// A connection to one daemon. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    transport: Transport,
+    clock: Arc<Clock>,
+    timeout: Duration,
+    trace_id: Uuid,
+}
+
+/// A request that carries a request id, so that it may be repeated.
+pub trait Identified {
+    /// Puts the id in.
+    fn set_request_id(&mut self, id: Vec<u8>);
+}
+
+macro_rules! identified {
+    ($($message:ident)*) => {
+        $(impl Identified for wire::$message {
+            fn set_request_id(&mut self, id: Vec<u8>) {
+                self.request_id = id;
+            }
+        })*
+    };
+}
+
+identified! {
+    RegisterAgentRequest RegisterMcpServerRequest DeleteRequest CreateAgentTokenRequest
+    RevokeTokenRequest
+}
+
+impl Client {
+    /// Connects with the usual deadline, recognising the server as the identity says.
+    pub async fn connect(endpoint: Endpoint, identity: Identity) -> Result<Self> {
+        Self::with(Settings { endpoint, identity, trust: None, timeout: TIMEOUT }).await
+    }
+
+    /// Connects.
+    pub async fn with(settings: Settings) -> Result<Self> {
+        let Settings { endpoint, identity, trust, timeout } = settings;
+        // The larger of 64 random bits and a clock: unique enough for a trace, and for no secret.
+        let trace_id = Uuid::now_v7();
+        let caller = Caller { bearer: bearer(&identity)?, trace_id };
+        let trust = trust.or_else(|| identity.trust());
+        let channel = connect::open(&endpoint, trust, timeout.min(TIMEOUT)).await?;
+        let transport = InterceptedService::new(channel, caller);
+        Ok(Self { transport, clock: Arc::default(), timeout, trace_id })
+    }
+
+    /// The same connection with another deadline.
+    #[must_use]
+    pub fn within(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
+    /// The W3C trace id that every call of this client carries, hex.
+    pub fn trace_id(&self) -> String {
+        self.trace_id.simple().to_string()
+    }
+
+    /// A request id on the server's clock.
+    pub fn request_id(&self) -> Uuid {
+        self.clock.request_id()
+    }
+
+    /// Learns the server's clock from a reply.
+    pub fn learn(&self, server_unix_ms: u64) {
+        self.clock.learn(server_unix_ms);
+    }
+
+    /// The cluster room, for calls of one's own.
+    pub fn cluster(&self) -> rooms::Cluster {
+        rooms::Cluster::new(self.transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The security room.
+    pub fn security(&self) -> rooms::Security {
+        rooms::Security::new(self.transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The registry room.
+    pub fn registry(&self) -> rooms::Registry {
+        rooms::Registry::new(self.transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The journal room.
+    pub fn journal(&self) -> rooms::Journal {
+        rooms::Journal::new(self.transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// What the cluster looks like from this daemon. Learns its clock on the way.
+    pub async fn status(&self) -> Result<wire::StatusResponse> {
+        let status = self
+            .read(wire::StatusRequest {}, |client, request| async move {
+                client.cluster().status(request).await
+            })
+            .await?;
+        self.learn(status.server_unix_ms);
+        Ok(status)
+    }
+
+    /// A call without an effect: repeated until the deadline while the daemon can't take it.
+    pub async fn read<M, R, F, Fut>(&self, message: M, call: F) -> Result<R>
+    where
+        M: Clone,
+        F: Fn(Self, Request<M>) -> Fut,
+        Fut: Future<Output = Answer<R>>,
+    {
+        self.repeat(&message, &call).await.map_err(|error| self.mark(error, None))
+    }
+
+    /// A call that changes something, under one request id over all repetitions. With `id` the
+    /// caller's own, which stays as it is; without, one on the server's clock.
+    pub async fn write<M, R, F, Fut>(&self, id: Option<Uuid>, mut message: M, call: F) -> Result<R>
+    where
+        M: Clone + Identified,
+        F: Fn(Self, Request<M>) -> Fut,
+        Fut: Future<Output = Answer<R>>,
+    {
+        let first = id.unwrap_or_else(|| self.request_id());
+        message.set_request_id(first.as_bytes().to_vec());
+        let error = match self.repeat(&message, &call).await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        // It surely did nothing: with the server's clock at hand, a new id is not a second try.
+        let expired = error.refusal.code == code::REQUEST_ID_EXPIRED;
+        if id.is_some() || !expired || self.status().await.is_err() {
+            return Err(self.mark(error, Some(first)));
+        }
+        let second = self.request_id();
+        message.set_request_id(second.as_bytes().to_vec());
+        self.repeat(&message, &call).await.map_err(|error| self.mark(error, Some(second)))
+    }
+
+    /// A call that may have an effect and carries no request id: sent once.
+    pub async fn once<M, R, F, Fut>(&self, message: M, call: F) -> Result<R>
+    where
+        F: Fn(Self, Request<M>) -> Fut,
+        Fut: Future<Output = Answer<R>>,
+    {
+        let mut request = Request::new(message);
+        request.set_timeout(self.timeout);
+        let outcome = match timeout(self.timeout + GRACE, call(self.clone(), request)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Status::deadline_exceeded(format!("no answer in {:?}", self.timeout))),
+        };
+        match outcome {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status) => Err(self.mark(Error::of_effect(status), None)),
+        }
+    }
+
+    /// Opens a stream: the deadline is for its beginning, the stream itself has none.
+    pub async fn open<M, R, F, Fut>(&self, message: M, call: F) -> Result<Streaming<R>>
+    where
+        M: Clone,
+        F: Fn(Self, Request<M>) -> Fut,
+        Fut: Future<Output = Answer<Streaming<R>>>,
+    {
+        let untimed = |client: Self, mut request: Request<M>| {
+            request.metadata_mut().remove("grpc-timeout");
+            call(client, request)
+        };
+        self.repeat(&message, &untimed).await.map_err(|error| self.mark(error, None))
+    }
+
+    async fn repeat<M, R, F, Fut>(&self, message: &M, call: &F) -> Result<R>
+    where
+        M: Clone,
+        F: Fn(Self, Request<M>) -> Fut,
+        Fut: Future<Output = Answer<R>>,
+    {
+        let end = Instant::now() + self.timeout;
+        let mut wait = WAIT_MIN;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let mut request = Request::new(message.clone());
+            request.set_timeout(left);
+            let error = match timeout(left + GRACE, call(self.clone(), request)).await {
+                Ok(Ok(response)) => return Ok(response.into_inner()),
+                Ok(Err(status)) => Error::from(status),
+                Err(_) => Error::new(code::DEADLINE_EXCEEDED, "keikod did not answer in time")
+                    .cause(format!("the deadline was {:?}", self.timeout)),
+            };
+            if !error.is_passing() || Instant::now() + wait >= end {
+                return Err(error);
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(WAIT_MAX);
+        }
+    }
+
+    /// Says with which ids the call went out.
+    pub(crate) fn mark(&self, mut error: Error, request_id: Option<Uuid>) -> Error {
+        error.request_id = request_id;
+        error.trace_id = self.trace_id();
+        error
+    }
+}
+
+/// Puts the identity and the trace into every call.
+#[derive(Clone)]
+pub struct Caller {
+    bearer: Option<MetadataValue<Ascii>>,
+    trace_id: Uuid,
+}
+
+fn bearer(identity: &Identity) -> Result<Option<MetadataValue<Ascii>>> {
+    let Identity::Token(text) = identity else { return Ok(None) };
+    let mut value: MetadataValue<Ascii> = format!("Bearer {text}")
+        .parse()
+        .map_err(|_| Error::new(code::TOKEN_INVALID, "this is not a token of Keiko"))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+#[allow(clippy::result_large_err, reason = "the trait says so")]
+impl Interceptor for Caller {
+    fn call(&mut self, mut request: Request<()>) -> std::result::Result<Request<()>, Status> {
+        if let Some(bearer) = &self.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        let span = Uuid::now_v7().as_u64_pair().1;
+        let trace = format!("00-{}-{span:016x}-01", self.trace_id.simple());
+        if let Ok(trace) = trace.parse() {
+            request.metadata_mut().insert("traceparent", trace);
+        }
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs spawn calls: their futures go from thread to thread.
+    #[test]
+    fn calls_can_be_spawned() {
+        fn check<T: Send>(_: impl Fn(Client) -> T) {}
+        check(|client| async move { client.status().await });
+        check(|client| async move {
+            let message = wire::DeleteRequest::default();
+            client.write(None, message, |c, r| async move { c.registry().delete(r).await }).await
+        });
+        check(|client| async move {
+            let mut watch = client.watch(wire::WatchRequest::default()).await?;
+            watch.next().await
+        });
+    }
+}

@@ -1,0 +1,130 @@
+//! The connection itself: a unix socket, or TLS over TCP, as one HTTP/2 channel.
+
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result, code};
+use crate::identity::Trust;
+use crate::tls;
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::Channel;
+use tower::service_fn;
+
+/// A ping every ten seconds, and the connection counts as broken five seconds later: a watch
+/// notices a machine that went away without a word within fifteen seconds.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Replies that may wait unread on one stream: four messages of the largest size.
+const STREAM_WINDOW_BYTES: u32 = 16 << 20;
+
+/// Connects once, so that what is wrong shows now; later breaks are mended by the channel.
+pub(crate) async fn open(
+    endpoint: &Endpoint,
+    trust: Option<Trust>,
+    within: Duration,
+) -> Result<Channel> {
+    let settings = |authority: String| {
+        let base = tonic::transport::Endpoint::from_shared(format!("http://{authority}"))
+            .map_err(|error| Error::new(code::INVALID_ARGUMENT, error.to_string()))?;
+        Ok::<_, Error>(
+            base.user_agent(concat!("keiko-client/", env!("CARGO_PKG_VERSION")))
+                .map_err(|error| Error::new(code::INTERNAL, error.to_string()))?
+                .http2_keep_alive_interval(PING_INTERVAL)
+                .keep_alive_timeout(PING_TIMEOUT)
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(STREAM_WINDOW_BYTES),
+        )
+    };
+    let channel = match endpoint {
+        Endpoint::Unix(path) => {
+            let path = Arc::new(path.clone());
+            let connector = service_fn(move |_| {
+                let path = Arc::clone(&path);
+                async move { bounded(within, unix(&path)).await.map(TokioIo::new) }
+            });
+            settings("localhost".to_owned())?.connect_with_connector(connector).await
+        }
+        Endpoint::Tls { host, port } => {
+            let trust = trust.ok_or_else(|| untrusted(endpoint))?;
+            let connector = TlsConnector::from(Arc::new(tls::settings(trust)?));
+            let name = ServerName::try_from(host.clone()).map_err(|error| {
+                Error::new(code::INVALID_ARGUMENT, format!("{host:?} is not a host")).cause(error)
+            })?;
+            let shown = endpoint.to_string();
+            let authority = shown.trim_start_matches("https://").to_owned();
+            let place = Arc::new((host.clone(), *port, name, connector));
+            let connector = service_fn(move |_| {
+                let place = Arc::clone(&place);
+                async move {
+                    let (host, port, name, connector) = &*place;
+                    bounded(within, tcp(host, *port, name, connector)).await.map(TokioIo::new)
+                }
+            });
+            settings(authority)?.connect_with_connector(connector).await
+        }
+    };
+    channel.map_err(|error| match ours(&error) {
+        Some(ours) => ours,
+        None => Error::new(code::UNREACHABLE, format!("{endpoint} speaks no gRPC")).cause(error),
+    })
+}
+
+fn untrusted(endpoint: &Endpoint) -> Error {
+    Error::new(code::UNAUTHENTICATED, format!("nothing says how to recognise {endpoint}"))
+        .hint("pass --token-file FILE: a token carries the hash of the cluster's CA")
+        .hint("pass --ca FILE: the CA certificate is ca.pem in a node's data folder")
+}
+
+async fn bounded<T>(within: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(within, work).await.unwrap_or_else(|_| {
+        Err(Error::new(code::UNREACHABLE, format!("no connection within {} s", within.as_secs())))
+    })
+}
+
+async fn unix(path: &Path) -> Result<UnixStream> {
+    UnixStream::connect(path).await.map_err(|error| {
+        let base = Error::new(code::UNREACHABLE, format!("no daemon at unix:{}", path.display()))
+            .cause(&error);
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                base.hint("run as the daemon's user, as root, or in the group of [socket] group")
+            }
+            _ => base.hint("start one: keikoctl dev, or keikod run --data-dir D --init"),
+        }
+    })
+}
+
+async fn tcp(
+    host: &str,
+    port: u16,
+    name: &ServerName<'static>,
+    connector: &TlsConnector,
+) -> Result<TlsStream<TcpStream>> {
+    let unreachable = |error: &io::Error| {
+        Error::new(code::UNREACHABLE, format!("no daemon at {host}:{port}")).cause(error)
+    };
+    let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
+    stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
+    connector
+        .connect(name.clone(), stream)
+        .await
+        .map_err(|error| tls::refusal(&error).unwrap_or_else(|| unreachable(&error)))
+}
+
+fn ours(error: &tonic::transport::Error) -> Option<Error> {
+    let mut next = std::error::Error::source(error);
+    while let Some(inner) = next {
+        if let Some(ours) = inner.downcast_ref::<Error>() {
+            return Some(ours.clone());
+        }
+        next = inner.source();
+    }
+    None
+}

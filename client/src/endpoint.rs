@@ -1,0 +1,118 @@
+//! Where a daemon is: a unix socket or a host and port.
+
+use crate::error::{Error, Result, code};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The port of the API if none is given.
+const API_PORT: u16 = 7340;
+
+/// Where a daemon is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A socket of this machine: who calls is known from the process.
+    Unix(PathBuf),
+    /// TLS 1.3 over TCP.
+    Tls {
+        /// A DNS name or an address.
+        host: String,
+        /// 7340 unless told.
+        port: u16,
+    },
+}
+
+impl FromStr for Endpoint {
+    type Err = Error;
+
+    /// Reads `unix:PATH`, `https://HOST[:PORT]`, `HOST:PORT` or `HOST`.
+    fn from_str(text: &str) -> Result<Self> {
+        let text = text.trim();
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return match path {
+                "" => Err(malformed(text, "the path is missing")),
+                path => Ok(Self::Unix(path.into())),
+            };
+        }
+        if text.starts_with('/') || text.starts_with("./") {
+            return Ok(Self::Unix(text.into()));
+        }
+        if text.starts_with("http://") {
+            return Err(malformed(text, "keikod speaks TLS only").hint("write https://"));
+        }
+        let rest = text.strip_prefix("https://").unwrap_or(text);
+        if rest.contains("://") {
+            return Err(malformed(text, "the scheme is unknown"));
+        }
+        let rest = rest.trim_end_matches('/');
+        let (host, port) = split_port(rest).ok_or_else(|| malformed(text, "the port is bad"))?;
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte);
+        if host.is_empty() || !host.bytes().all(fits) {
+            return Err(malformed(text, "the host is bad"));
+        }
+        Ok(Self::Tls { host: host.to_owned(), port })
+    }
+}
+
+/// The host without brackets, and the port.
+fn split_port(rest: &str) -> Option<(&str, u16)> {
+    if let Some(inner) = rest.strip_prefix('[') {
+        let (host, after) = inner.split_once(']')?;
+        return match after.strip_prefix(':') {
+            Some(port) => Some((host, port.parse().ok()?)),
+            None => after.is_empty().then_some((host, API_PORT)),
+        };
+    }
+    match rest.rsplit_once(':') {
+        Some((host, _)) if host.contains(':') => Some((rest, API_PORT)),
+        Some((host, port)) => Some((host, port.parse().ok()?)),
+        None => Some((rest, API_PORT)),
+    }
+}
+
+fn malformed(text: &str, why: &str) -> Error {
+    Error::new(code::INVALID_ARGUMENT, format!("{text:?} is not an endpoint"))
+        .cause(why)
+        .hint("unix:PATH, https://HOST:PORT or HOST:PORT")
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tls { host, port } if host.contains(':') => write!(f, "https://[{host}]:{port}"),
+            Self::Tls { host, port } => write!(f, "https://{host}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes() {
+        for (text, expect) in [
+            ("unix:/a/b.sock", Some("unix:/a/b.sock")),
+            ("unix:///a/b.sock", Some("unix:/a/b.sock")),
+            ("/a/b.sock", Some("unix:/a/b.sock")),
+            ("unix:", None),
+            ("https://a.example:1", Some("https://a.example:1")),
+            ("https://a.example/", Some("https://a.example:7340")),
+            ("127.0.0.1:99", Some("https://127.0.0.1:99")),
+            ("[::1]:99", Some("https://[::1]:99")),
+            ("::1", Some("https://[::1]:7340")),
+            ("http://a", None),
+            ("ftp://a", None),
+            ("a:b", None),
+            ("a:99999", None),
+            ("", None),
+            ("a b", None),
+            ("a/b", None),
+        ] {
+            let read = text.parse::<Endpoint>().ok().map(|endpoint| endpoint.to_string());
+            assert_eq!(read.as_deref(), expect, "{text:?}");
+        }
+    }
+}

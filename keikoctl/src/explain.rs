@@ -1,0 +1,83 @@
+//! `explain CODE`: the page of a coded refusal.
+
+use crate::cli::ExplainArgs;
+use crate::exit::Exit;
+use crate::fault::{Outcome, usage};
+use crate::print::Printer;
+use keiko_core::refusal::{Code, Refusal};
+use serde_json::json;
+
+include!(concat!(env!("OUT_DIR"), "/pages.rs"));
+
+pub fn run(args: &ExplainArgs, printer: &Printer) -> Outcome {
+    let number = number(&args.code)?;
+    let code = Code::from_number(number).ok_or_else(|| {
+        Refusal::new(Code::NotFound, format!("this release knows no KEIKO-{number:04}"))
+            .hint("keikoctl version and keikoctl status show both releases")
+    })?;
+    let page = page(code);
+    let document = json!({
+        "code": code.to_string(),
+        "name": format!("{code:?}"),
+        "exitCode": code.class().exit_code(),
+        "grpcCode": code.class().grpc_code(),
+        "httpStatus": code.class().http_status(),
+        "retryable": code.retryable(),
+        "page": page,
+    });
+    printer.document(&document, |_| page.clone())?;
+    Ok(Exit::Done)
+}
+
+/// The page, or what the table says of a code that has none.
+fn page(code: Code) -> String {
+    let written = PAGES.iter().find(|(number, _)| *number == code as u32);
+    if let Some((_, page)) = written {
+        return (*page).to_owned();
+    }
+    let retry = if code.retryable() { "may be sent again unchanged" } else { "will not pass by itself" };
+    format!(
+        "# {code}: {code:?}\n\nkeikoctl exits with {}, HTTP says {}. The same request {retry}.\n",
+        code.class().exit_code(),
+        code.class().http_status()
+    )
+}
+
+fn number(text: &str) -> Result<u32, Refusal> {
+    let upper = text.trim().to_ascii_uppercase();
+    let digits = upper.strip_prefix("KEIKO-").unwrap_or(&upper);
+    digits.parse().map_err(|_| {
+        usage(format!("{text:?} is not an error code")).hint("as in: keikoctl explain KEIKO-0031")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_codes() {
+        for (text, expect) in [
+            ("KEIKO-0031", Some(31)),
+            ("keiko-31", Some(31)),
+            ("0031", Some(31)),
+            (" 31 ", Some(31)),
+            ("agent", None),
+            ("", None),
+        ] {
+            assert_eq!(number(text).ok(), expect, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_page_is_of_a_code_and_every_code_has_words() {
+        for (number, page) in PAGES {
+            let code = Code::from_number(*number);
+            assert!(code.is_some(), "KEIKO-{number:04}.md is of no code");
+            assert!(page.starts_with('#'), "KEIKO-{number:04}.md has no title");
+        }
+        for code in Code::ALL {
+            assert!(page(*code).contains(&code.to_string()), "{code}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The two streams. Data goes to stdout and nothing else does; a closed pipe ends the command in
+//! silence.
+
+use super::columns::{Column, Shown, Wanted};
+use super::time::Clock;
+use super::{ColorChoice, Format, FormatKind, Progress, Style, escape};
+use crate::fault::{Outcome, Stop};
+use keiko_core::refusal::{Code, Refusal};
+use serde_json::Value;
+use std::io::{ErrorKind, IsTerminal, Write};
+
+/// How this command prints.
+pub struct Printer {
+    /// `-o`.
+    pub format: Format,
+    /// Times and ages.
+    pub clock: Clock,
+    /// For stdout.
+    pub style: Style,
+    /// For stderr.
+    pub style_err: Style,
+    /// True if people look at stdout.
+    pub is_terminal: bool,
+    quiet: bool,
+    verbose: bool,
+}
+
+impl Printer {
+    /// For the streams of this process.
+    pub fn new(format: Format, color: ColorChoice, utc: bool, quiet: bool, verbose: bool) -> Self {
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        Self {
+            format,
+            clock: Clock::now(utc),
+            style: Style::of(color, &stdout),
+            style_err: Style::of(color, &stderr),
+            is_terminal: stdout.is_terminal(),
+            quiet,
+            verbose,
+        }
+    }
+
+    /// The terminal's width, if stdout is one.
+    pub fn width(&self) -> Option<usize> {
+        let size = terminal_size::terminal_size_of(std::io::stdout());
+        self.is_terminal.then_some(size?.0.0.into())
+    }
+
+    /// Data, as it is.
+    pub fn data(&self, text: &str) -> Outcome<()> {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
+            match error.kind() {
+                ErrorKind::BrokenPipe => Stop::PipeClosed,
+                _ => Refusal::new(Code::Internal, "stdout can't be written").cause(error).into(),
+            }
+        })
+    }
+
+    /// Text of others: without control characters if people look at it.
+    pub fn foreign(&self, text: &str) -> Outcome<()> {
+        let mut text = if self.is_terminal { escape::text(text) } else { text.to_owned() };
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        self.data(&text)
+    }
+
+    /// One word for people: what was done, what is worth knowing. Not with `-q`.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.err(text);
+        }
+    }
+
+    /// Only with `-v`.
+    pub fn detail(&self, text: &str) {
+        if self.verbose {
+            self.err(text);
+        }
+    }
+
+    fn err(&self, text: &str) {
+        // Nobody is told if stderr is gone: there is no other way to tell.
+        let _ = writeln!(std::io::stderr().lock(), "{}", escape::line(text));
+    }
+
+    /// A sign of life until it is dropped.
+    pub fn progress(&self, words: impl Into<String>) -> Progress {
+        Progress::begin(!self.quiet && !self.verbose, words.into())
+    }
+
+    /// One document: an object, or what a verb answers. `human` is for tables.
+    pub fn document(&self, value: &Value, human: impl FnOnce(&Self) -> String) -> Outcome<()> {
+        match &self.format {
+            Format::Plain(FormatKind::Json) => self.data(&pretty(value)),
+            Format::Plain(FormatKind::Jsonl) => self.data(&format!("{value}\n")),
+            Format::Plain(FormatKind::Yaml) => self.data(&yaml(value)?),
+            Format::Path(path) => self.path(&path.render(value)),
+            Format::Plain(
+                FormatKind::Table | FormatKind::Wide | FormatKind::Name | FormatKind::Csv,
+            ) => self.data(&human(self)),
+        }
+    }
+
+    /// Rows: a table, or a list document that the caller already made.
+    pub fn rows<T: Shown>(
+        &self,
+        columns: &[Column<T>],
+        wanted: &Wanted,
+        items: &[T],
+        with_headings: bool,
+        list: Listing<'_, T>,
+    ) -> Outcome<()> {
+        match &self.format {
+            Format::Plain(kind @ (FormatKind::Table | FormatKind::Wide)) => {
+                let grid = wanted.grid(columns, items, *kind, &self.clock)?;
+                self.data(&grid.lay_out(&self.style, self.width(), with_headings))
+            }
+            Format::Plain(FormatKind::Csv) => {
+                self.data(&wanted.csv(columns, items, &self.clock, with_headings)?)
+            }
+            Format::Plain(FormatKind::Name) => {
+                let names = items.iter().map(|item| format!("{}\n", (list.name)(item)));
+                self.data(&names.collect::<String>())
+            }
+            Format::Plain(FormatKind::Jsonl) => {
+                let lines = items.iter().map(|item| format!("{}\n", item.json()));
+                self.data(&lines.collect::<String>())
+            }
+            Format::Plain(FormatKind::Json) => self.data(&pretty(&list.document(items))),
+            Format::Plain(FormatKind::Yaml) => self.data(&yaml(&list.document(items))?),
+            Format::Path(path) => self.path(&path.render(&list.document(items))),
+        }
+    }
+
+    fn path(&self, text: &str) -> Outcome<()> {
+        if self.is_terminal || !text.ends_with('\n') { self.foreign(text) } else { self.data(text) }
+    }
+}
+
+/// What a list says besides its items.
+pub struct Listing<'l, T> {
+    /// The revision of the read.
+    pub revision: u64,
+    /// `kind/name` of an item.
+    pub name: &'l dyn Fn(&T) -> String,
+}
+
+impl<T: Shown> Listing<'_, T> {
+    fn document(&self, items: &[T]) -> Value {
+        let items: Vec<Value> = items.iter().map(Shown::json).collect();
+        serde_json::json!({"items": items, "revision": self.revision})
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+fn yaml(value: &Value) -> Outcome<String> {
+    let text = serde_saphyr::to_string(value)
+        .map_err(|error| Refusal::new(Code::Internal, "this has no YAML").cause(error))?;
+    Ok(if text.ends_with('\n') { text } else { format!("{text}\n") })
+}

@@ -1,0 +1,29 @@
+//! A sign of life on stderr while something takes time: only on a terminal, and gone at its end.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::Duration;
+
+/// One line that moves until it is dropped.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// Begins; hidden unless it is wanted. indicatif itself draws on a terminal only.
+    pub(super) fn begin(wanted: bool, words: String) -> Self {
+        let target =
+            if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
+            bar.set_style(style);
+        }
+        bar.set_message(words);
+        bar.tick();
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

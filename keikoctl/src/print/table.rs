@@ -1,0 +1,164 @@
+//! A table without borders: columns as wide as they must be, numbers right.
+//!
+//! On a terminal flexible columns give way until the lines fit; elsewhere nothing is cut.
+
+use super::columns::Cell;
+use super::{Role, Style, escape};
+use unicode_width::UnicodeWidthStr;
+
+/// Between two columns.
+const GAP: &str = "   ";
+/// A flexible column is not cut below this.
+const FLEXIBLE_MIN: usize = 12;
+
+/// One column of a laid out table.
+#[derive(Clone, Debug, Default)]
+pub struct Heading {
+    /// As shown.
+    pub title: String,
+    /// Numbers stand at the right.
+    pub right: bool,
+    /// Gives way when the line is too long.
+    pub flexible: bool,
+}
+
+/// Headings and rows, ready to be laid out.
+#[derive(Clone, Debug, Default)]
+pub struct Grid {
+    /// One for each column.
+    pub headings: Vec<Heading>,
+    /// As many cells as headings in each.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Grid {
+    /// The lines of the table. `width` is the terminal's, if it is one.
+    pub fn lay_out(&self, style: &Style, width: Option<usize>, with_headings: bool) -> String {
+        let texts: Vec<Vec<String>> =
+            self.rows.iter().map(|row| row.iter().map(|cell| escape::line(&cell.text)).collect()).collect();
+        let mut widths: Vec<usize> = (0..self.headings.len())
+            .map(|column| {
+                let cells = texts.iter().filter_map(|row| row.get(column)).map(|text| text.width());
+                let title = if with_headings { self.headings[column].title.width() } else { 0 };
+                cells.max().unwrap_or(0).max(title)
+            })
+            .collect();
+        if let Some(width) = width {
+            self.shrink(&mut widths, width);
+        }
+        let mut lines = String::new();
+        if with_headings {
+            let titles: Vec<String> = self.headings.iter().map(|heading| heading.title.clone()).collect();
+            self.line(&mut lines, &titles, &widths, |_, text| style.paint(Role::Title, text));
+        }
+        for (row, texts) in self.rows.iter().zip(&texts) {
+            self.line(&mut lines, texts, &widths, |column, text| {
+                style.paint(row[column].role, text)
+            });
+        }
+        lines
+    }
+
+    fn shrink(&self, widths: &mut [usize], width: usize) {
+        let total = |widths: &[usize]| {
+            widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+        };
+        // The widest flexible column gives way first; every turn makes the table narrower.
+        while total(widths) > width {
+            let widest = (0..widths.len())
+                .filter(|column| self.headings[*column].flexible && widths[*column] > FLEXIBLE_MIN)
+                .max_by_key(|column| widths[*column]);
+            let Some(widest) = widest else { return };
+            widths[widest] -= 1;
+        }
+    }
+
+    fn line(
+        &self,
+        lines: &mut String,
+        texts: &[String],
+        widths: &[usize],
+        paint: impl Fn(usize, &str) -> String,
+    ) {
+        let mut line = String::new();
+        let last = widths.len().saturating_sub(1);
+        for (column, (text, width)) in texts.iter().zip(widths).enumerate() {
+            let text = cut(text, *width);
+            let fill = " ".repeat(width - text.width());
+            if self.headings[column].right {
+                line.push_str(&fill);
+                line.push_str(&paint(column, &text));
+            } else {
+                line.push_str(&paint(column, &text));
+                if column < last {
+                    line.push_str(&fill);
+                }
+            }
+            if column < last {
+                line.push_str(GAP);
+            }
+        }
+        lines.push_str(line.trim_end());
+        lines.push('\n');
+    }
+}
+
+/// The text in at most that many columns, with `…` for what was cut.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    for character in text.chars() {
+        let next = format!("{kept}{character}");
+        if next.width() + 1 > width {
+            break;
+        }
+        kept = next;
+    }
+    if width > 0 {
+        kept.push('…');
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid() -> Grid {
+        let heading = |title: &str, right, flexible| Heading { title: title.into(), right, flexible };
+        Grid {
+            headings: vec![
+                heading("NAME", false, false),
+                heading("REVISION", true, false),
+                heading("TITLE", false, true),
+            ],
+            rows: vec![
+                vec![Cell::text("a"), Cell::number(7), Cell::text("a title of many words")],
+                vec![Cell::text("東京"), Cell::number(1234), Cell::text("x\u{1b}[31m\ny")],
+            ],
+        }
+    }
+
+    #[test]
+    fn lays_out() {
+        let style = Style::plain();
+        assert_eq!(
+            grid().lay_out(&style, None, true),
+            "NAME   REVISION   TITLE\n\
+             a             7   a title of many words\n\
+             東京       1234   x\\x1b[31m\\ny\n"
+        );
+        assert_eq!(
+            grid().lay_out(&style, Some(30), false),
+            "a         7   a title of many…\n東京   1234   x\\x1b[31m\\ny\n"
+        );
+        assert_eq!(
+            grid().lay_out(&style, Some(1), false),
+            "a         7   a title of …\n東京   1234   x\\x1b[31m\\ny\n",
+            "never panics, never cuts a name"
+        );
+        assert_eq!(Grid::default().lay_out(&style, Some(0), true), "\n");
+    }
+}

@@ -1,0 +1,34 @@
+//! The rooms' verbs: `args` is the grammar, `run` the verbs, `table` the columns.
+//!
+//! none: the dashboard has its own issue
+
+pub mod cluster;
+pub mod journal;
+pub mod registry;
+pub mod security;
+
+use crate::cli::Verb;
+use crate::exit::Exit;
+use crate::fault::Outcome;
+use crate::session::Session;
+
+/// Runs a verb that needs a daemon.
+pub async fn run(verb: Verb, session: &Session) -> Outcome {
+    match verb {
+        Verb::Status => cluster::run(cluster::ClusterVerb::Status, session).await,
+        Verb::Cluster(verb) => cluster::run(verb, session).await,
+        Verb::Agent(registry::AgentVerb::Token(args)) => security::run(args, session).await,
+        Verb::Agent(verb) => registry::agent(verb, session).await,
+        Verb::Mcp(verb) => registry::mcp(verb, session).await,
+        Verb::Tool(verb) => registry::tool(verb, session).await,
+        Verb::Skill(verb) => registry::skill(verb, session).await,
+        Verb::Event(verb) => journal::run(verb, session).await,
+        // Run elsewhere, without a daemon.
+        Verb::Dev
+        | Verb::Explain(_)
+        | Verb::Completion(_)
+        | Verb::Version
+        | Verb::Help(_)
+        | Verb::Generate(_) => Ok(Exit::Done),
+    }
+}

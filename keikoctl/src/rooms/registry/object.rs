@@ -1,0 +1,128 @@
+//! What all kinds have in common: a word, a name, metadata, conditions.
+
+use crate::fault::usage;
+use crate::print::Shown;
+use keiko_client::proto::json::to_json;
+use keiko_client::proto::v1::object::Object as Any;
+use keiko_client::proto::v1::{Condition, Kind, Metadata, Object};
+use keiko_core::refusal::Refusal;
+use serde_json::Value;
+use std::sync::LazyLock;
+
+/// The noun of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KindWord {
+    /// As the calls want it.
+    pub kind: Kind,
+    /// As the command line has it.
+    pub word: &'static str,
+}
+
+impl KindWord {
+    /// The noun.
+    pub fn of(kind: Kind) -> Self {
+        let word = match kind {
+            Kind::Agent => "agent",
+            Kind::McpServer => "mcp",
+            Kind::Tool => "tool",
+            Kind::Skill => "skill",
+            Kind::Unspecified => "object",
+        };
+        Self { kind, word }
+    }
+
+    /// The name in `NAME` or `KIND/NAME`.
+    pub fn name(self, text: &str) -> Result<String, Refusal> {
+        let name = match text.split_once('/') {
+            None => text,
+            Some((word, name)) if word == self.word => name,
+            Some((word, _)) => {
+                return Err(usage(format!("{text:?} is of the kind {word:?}, not {:?}", self.word))
+                    .hint(format!("as in: {}/NAME", self.word)));
+            }
+        };
+        if name.is_empty() {
+            return Err(usage("the name is empty"));
+        }
+        Ok(name.to_owned())
+    }
+}
+
+/// An object as it is shown.
+#[derive(Clone, Debug)]
+pub struct Item(pub Object);
+
+impl Shown for Item {
+    fn json(&self) -> Value {
+        to_json("keiko.v1.Object", &self.0)
+    }
+}
+
+static NO_METADATA: LazyLock<Metadata> = LazyLock::new(Metadata::default);
+
+impl Item {
+    /// Its kind.
+    pub fn kind(&self) -> KindWord {
+        KindWord::of(match &self.0.object {
+            Some(Any::Agent(_)) => Kind::Agent,
+            Some(Any::McpServer(_)) => Kind::McpServer,
+            Some(Any::Tool(_)) => Kind::Tool,
+            Some(Any::Skill(_)) => Kind::Skill,
+            None => Kind::Unspecified,
+        })
+    }
+
+    /// Its metadata.
+    pub fn metadata(&self) -> &Metadata {
+        let metadata = match &self.0.object {
+            Some(Any::Agent(agent)) => &agent.metadata,
+            Some(Any::McpServer(server)) => &server.metadata,
+            Some(Any::Tool(tool)) => &tool.metadata,
+            Some(Any::Skill(skill)) => &skill.metadata,
+            None => &None,
+        };
+        metadata.as_ref().unwrap_or(&NO_METADATA)
+    }
+
+    /// Its conditions.
+    pub fn conditions(&self) -> &[Condition] {
+        let status = match &self.0.object {
+            Some(Any::Agent(agent)) => &agent.status,
+            Some(Any::McpServer(server)) => &server.status,
+            Some(Any::Tool(tool)) => &tool.status,
+            Some(Any::Skill(skill)) => &skill.status,
+            None => &None,
+        };
+        status.as_ref().map_or(&[], |status| &status.conditions)
+    }
+
+    /// The condition that says whether it works.
+    pub fn ready(&self) -> Option<&Condition> {
+        self.conditions().iter().find(|condition| condition.r#type == "Ready")
+    }
+
+    /// `kind/name`.
+    pub fn reference(&self) -> String {
+        format!("{}/{}", self.kind().word, self.metadata().name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_in_both_forms() {
+        let mcp = KindWord::of(Kind::McpServer);
+        for (text, expect) in [
+            ("time", Some("time")),
+            ("mcp/time", Some("time")),
+            ("agent/time", None),
+            ("mcp/", None),
+            ("", None),
+            ("time.get_x", Some("time.get_x")),
+        ] {
+            assert_eq!(mcp.name(text).ok().as_deref(), expect, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Which file runs which verb.
+
+use super::args::{AgentVerb, McpVerb, SkillVerb, ToolVerb};
+use super::object::KindWord;
+use super::{call, delete, describe, get, history, list, logs, register};
+use crate::fault::Outcome;
+use crate::rooms::security;
+use crate::session::Session;
+use keiko_client::proto::v1::Kind;
+
+/// Runs a verb of agents.
+pub async fn agent(verb: AgentVerb, session: &Session) -> Outcome {
+    let kind = KindWord::of(Kind::Agent);
+    match verb {
+        AgentVerb::Register(args) => register::agent(args, session).await,
+        AgentVerb::List(args) => list::run(kind, &args, session).await,
+        AgentVerb::Get(args) => get::run(kind, &args, session).await,
+        AgentVerb::Describe(args) => describe::run(kind, &args, session).await,
+        AgentVerb::History(args) => history::run(kind, &args, session).await,
+        AgentVerb::Call(args) => call::agent(args, session).await,
+        AgentVerb::Token(args) => security::run(args, session).await,
+        AgentVerb::Delete(args) => delete::run(kind, &args, session).await,
+    }
+}
+
+/// Runs a verb of MCP servers.
+pub async fn mcp(verb: McpVerb, session: &Session) -> Outcome {
+    let kind = KindWord::of(Kind::McpServer);
+    match verb {
+        McpVerb::Register(args) => register::mcp(args, session).await,
+        McpVerb::List(args) => list::run(kind, &args, session).await,
+        McpVerb::Get(args) => get::run(kind, &args, session).await,
+        McpVerb::Describe(args) => describe::run(kind, &args, session).await,
+        McpVerb::History(args) => history::run(kind, &args, session).await,
+        McpVerb::Logs(args) => logs::run(args, session).await,
+        McpVerb::Delete(args) => delete::run(kind, &args, session).await,
+    }
+}
+
+/// Runs a verb of tools.
+pub async fn tool(verb: ToolVerb, session: &Session) -> Outcome {
+    let kind = KindWord::of(Kind::Tool);
+    match verb {
+        ToolVerb::List(args) => list::run(kind, &args, session).await,
+        ToolVerb::Get(args) => get::run(kind, &args, session).await,
+        ToolVerb::Describe(args) => describe::run(kind, &args, session).await,
+        ToolVerb::History(args) => history::run(kind, &args, session).await,
+        ToolVerb::Call(args) => call::tool(args, session).await,
+    }
+}
+
+/// Runs a verb of skills.
+pub async fn skill(verb: SkillVerb, session: &Session) -> Outcome {
+    let kind = KindWord::of(Kind::Skill);
+    match verb {
+        SkillVerb::List(args) => list::run(kind, &args, session).await,
+        SkillVerb::Get(args) => get::run(kind, &args, session).await,
+        SkillVerb::Describe(args) => describe::run(kind, &args, session).await,
+        SkillVerb::History(args) => history::run(kind, &args, session).await,
+    }
+}

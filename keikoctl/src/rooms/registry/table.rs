@@ -1,0 +1,228 @@
+//! The columns of every kind.
+
+use super::object::Item;
+use crate::print::columns::When::{AllNamespaces, Wide};
+use crate::print::time::Clock;
+use crate::print::{Cell, Column, Role};
+use keiko_client::proto::v1::object::Object as Any;
+use keiko_client::proto::v1::{AgentSpec, Kind, McpServerSpec, SkillSpec, ToolSpec};
+
+const NAMESPACE: Column<Item> =
+    Column::new("NAMESPACE", |item: &Item, _| Cell::text(&item.metadata().namespace))
+        .when(AllNamespaces);
+const NAME: Column<Item> = Column::new("NAME", |item: &Item, _| Cell::text(&item.metadata().name));
+const STATUS: Column<Item> = Column::new("STATUS", |item: &Item, _| status(item));
+const AGE: Column<Item> =
+    Column::new("AGE", |item: &Item, clock| Cell::age(clock, item.metadata().created_ms));
+const REVISION: Column<Item> =
+    Column::new("REVISION", |item: &Item, _| Cell::number(item.metadata().revision)).when(Wide);
+const REASON: Column<Item> = Column::new("REASON", |item: &Item, _| {
+    Cell::text(item.ready().map_or("", |ready| &ready.reason))
+})
+.when(Wide);
+const LABELS: Column<Item> = Column::new("LABELS", |item: &Item, _| {
+    let labels = item.metadata().labels.iter().map(|(key, value)| format!("{key}={value}"));
+    Cell::text(labels.collect::<Vec<_>>().join(","))
+})
+.when(Wide);
+
+/// The columns of a kind.
+pub fn columns(kind: Kind) -> &'static [Column<Item>] {
+    match kind {
+        Kind::Agent => AGENTS,
+        Kind::McpServer => SERVERS,
+        Kind::Tool => TOOLS,
+        Kind::Skill => SKILLS,
+        Kind::Unspecified => &[NAME],
+    }
+}
+
+const AGENTS: &[Column<Item>] = &[
+    NAMESPACE,
+    NAME,
+    STATUS,
+    Column::new("PROTOCOL", |item: &Item, _| {
+        agent(item, |spec| format!("{} {}", spec.protocol, spec.protocol_version))
+    }),
+    Column::new("URL", |item: &Item, _| agent(item, |spec| spec.url.clone())).flexible(),
+    AGE,
+    Column::new("TITLE", |item: &Item, _| agent(item, |spec| spec.title.clone())).when(Wide).flexible(),
+    Column::new("VERSION", |item: &Item, _| agent(item, |spec| spec.version.clone())).when(Wide),
+    Column::new("SIGNATURE", |item: &Item, _| agent(item, |spec| spec.signature.clone())).when(Wide),
+    REVISION,
+    REASON,
+    LABELS,
+];
+
+const SERVERS: &[Column<Item>] = &[
+    NAMESPACE,
+    NAME,
+    STATUS,
+    Column::new("TRANSPORT", |item: &Item, _| server(item, |spec| spec.transport.clone())),
+    Column::new("PROTOCOL", |item: &Item, _| server(item, |spec| spec.protocol_version.clone())),
+    Column::new("ENDPOINT", |item: &Item, _| server(item, endpoint)).flexible(),
+    AGE,
+    Column::new("SERVER", |item: &Item, _| server(item, |spec| spec.server_name.clone())).when(Wide),
+    Column::new("VERSION", |item: &Item, _| server(item, |spec| spec.version.clone())).when(Wide),
+    Column::new("NODE", |item: &Item, _| {
+        server(item, |spec| spec.grant.as_ref().map(|grant| grant.node.clone()).unwrap_or_default())
+    })
+    .when(Wide),
+    REVISION,
+    REASON,
+    LABELS,
+];
+
+const TOOLS: &[Column<Item>] = &[
+    NAMESPACE,
+    NAME,
+    STATUS,
+    Column::new("SERVER", |item: &Item, _| tool(item, |spec| spec.server.clone())),
+    Column::new("DESCRIPTION", |item: &Item, _| tool(item, |spec| first_line(&spec.description)))
+        .flexible(),
+    AGE,
+    Column::new("HINTS", |item: &Item, _| tool(item, hints)).when(Wide),
+    Column::new("SCHEMA", |item: &Item, _| tool(item, |spec| spec.schema_hash.chars().take(12).collect()))
+        .when(Wide),
+    REVISION,
+    REASON,
+    LABELS,
+];
+
+const SKILLS: &[Column<Item>] = &[
+    NAMESPACE,
+    NAME,
+    STATUS,
+    Column::new("AGENT", |item: &Item, _| skill(item, |spec| spec.agent.clone())),
+    Column::new("DESCRIPTION", |item: &Item, _| skill(item, |spec| first_line(&spec.description)))
+        .flexible(),
+    AGE,
+    Column::new("TAGS", |item: &Item, _| skill(item, |spec| spec.tags.join(","))).when(Wide),
+    REVISION,
+    REASON,
+    LABELS,
+];
+
+/// A word first, a colour second.
+pub fn status(item: &Item) -> Cell {
+    match item.ready() {
+        // Parts have no condition of their own: they are as their server or agent is.
+        None => Cell::role(Role::Muted, "-"),
+        Some(ready) => match ready.status.as_str() {
+            "True" => Cell::role(Role::Good, "Ready"),
+            "False" => Cell::role(Role::Bad, "NotReady"),
+            _ => Cell::role(Role::Warn, "Unknown"),
+        },
+    }
+}
+
+/// Where an MCP server is: its URL or its command.
+pub fn endpoint(spec: &McpServerSpec) -> String {
+    if spec.url.is_empty() { spec.command.join(" ") } else { spec.url.clone() }
+}
+
+/// What a server says of its tool.
+pub fn hints(spec: &ToolSpec) -> String {
+    let hints = spec.hints.unwrap_or_default();
+    let words = [
+        (hints.read_only, "read-only"),
+        (hints.idempotent, "idempotent"),
+        (hints.destructive, "destructive"),
+        (hints.open_world, "open-world"),
+    ];
+    words.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect::<Vec<_>>().join(",")
+}
+
+fn first_line(text: &str) -> String {
+    text.trim().lines().next().unwrap_or_default().trim_end().to_owned()
+}
+
+fn agent(item: &Item, word: impl Fn(&AgentSpec) -> String) -> Cell {
+    match &item.0.object {
+        Some(Any::Agent(agent)) => Cell::text(agent.spec.as_ref().map(word).unwrap_or_default()),
+        _ => Cell::default(),
+    }
+}
+
+fn server(item: &Item, word: impl Fn(&McpServerSpec) -> String) -> Cell {
+    match &item.0.object {
+        Some(Any::McpServer(server)) => Cell::text(server.spec.as_ref().map(word).unwrap_or_default()),
+        _ => Cell::default(),
+    }
+}
+
+fn tool(item: &Item, word: impl Fn(&ToolSpec) -> String) -> Cell {
+    match &item.0.object {
+        Some(Any::Tool(tool)) => Cell::text(tool.spec.as_ref().map(word).unwrap_or_default()),
+        _ => Cell::default(),
+    }
+}
+
+fn skill(item: &Item, word: impl Fn(&SkillSpec) -> String) -> Cell {
+    match &item.0.object {
+        Some(Any::Skill(skill)) => Cell::text(skill.spec.as_ref().map(word).unwrap_or_default()),
+        _ => Cell::default(),
+    }
+}
+
+/// What a watch shows of one change.
+pub fn change_line(word: &str, item: &Item, clock: &Clock) -> String {
+    format!("{word} {} {} {}", item.reference(), status(item).text, clock.age(item.metadata().updated_ms))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::print::columns::Wanted;
+    use crate::print::{FormatKind, Style};
+    use keiko_client::proto::v1::{Condition, McpServer, Metadata, Object, ObjectStatus};
+
+    pub(in crate::rooms::registry) fn time_server() -> Item {
+        let metadata = Metadata {
+            name: "time".into(),
+            namespace: "default".into(),
+            revision: 7,
+            created_ms: 1_000,
+            updated_ms: 2_000,
+            ..Metadata::default()
+        };
+        let spec = McpServerSpec {
+            transport: "stdio".into(),
+            command: vec!["/usr/bin/mcp-server-time".into(), "--local-timezone".into(), "UTC".into()],
+            protocol_version: "2026-07-28".into(),
+            ..McpServerSpec::default()
+        };
+        let ready = Condition { r#type: "Ready".into(), status: "True".into(), ..Condition::default() };
+        let server = McpServer {
+            api_version: "keiko/v1".into(),
+            kind: "McpServer".into(),
+            metadata: Some(metadata),
+            spec: Some(spec),
+            status: Some(ObjectStatus { conditions: vec![ready] }),
+        };
+        Item(Object { object: Some(Any::McpServer(server)) })
+    }
+
+    #[test]
+    fn servers_in_columns() {
+        let clock = Clock { now_ms: 181_000, utc: false };
+        let grid = Wanted::default().grid(SERVERS, &[time_server()], FormatKind::Table, &clock).unwrap();
+        assert_eq!(
+            grid.lay_out(&Style::plain(), Some(80), true),
+            "NAME   STATUS   TRANSPORT   PROTOCOL     ENDPOINT                           AGE\n\
+             time   Ready    stdio       2026-07-28   /usr/bin/mcp-server-time --local…   3m\n"
+        );
+    }
+
+    #[test]
+    fn titles_are_unique_upper_case_words() {
+        for kind in [Kind::Agent, Kind::McpServer, Kind::Tool, Kind::Skill] {
+            let mut titles: Vec<_> = columns(kind).iter().map(|column| column.title).collect();
+            assert!(titles.iter().all(|title| title.bytes().all(|b| b.is_ascii_uppercase())));
+            titles.sort_unstable();
+            let count = titles.len();
+            titles.dedup();
+            assert_eq!(titles.len(), count);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The one configuration of every group.
+
+use super::Settings;
+use keiko_core::refusal::{Code, Refusal, Result};
+use openraft::{Config, SnapshotPolicy};
+use std::sync::Arc;
+
+/// Entries between two snapshots of a group: at 1 KiB each, half a gigabyte of log.
+const SNAPSHOT_EVERY_ENTRIES: u64 = 500_000;
+/// Entries kept behind a snapshot, so that a follower that was away for a moment needs no snapshot.
+const KEEP_ENTRIES: u64 = 50_000;
+/// A follower that lags by more gets a snapshot; more than a snapshot's distance, else that would
+/// not help.
+const LAG_ENTRIES_MAX: u64 = 2 * SNAPSHOT_EVERY_ENTRIES;
+/// Entries in one message to a follower; the reader caps them by bytes as well.
+const PAYLOAD_ENTRIES_MAX: u64 = 1000;
+/// Proposals that may wait for the group, and that one append may merge. 1,024 callers wait at
+/// most; with entries of 1 KiB that is one batch of 1 MiB.
+const PROPOSALS_MAX: u64 = 1024;
+/// How long a snapshot may travel and be installed: 8 GiB at 100 MB/s, doubled.
+const SNAPSHOT_MS_MAX: u64 = 180_000;
+
+/// What every group runs with. `enable_leader_restore` is off: with openraft's default, a leader
+/// that comes back in its old term hands out log ids again that followers already acknowledged, and
+/// the nodes diverge in silence.
+pub fn raft_config(settings: &Settings) -> Result<Arc<Config>> {
+    let config = Config {
+        cluster_name: settings.node_name.clone(),
+        heartbeat_interval: settings.heartbeat_ms,
+        election_timeout_min: settings.election_ms_min,
+        election_timeout_max: settings.election_ms_max,
+        enable_leader_restore: Some(false),
+        enable_pre_vote: Some(true),
+        allow_log_reversion: Some(false),
+        max_payload_entries: PAYLOAD_ENTRIES_MAX,
+        max_append_entries: Some(PROPOSALS_MAX),
+        api_channel_size: Some(PROPOSALS_MAX),
+        api_batch_capacity: PROPOSALS_MAX,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY_ENTRIES),
+        max_in_snapshot_log_to_keep: KEEP_ENTRIES,
+        purge_batch_size: PAYLOAD_ENTRIES_MAX,
+        replication_lag_threshold: LAG_ENTRIES_MAX,
+        install_snapshot_timeout: SNAPSHOT_MS_MAX,
+        ..Config::default()
+    };
+    let config = config.validate().map_err(|error| {
+        Refusal::new(Code::ConfigInvalid, "the settings under [consensus] do not fit together")
+            .cause(error)
+            .hint("heartbeat_ms < election_ms_min < election_ms_max, as in 100, 300, 600")
+    })?;
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::new("unused", 1, "n1")
+    }
+
+    /// The guard that the design asks for: this switch is never on.
+    #[test]
+    fn a_leader_never_resumes_without_a_vote() {
+        let mut settings = settings();
+        for (heartbeat, min, max) in [(100, 300, 600), (250, 1000, 2000)] {
+            settings.heartbeat_ms = heartbeat;
+            (settings.election_ms_min, settings.election_ms_max) = (min, max);
+            let config = raft_config(&settings).unwrap();
+            assert_eq!(config.enable_leader_restore, Some(false));
+            assert_eq!(config.enable_pre_vote, Some(true));
+            assert_eq!(config.allow_log_reversion, Some(false));
+        }
+    }
+
+    #[test]
+    fn times_that_do_not_fit_are_refused() {
+        let mut settings = settings();
+        (settings.election_ms_min, settings.election_ms_max) = (600, 300);
+        assert_eq!(raft_config(&settings).unwrap_err().code, Code::ConfigInvalid);
+    }
+}

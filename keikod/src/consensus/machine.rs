@@ -1,0 +1,192 @@
+//! A group's state machine: the law, applied to the store.
+//!
+//! Invariants:
+//! - One apply round is one write batch: what the law wrote, and how far it came.
+//! - Nothing is answered before its batch is in the store. The batch is not synced: after a crash
+//!   the log gives it again.
+//! - An entry that needs a newer release, or a law that panics, ends the process before anything of
+//!   the round is written.
+
+use super::types::{Command, Entry, LogId, Outcome, SnapshotMeta, StoredMembership, Types};
+use super::wire;
+use crate::store::counters::Counters;
+use crate::store::snapshot::Snapshot;
+use crate::store::{Database, Fuse, View, abort, or_abort};
+use futures::{Stream, StreamExt as _};
+use keiko_core::house::{self, Round};
+use keiko_core::id::GroupId;
+use keiko_core::refusal::{Code, Refusal, Result};
+use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::type_config::alias::SnapshotOf;
+use openraft::{EntryPayload, OptionalSend};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
+
+/// Entries of one round: some milliseconds of apply, and a batch of about 1 MiB.
+const ROUND_ENTRIES_MAX: usize = 1024;
+
+/// What readers see of the machine.
+pub(super) struct Shared {
+    pub(super) group: GroupId,
+    pub(super) database: Arc<Database>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) revisions: watch::Sender<u64>,
+    /// Odd while a snapshot replaces the state.
+    installs: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(group: GroupId, database: Arc<Database>, counters: Arc<Counters>) -> Self {
+        let revision = house::revision(&database.view(), group);
+        let (revisions, _) = watch::channel(revision);
+        Self { group, database, counters, revisions, installs: AtomicU64::new(0) }
+    }
+
+    /// A view that is surely not of a half installed state.
+    pub(super) fn view(&self) -> Result<View<'_>> {
+        let before = self.installs.load(Ordering::SeqCst);
+        let view = self.database.view();
+        if before.is_multiple_of(2) && self.installs.load(Ordering::SeqCst) == before {
+            return Ok(view);
+        }
+        Err(Refusal::new(Code::NotReady, "this node is installing a snapshot")
+            .hint("try again in a moment"))
+    }
+
+    fn publish(&self, revision: u64) {
+        self.revisions.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+    }
+}
+
+/// The machine.
+pub(super) struct Machine {
+    shared: Arc<Shared>,
+    applied: Option<LogId>,
+    members: StoredMembership,
+}
+
+impl Machine {
+    /// As far as the store has it.
+    pub(super) fn open(shared: Arc<Shared>) -> Result<Self> {
+        let applied = shared.database.applied(shared.group)?;
+        let (applied, members) = wire::applied_from_store(applied.as_ref())?;
+        Ok(Self { shared, applied, members })
+    }
+
+    fn apply_round(&mut self, round: Vec<(Entry, Option<ApplyResponder<Types>>)>) {
+        let _fuse = Fuse("the law panicked while it applied an entry");
+        let Some(last) = round.last().map(|(entry, _)| entry.log_id) else {
+            return;
+        };
+        let Shared { group, database, counters, .. } = &*self.shared;
+        let view = database.view();
+        let mut law = Round::new(&view, *group);
+        let mut answers = Vec::with_capacity(round.len());
+        let count = round.len() as u64;
+        for (entry, responder) in round {
+            let outcome = match entry.payload {
+                EntryPayload::Normal(Command(bytes)) => {
+                    match law.apply(entry.log_id.index, &bytes) {
+                        Ok(applied) => Outcome { reply: applied.reply, revision: applied.revision },
+                        Err(halt) => abort(&halt.into()),
+                    }
+                }
+                EntryPayload::Membership(members) => {
+                    self.members = StoredMembership::new(Some(entry.log_id), members);
+                    Outcome::default()
+                }
+                EntryPayload::Blank => Outcome::default(),
+            };
+            answers.push((responder, outcome));
+        }
+        let revision = law.revision();
+        let applied = wire::applied_to_store(&last, &self.members);
+        or_abort(database.apply(*group, &law.into_writes(), &applied));
+        self.applied = Some(last);
+        counters.count_apply(count);
+        self.shared.publish(revision);
+        for (responder, outcome) in answers {
+            if let Some(responder) = responder {
+                responder.send(outcome);
+            }
+        }
+    }
+}
+
+impl RaftStateMachine<Types> for Machine {
+    type SnapshotData = Snapshot;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.applied, self.members.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
+    {
+        let mut round = Vec::new();
+        while let Some(entry) = entries.next().await {
+            round.push(entry?);
+            if round.len() == ROUND_ENTRIES_MAX {
+                self.apply_round(std::mem::take(&mut round));
+            }
+        }
+        self.apply_round(round);
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder(self.shared.clone())
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Snapshot) -> io::Result<()> {
+        let SnapshotMeta { last_log_id, last_membership } = announce(data.clone())?.meta;
+        if (last_log_id, &last_membership) != (meta.last_log_id, &meta.last_membership) {
+            let message = "the snapshot is not the one that was announced";
+            return Err(io::Error::other(Refusal::new(Code::ChecksumMismatch, message)));
+        }
+        let shared = self.shared.clone();
+        let install = move || {
+            shared.installs.fetch_add(1, Ordering::SeqCst);
+            let installed = shared.database.install_snapshot(shared.group, &data.folder);
+            if installed.is_ok() {
+                shared.publish(house::revision(&shared.database.view(), shared.group));
+            }
+            shared.installs.fetch_add(1, Ordering::SeqCst);
+            installed
+        };
+        let installed = tokio::task::spawn_blocking(install).await.map_err(io::Error::other)?;
+        installed.map_err(io::Error::other)?;
+        (self.applied, self.members) = (last_log_id, last_membership);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Types, Snapshot>>> {
+        let snapshot = self.shared.database.current_snapshot(self.shared.group);
+        snapshot.map_err(io::Error::other)?.map(announce).transpose()
+    }
+}
+
+/// Builds snapshots beside the running machine.
+pub(super) struct Builder(Arc<Shared>);
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = Snapshot;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<Types, Snapshot>> {
+        let shared = self.0.clone();
+        let build = move || shared.database.build_snapshot(shared.group);
+        let built = tokio::task::spawn_blocking(build).await.map_err(io::Error::other)?;
+        announce(built.map_err(io::Error::other)?)
+    }
+}
+
+fn announce(snapshot: Snapshot) -> io::Result<SnapshotOf<Types, Snapshot>> {
+    let applied = wire::applied_from_store(snapshot.applied.as_ref());
+    let (last_log_id, last_membership) = applied.map_err(io::Error::other)?;
+    let meta = SnapshotMeta { last_log_id, last_membership };
+    Ok(SnapshotOf::<Types, Snapshot> { meta, snapshot })
+}

@@ -1,0 +1,123 @@
+//! Reads: how fresh they are, and what they say of themselves.
+
+use super::group::{Group, ended};
+use crate::store::View;
+use keiko_core::house::Head;
+use keiko_core::refusal::{Code, Refusal, Result};
+use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::{Instant as _, LinearizerOption, ReadPolicy, ServerState};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long a read waits for a quorum or for the state machine: longer than an election.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// The leader asks a quorum.
+    Linearizable,
+    /// The leader trusts its lease.
+    Lease,
+    /// Whatever this node has; the answer says how old it may be.
+    Stale,
+}
+
+/// What was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read<R> {
+    /// The answer.
+    pub value: R,
+    /// The group's revision of the state that was read.
+    pub revision: u64,
+    /// Its stamp clock.
+    pub unix_ms: u64,
+    /// How old it may be: zero unless the read was stale.
+    pub staleness_ms: u64,
+}
+
+impl Group {
+    /// Runs `query` on a view of the group that is as fresh as asked. The query runs on the
+    /// caller's thread, so it must be short: pages, not whole tables.
+    pub async fn read<R: Send + 'static>(
+        &self,
+        consistency: Consistency,
+        query: impl FnOnce(&View<'_>) -> R + Send + 'static,
+    ) -> Result<Read<R>> {
+        match consistency {
+            Consistency::Linearizable => self.confirm(ReadPolicy::ReadIndex.into()).await?,
+            // A lease that has run out is renewed by a heartbeat, which the read waits for.
+            Consistency::Lease => self.confirm(LinearizerOption::new(None, true)).await?,
+            Consistency::Stale => self.wait_for_recovery().await,
+        }
+        let view = self.inner.shared.view()?;
+        let head = Head::read(&view, self.inner.shared.group);
+        let staleness_ms = match consistency {
+            Consistency::Linearizable | Consistency::Lease => 0,
+            Consistency::Stale => self.staleness_ms(head.unix_ms),
+        };
+        let value = query(&view);
+        Ok(Read { value, revision: head.revision, unix_ms: head.unix_ms, staleness_ms })
+    }
+
+    /// Waits until all that was committed when this was called is applied here.
+    async fn confirm(&self, option: LinearizerOption) -> Result<()> {
+        let raft = &self.inner.raft;
+        let confirmed = async {
+            let linearizer = raft.get_read_linearizer(option).await?;
+            linearizer.await_ready(raft).await.map_err(RaftError::Fatal)
+        };
+        let error = match tokio::time::timeout(READ_DEADLINE, confirmed).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                let message = "the read was not confirmed in time";
+                return Err(Refusal::new(Code::DeadlineExceeded, message)
+                    .cause("too few of the group's voters answer")
+                    .hint("a stale read is answered without them"));
+            }
+        };
+        Err(match error {
+            RaftError::Fatal(fatal) => ended(&fatal),
+            RaftError::APIError(LinearizableReadError::ForwardToLeader(leader)) => {
+                self.no_leader(Some(&leader))
+            }
+            RaftError::APIError(error @ LinearizableReadError::QuorumNotEnough(_)) => {
+                self.no_leader(None).cause(error)
+            }
+        })
+    }
+
+    /// After a start the state may lag behind what this node answered before; a stale read waits a
+    /// moment for that, but not for a quorum that may never come.
+    async fn wait_for_recovery(&self) {
+        if !self.inner.health.borrow().recovered {
+            let _ = self.ready(2 * self.inner.election_max).await;
+        }
+    }
+
+    /// An upper bound of how old this node's state is.
+    fn staleness_ms(&self, stamp_ms: u64) -> u64 {
+        let health = *self.inner.health.borrow();
+        let to_ms = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        if !health.seen {
+            // Down for who knows how long: as old as its last stamp.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, to_ms);
+            return now.saturating_sub(stamp_ms);
+        }
+        if let Some(lost_at) = health.lost_at {
+            return to_ms(lost_at.elapsed() + self.inner.election_max);
+        }
+        let raft = &self.inner.raft;
+        // Asked before the borrow below: a second borrow inside it could wait for a writer for ever.
+        let alone = raft.voter_ids().eq([*raft.node_id()]);
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        match (metrics.state, metrics.last_quorum_acked) {
+            (ServerState::Leader, _) if alone => 0,
+            (ServerState::Leader, Some(acked)) => to_ms(acked.elapsed()),
+            // A follower that heard nothing for that long would no longer know a leader.
+            _ => to_ms(self.inner.election_max),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The scan of a data folder that no daemon uses: `keikod verify`.
+//!
+//! Reads everything and changes nothing. Where a log reaches back to its first entry, the law is
+//! run over it again and must end at the stored state hash.
+
+use crate::store::folder::Folder;
+use crate::store::note::{Groups, Note, Noted};
+use crate::store::record::{Kind, LogId};
+use crate::store::{Database, Family, damage};
+use keiko_core::hash::Hash;
+use keiko_core::house::{Head, Round};
+use keiko_core::id::GroupId;
+use keiko_core::refusal::{Refusal, Result};
+use keiko_core::store::MemoryStore;
+use std::path::Path;
+
+/// Entries that are replayed between two commits to the memory store.
+const ROUND_ENTRIES_MAX: u64 = 1024;
+
+/// What was found to be in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Each group.
+    pub groups: Vec<GroupReport>,
+    /// Each column family with the number of its keys and the bytes of its keys and values.
+    pub families: Vec<FamilyReport>,
+}
+
+/// One column family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FamilyReport {
+    /// Its name.
+    pub name: &'static str,
+    /// How many keys.
+    pub keys: u64,
+    /// Bytes of keys and values.
+    pub bytes: u64,
+}
+
+/// One group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupReport {
+    /// Which.
+    pub group: GroupId,
+    /// How many log records have the right checksum and no hole between them.
+    pub records: u64,
+    /// The log's end.
+    pub log_end: Option<LogId>,
+    /// What the durable note says that it must reach.
+    pub noted: Option<LogId>,
+    /// How far the state is applied.
+    pub applied: Option<LogId>,
+    /// The state's revision.
+    pub revision: u64,
+    /// The state's chained hash.
+    pub state_hash: Hash,
+    /// True if the law was run again from the first entry and came to the same hash; false if the
+    /// log's beginning is purged, so that it can't be.
+    pub replayed: bool,
+}
+
+/// Scans a data folder. The first thing that is not in order is the error.
+pub fn verify(folder: &Path) -> Result<Report> {
+    let database = Database::open_to_read(Folder::existing(folder)?)?;
+    let path = database.folder().durable();
+    let noted = match Note::open(&path, false)? {
+        Some(note) => note.groups,
+        None if database.groups()?.is_empty() => Groups::new(),
+        None => return Err(damage(&path, "the durable note is missing beside a log")),
+    };
+    database.check_note(&noted)?;
+    let report = |group: &GroupId| {
+        let noted = noted.get(group).copied().unwrap_or_default();
+        verify_group(&database, *group, noted)
+    };
+    let groups = database.groups()?.iter().map(report).collect::<Result<_>>()?;
+    let families = Family::ALL.iter().map(|family| {
+        let (keys, bytes) = database.count(*family)?;
+        Ok(FamilyReport { name: family.name(), keys, bytes })
+    });
+    Ok(Report { groups, families: families.collect::<Result<_>>()? })
+}
+
+fn verify_group(database: &Database, group: GroupId, noted: Noted) -> Result<GroupReport> {
+    let applied = database.applied(group)?.map(|applied| applied.last);
+    let head = Head::read(&database.view(), group);
+    let first = database.first_record(group)?.map(|record| record.id.index);
+    let mut replay = Replay::new(group, first == Some(0) && applied.is_some());
+    let mut records = 0;
+    for record in database.scan_log(group, 0..u64::MAX) {
+        let record = record?;
+        if record.id.index != first.unwrap_or(0) + records {
+            let cause = format!("group {group}'s log has a hole before entry {}", record.id);
+            return Err(damage(&database.folder().store(), cause));
+        }
+        records += 1;
+        if record.kind == Kind::Normal && Some(record.id.index) <= applied.map(|id| id.index) {
+            replay.apply(record.id.index, &record.payload)?;
+        }
+    }
+    let replayed = replay.finish()?;
+    if let Some(found) = &replayed
+        && *found != head
+    {
+        let cause = format!(
+            "the law, run again over group {group}'s log, comes to revision {} and hash {}; \
+             the store has revision {} and hash {}",
+            found.revision,
+            keiko_core::hash::hex(&found.hash),
+            head.revision,
+            keiko_core::hash::hex(&head.hash),
+        );
+        return Err(damage(&database.folder().store(), cause));
+    }
+    Ok(GroupReport {
+        group,
+        records,
+        log_end: database.log_end(group)?,
+        noted: noted.last,
+        applied,
+        revision: head.revision,
+        state_hash: head.hash,
+        replayed: replayed.is_some(),
+    })
+}
+
+/// The law, run over a log again, in memory.
+struct Replay {
+    group: GroupId,
+    store: Option<MemoryStore>,
+    pending: Vec<(u64, bytes::Bytes)>,
+}
+
+impl Replay {
+    fn new(group: GroupId, possible: bool) -> Self {
+        Self { group, store: possible.then(MemoryStore::default), pending: Vec::new() }
+    }
+
+    fn apply(&mut self, index: u64, payload: &bytes::Bytes) -> Result<()> {
+        if self.store.is_some() {
+            self.pending.push((index, payload.clone()));
+        }
+        match self.pending.len() as u64 >= ROUND_ENTRIES_MAX {
+            true => self.commit(),
+            false => Ok(()),
+        }
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let Some(store) = &mut self.store else {
+            return Ok(());
+        };
+        let mut round = Round::new(store, self.group);
+        for (index, payload) in self.pending.drain(..) {
+            round.apply(index, &payload).map_err(Refusal::from)?;
+        }
+        let writes = round.into_writes();
+        store.commit(writes);
+        Ok(())
+    }
+
+    /// Where it ended, if it could be run.
+    fn finish(mut self) -> Result<Option<Head>> {
+        self.commit()?;
+        Ok(self.store.map(|store| Head::read(&store, self.group)))
+    }
+}

@@ -1,0 +1,5 @@
+//! The daemon of one node; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    keikod::main()
+}

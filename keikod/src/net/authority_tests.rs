@@ -1,0 +1,82 @@
+use super::*;
+use x509_parser::certificate::X509Certificate;
+
+fn founded() -> (tempfile::TempDir, Keys, wire::Authority) {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Keys::open(&folder.path().join("keys")).unwrap();
+    let (stored, pem) = Authority::create("c-1", &keys).unwrap();
+    assert_eq!(stored.certificate, pem);
+    (folder, keys, stored)
+}
+
+fn parse<'d>(certificate: &'d CertificateDer<'_>) -> X509Certificate<'d> {
+    x509_parser::parse_x509_certificate(certificate).unwrap().1
+}
+
+#[test]
+fn the_authority_survives_a_restart() {
+    let (folder, keys, stored) = founded();
+    let authority = Authority::open(&stored, &keys).unwrap();
+    assert_eq!(authority.cluster_id(), "c-1");
+    assert_eq!(authority.ca_hash(), hash_of_pem(&stored.certificate).unwrap());
+    assert_eq!(authority.ca_hash().len(), 64);
+    let path = folder.path().join("ca.pem");
+    authority.write_ca(&path).unwrap();
+    assert_eq!(std::fs::read_to_string(path).unwrap(), stored.certificate);
+}
+
+#[test]
+fn the_key_is_nowhere_in_clear() {
+    let (_folder, keys, stored) = founded();
+    let authority = Authority::open(&stored, &keys).unwrap();
+    let secret = authority.issuer.key().serialize_der();
+    let sealed = stored.key.unwrap().ciphertext;
+    assert!(!sealed.windows(32).any(|window| secret.windows(32).any(|part| part == window)));
+    assert!(!format!("{authority:?}").contains("BEGIN"));
+}
+
+#[test]
+fn what_was_changed_does_not_open() {
+    let (_folder, keys, stored) = founded();
+    let (other, _) = Authority::create("c-2", &keys).unwrap();
+    let check = |stored: wire::Authority| {
+        assert_eq!(Authority::open(&stored, &keys).unwrap_err().code, Code::KeyMaterial);
+    };
+    let mut flipped = stored.clone();
+    flipped.key.as_mut().unwrap().ciphertext[7] ^= 1;
+    check(flipped);
+    check(wire::Authority { key: None, ..stored.clone() });
+    check(wire::Authority { certificate: String::new(), ..stored.clone() });
+    // The certificate of one CA with the key of another.
+    check(wire::Authority { key: other.key, ..stored });
+}
+
+#[test]
+fn a_nodes_certificate_says_what_it_is() {
+    let (_folder, keys, stored) = founded();
+    let authority = Authority::open(&stored, &keys).unwrap();
+    let names = Names::new("n1", ["10.1.2.3".parse().unwrap(), "0.0.0.0".parse().unwrap()]);
+    let issued = authority.issue_node(&names).unwrap();
+    let [leaf, ca] = issued.chain() else { panic!("a leaf and the CA") };
+    assert_eq!(hash_of(ca), authority.ca_hash());
+
+    let (leaf, ca) = (parse(leaf), parse(ca));
+    leaf.verify_signature(Some(ca.public_key())).unwrap();
+    assert!(!leaf.is_ca());
+    assert!(ca.is_ca());
+    let usage = leaf.extended_key_usage().unwrap().unwrap().value;
+    assert!(usage.server_auth && usage.client_auth && !usage.any);
+    let names = &leaf.subject_alternative_name().unwrap().unwrap().value.general_names;
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    for name in ["spiffe://c-1/node/n1", "DNSName(n1)", "DNSName(localhost)"] {
+        assert!(names.iter().any(|text| text.contains(name)), "{name} in {names:?}");
+    }
+    // Loopback twice and the address that it listens on; "any address" is no name.
+    assert_eq!(names.iter().filter(|text| text.starts_with("IPAddress")).count(), 3);
+
+    let life = leaf.validity().not_after.timestamp() - leaf.validity().not_before.timestamp();
+    assert_eq!(life, (NODE_LIFE + BACKDATE).as_secs().cast_signed());
+    assert!(leaf.validity().is_valid());
+    let life = ca.validity().not_after.timestamp() - ca.validity().not_before.timestamp();
+    assert_eq!(life, (AUTHORITY_LIFE + BACKDATE).as_secs().cast_signed());
+}

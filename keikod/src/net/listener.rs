@@ -1,0 +1,290 @@
+//! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, within limits.
+//!
+//! Invariants: a connection holds a slot of its listener from accept to close; a handshake and the
+//! first request have a deadline; a drain sends GOAWAY, and what is left after it is cut off.
+
+use super::metrics;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+
+/// Who sits at the other end of a connection, as far as the kernel knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Somebody on the network.
+    Network(SocketAddr),
+    /// A process on the unix socket.
+    Socket {
+        /// Its uid when it connected.
+        uid: u32,
+    },
+}
+
+/// What one listener grants.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections; more wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Until the TLS handshake must be complete.
+    pub handshake: Duration,
+    /// Until the head of a request must be complete, and the first one must have come.
+    pub head: Duration,
+    /// How long a connection lives on which nobody proved who they are: enough for health probes.
+    pub unproven: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // A connection costs about 64 KiB with TLS and HTTP/2: 4096 are 256 MiB at worst.
+            connections_max: 4096,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(20),
+            unproven: Duration::from_secs(120),
+        }
+    }
+}
+
+// Streams of one connection: more callers than this open a second connection.
+const STREAMS_MAX: u32 = 1024;
+// What may be in flight unread: a message of 4 MiB needs four round trips at worst.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+const HEAD_BYTES_MAX: u32 = 32 << 10;
+const KEEPALIVE: Duration = Duration::from_secs(20);
+// After an error of accept (no descriptors left, as a rule) there is nothing to do but wait.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// In the extensions of every request: whether somebody on this connection proved who they are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Proof(Arc<AtomicBool>);
+
+impl Proof {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Answers requests; cloned for each.
+pub(super) trait Accept: Clone + Send + Sync + 'static {
+    fn answer(
+        self,
+        peer: Peer,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// What ends connections: `begin` asks them to finish, `end` cuts them off.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Drain {
+    pub(super) begin: CancellationToken,
+    pub(super) end: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+/// Where connections come from. The second step (a handshake) is not done while accepting.
+pub(super) trait Source: Send + Sync + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept(&self) -> impl Future<Output = io::Result<(Opening<Self::Stream>, Peer)>> + Send;
+}
+
+pub(super) type Opening<S> = BoxFuture<'static, io::Result<S>>;
+
+pub(super) struct Tls {
+    pub(super) listener: TcpListener,
+    pub(super) acceptor: TlsAcceptor,
+}
+
+impl Source for Tls {
+    type Stream = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+
+    async fn accept(&self) -> io::Result<(Opening<Self::Stream>, Peer)> {
+        let (stream, address) = self.listener.accept().await?;
+        let acceptor = self.acceptor.clone();
+        let opening = async move {
+            stream.set_nodelay(true)?;
+            acceptor.accept(stream).await.inspect_err(|_| metrics::handshake_failed())
+        };
+        Ok((Box::pin(opening), Peer::Network(address)))
+    }
+}
+
+impl Source for TcpListener {
+    type Stream = tokio::net::TcpStream;
+
+    async fn accept(&self) -> io::Result<(Opening<Self::Stream>, Peer)> {
+        let (stream, address) = Self::accept(self).await?;
+        Ok((Box::pin(async move { Ok(stream) }), Peer::Network(address)))
+    }
+}
+
+impl Source for UnixListener {
+    type Stream = tokio::net::UnixStream;
+
+    async fn accept(&self) -> io::Result<(Opening<Self::Stream>, Peer)> {
+        let (stream, _) = Self::accept(self).await?;
+        let uid = stream.peer_cred()?.uid();
+        Ok((Box::pin(async move { Ok(stream) }), Peer::Socket { uid }))
+    }
+}
+
+/// Accepts until the drain begins. Connections live on in `drain.tasks`.
+pub(super) async fn serve<S: Source, A: Accept>(
+    name: &'static str,
+    source: S,
+    accept: A,
+    limits: Limits,
+    drain: Drain,
+) {
+    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let builder = Arc::new(builder(limits));
+    loop {
+        let slot = tokio::select! {
+            () = drain.begin.cancelled() => return,
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+        };
+        // The semaphore is never closed.
+        let Ok(slot) = slot else { return };
+        let accepted = tokio::select! {
+            () = drain.begin.cancelled() => return,
+            accepted = source.accept() => accepted,
+        };
+        match accepted {
+            Ok((opening, peer)) => {
+                let connection =
+                    Connection { name, peer, accept: accept.clone(), limits, drain: drain.clone() };
+                drain.tasks.spawn(connection.run(opening, Arc::clone(&builder), slot));
+            }
+            Err(error) => {
+                tracing::warn!(listener = name, %error, "can't accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn builder(limits: Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(HEAD_BYTES_MAX as usize)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(HEAD_BYTES_MAX)
+        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE);
+    builder
+}
+
+struct Connection<A> {
+    name: &'static str,
+    peer: Peer,
+    accept: A,
+    limits: Limits,
+    drain: Drain,
+}
+
+impl<A: Accept> Connection<A> {
+    async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self,
+        opening: Opening<S>,
+        builder: Arc<Builder<TokioExecutor>>,
+        _slot: OwnedSemaphorePermit,
+    ) {
+        let _open = metrics::Open::new(self.name);
+        let opened = tokio::select! {
+            () = self.drain.end.cancelled() => return,
+            opened = tokio::time::timeout(self.limits.handshake, opening) => opened,
+        };
+        match opened {
+            Ok(Ok(stream)) => self.serve(stream, &builder).await,
+            Ok(Err(error)) => tracing::debug!(peer = ?self.peer, %error, "no handshake"),
+            Err(_) => {
+                metrics::handshake_failed();
+                tracing::debug!(peer = ?self.peer, "the handshake took too long");
+            }
+        }
+    }
+
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self,
+        stream: S,
+        builder: &Builder<TokioExecutor>,
+    ) {
+        let asked = Arc::new(AtomicBool::new(false));
+        let proof = Proof::default();
+        let service = {
+            let (accept, peer) = (self.accept.clone(), self.peer);
+            let (asked, proof) = (Arc::clone(&asked), proof.clone());
+            service_fn(move |mut request: Request<Incoming>| {
+                asked.store(true, Ordering::Relaxed);
+                request.extensions_mut().insert(proof.clone());
+                let accept = accept.clone();
+                async move { Ok::<_, Infallible>(accept.answer(peer, request).await) }
+            })
+        };
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        // Who connects and asks nothing would hold a slot for ever: neither the detection of the
+        // protocol nor HTTP/2 has a deadline of its own for that.
+        let first = tokio::time::sleep(self.limits.head);
+        // A stranger who keeps a connection alive would, too.
+        let stranger = tokio::time::sleep(self.limits.unproven);
+        tokio::pin!(first, stranger);
+        let (mut waiting, mut doubting, mut draining) = (true, true, false);
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(peer = ?self.peer, error, "a connection broke");
+                    }
+                    return;
+                }
+                () = &mut first, if waiting => {
+                    waiting = false;
+                    if !asked.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+                () = &mut stranger, if doubting => {
+                    doubting = false;
+                    if !proof.is_set() {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+                () = self.drain.begin.cancelled(), if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = self.drain.end.cancelled() => return,
+            }
+        }
+    }
+}

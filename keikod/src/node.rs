@@ -1,0 +1,216 @@
+//! The assembly: the one place where everything is built, started and taken down.
+//!
+//! ```text
+//! settings → lock → listeners → store and consensus → server → founded? → drivers
+//!                                                       │ no: waits for `cluster init`
+//! SIGTERM: gate closes → calls drain → children end → consensus stops → lock goes
+//! ```
+
+mod parts;
+mod phase;
+
+use crate::consensus::Consensus;
+use crate::exec::Children;
+use crate::lifecycle::{Ballast, Folder, Listeners, Notify, Readiness, Signals, Stop, folder};
+use crate::net::{Certificates, Keys, NodeCertificate, socket};
+use crate::observe::Log;
+use crate::observe::metrics::Registry;
+use crate::rooms::{cluster, journal, registry, security};
+use crate::settings::{Current, Flags};
+use keiko_core::refusal::{Code, Refusal, Result};
+use parts::Parts;
+use phase::NodeState;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Consensus has a thread of its own; these serve everything else.
+const WORKERS: usize = 2;
+
+/// What founding or opening may take before the start counts as failed.
+const OPEN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Runs the node until it is told to end.
+pub fn run(flags: Flags) -> Result<()> {
+    let settings = Arc::new(Current::load(flags)?);
+    let live = settings.live();
+    let log = Log::start(&live.log_filter, *settings.settings().log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(|error| Refusal::new(Code::Internal, "can't start the runtime").cause(error))?;
+    let ended = runtime.block_on(serve(settings, log));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+async fn serve(settings: Arc<Current>, log: Log) -> Result<()> {
+    let signals = Signals::install()?;
+    let stop = Stop::default();
+    let notify = Arc::new(Notify::from_env());
+    let at_start = settings.settings();
+    let data_dir = &at_start.data_dir.value;
+    refuse_if_held(data_dir)?;
+    let folder = Folder::take(data_dir)?;
+    let ballast = Ballast::of(data_dir);
+    if let Err(error) = ballast.make_way() {
+        tracing::warn!(%error, "the ballast can't be looked at");
+    }
+    let listeners = Listeners::bind(data_dir, *at_start.api, *at_start.metrics)?;
+    let socket = socket::Bound::bind(&socket::Settings {
+        path: at_start.socket_path.value.clone(),
+        group: at_start.socket_group.as_ref().map(|group| group.value.clone()),
+        links: socket::default_links(),
+    })?;
+    let consensus = Arc::new(parts::open_consensus(at_start, &listeners.addresses)?);
+    let metrics = Registry::default();
+    let readiness = Readiness::default();
+    let state = Arc::new(NodeState::new(readiness.clone()));
+    let parts = Parts::build(
+        Arc::clone(&settings),
+        Arc::clone(&consensus),
+        listeners.addresses,
+        &metrics,
+        stop.graceful.child_token(),
+    )?;
+    let handle = parts.serve(listeners, socket, Arc::clone(&state), &metrics, &stop.graceful)?;
+    tracing::info!(
+        api = %handle.api_addr, metrics = %handle.metrics_addr,
+        socket = %handle.socket_path.display(), "listening"
+    );
+    if !handle.is_linked {
+        tracing::info!("reach this node with: keikoctl --endpoint {}", handle.endpoint());
+    }
+    tokio::spawn(reload_and_stop(signals, stop.clone(), parts.clone(), log, Arc::clone(&notify)));
+    tokio::spawn(ballast.keep(stop.graceful.clone()));
+    let feed = Arc::clone(&notify);
+    let ended = CancellationToken::new();
+    let fed_until = ended.clone();
+    tokio::spawn(async move { feed.feed(|| true, fed_until).await });
+
+    let result = live(&parts, &state, &readiness, &notify, &stop, at_start.init).await;
+    stop.graceful.cancel();
+    state.drain();
+    notify.stopping();
+    take_down(parts, &handle, &stop, consensus).await;
+    ended.cancel();
+    drop(folder);
+    result
+}
+
+fn refuse_if_held(data_dir: &std::path::Path) -> Result<()> {
+    folder::check(data_dir)?;
+    match folder::holder(data_dir) {
+        None => Ok(()),
+        // Taking it would fail with the same words after its patience; the listeners would fail
+        // first, with words that do not help.
+        Some(_) => Folder::take(data_dir).map(drop),
+    }
+}
+
+/// Founds or opens the cluster, runs the drivers, and returns when the node is told to end.
+async fn live(
+    parts: &Parts,
+    state: &NodeState,
+    readiness: &Readiness,
+    notify: &Notify,
+    stop: &Stop,
+    init: bool,
+) -> Result<()> {
+    let founding = Arc::clone(&parts.founding);
+    let opening = async {
+        if init {
+            founding.found(parts.control.as_node()).await.map(drop)
+        } else if parts.control.consensus().is_founded() {
+            founding.open().await.map(drop)
+        } else {
+            let task = readiness.cluster_task(&parts.socket_path);
+            state.wait();
+            tracing::warn!("{}", readiness.text().trim_end());
+            notify.ready("waiting for keikoctl cluster init");
+            let mut opened = founding.opened();
+            // The sender lives in `founding`, so the wait can't fail.
+            let _opened = opened.wait_for(Option::is_some).await;
+            task.done();
+            return Ok(());
+        }
+    };
+    let waits = !init && !parts.control.consensus().is_founded();
+    let opened = async {
+        match waits {
+            true => opening.await,
+            false => tokio::time::timeout(OPEN_DEADLINE, opening).await.unwrap_or_else(|_| {
+                let text = format!("the cluster did not open in {} s", OPEN_DEADLINE.as_secs());
+                Err(Refusal::new(Code::NotReady, text).hint("the log says what it waited for"))
+            }),
+        }
+    };
+    tokio::select! {
+        opened = opened => opened?,
+        () = stop.graceful.cancelled() => return Ok(()),
+    }
+    parts.start_drivers(&stop.graceful)?;
+    state.serve();
+    notify.ready("serving");
+    tracing::info!(node = parts.control.node(), "ready");
+    stop.graceful.cancelled().await;
+    Ok(())
+}
+
+async fn reload_and_stop(
+    signals: Signals,
+    stop: Stop,
+    parts: Parts,
+    log: Log,
+    notify: Arc<Notify>,
+) {
+    let reload = move || {
+        notify.reloading();
+        match parts.reload() {
+            Ok(reloaded) => {
+                if let Err(refusal) = log.set_filter(&reloaded.live.log_filter) {
+                    tracing::error!(code = %refusal.code, "{refusal}");
+                }
+                tracing::info!(changed = ?reloaded.changed, "the configuration was read again");
+                if !reloaded.needs_restart.is_empty() {
+                    tracing::warn!(keys = ?reloaded.needs_restart, "these hold from the next start");
+                }
+            }
+            Err(refusal) => {
+                tracing::error!(
+                    code = %refusal.code, causes = ?refusal.causes,
+                    "the configuration stays as it was: {refusal}"
+                );
+            }
+        }
+        notify.ready("serving");
+    };
+    signals.run(stop, reload).await;
+}
+
+/// From the outside in: no new calls, then no children, then no consensus.
+async fn take_down(
+    parts: Parts,
+    handle: &crate::net::Handle,
+    stop: &Stop,
+    consensus: Arc<Consensus>,
+) {
+    let (fleet, children) = (parts.fleet.clone(), parts.children.clone());
+    let graceful = async {
+        handle.stopped().await;
+        fleet.stopped().await;
+        children.stop_all(crate::exec::Grace::default()).await;
+    };
+    tokio::select! {
+        () = graceful => {}
+        () = stop.at_once.cancelled() => tracing::warn!("ending at once"),
+    }
+    drop((parts, fleet, children));
+    match Arc::into_inner(consensus) {
+        Some(consensus) => consensus.shutdown().await,
+        // A task still holds it; the log is synced as far as it was acknowledged.
+        None => tracing::debug!("consensus ends with the process"),
+    }
+    tracing::info!("ended");
+}

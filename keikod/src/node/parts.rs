@@ -1,0 +1,261 @@
+//! What a node is made of.
+
+use super::{
+    CancellationToken, Certificates, Children, Consensus, Current, Keys, Listeners,
+    NodeCertificate, NodeState, Registry, cluster, journal, registry, security, socket,
+};
+use crate::consensus;
+use crate::lifecycle::Addresses;
+use crate::net::{self, Names, Renewal, Server};
+use crate::outbound::a2a::CardKey;
+use crate::outbound::egress::Policy;
+use crate::outbound::schema::Schemas;
+use crate::outbound::Http;
+use crate::rooms::Control;
+use crate::settings::{Live, Reloaded, Settings};
+use keiko_core::features;
+use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_proto::v1 as wire;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::service::Routes;
+
+/// The id of a cluster's founder. Who joins gets its id from the cluster.
+const FOUNDER_ID: u64 = 1;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Handles to everything that was built; a cheap clone.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) control: Control,
+    pub(super) founding: Arc<cluster::Founding>,
+    pub(super) fleet: registry::Fleet,
+    pub(super) children: Children,
+    pub(super) socket_path: PathBuf,
+    settings: Arc<Current>,
+    certificates: Arc<Certificates>,
+    names: Names,
+    reach: registry::Reach,
+    http: Http,
+    node: wire::Node,
+    own_ports: Vec<u16>,
+    room_metrics: RoomMetrics,
+}
+
+#[derive(Clone)]
+struct RoomMetrics {
+    journal: journal::Metrics,
+    security: security::Metrics,
+    registry: registry::Metrics,
+}
+
+/// Opens the store and starts the groups that it holds.
+pub(super) fn open_consensus(settings: &Settings, addresses: &Addresses) -> Result<Consensus> {
+    Consensus::open(consensus::Settings {
+        node_addr: addresses.api.to_string(),
+        heartbeat_ms: *settings.heartbeat_ms,
+        election_ms_min: *settings.election_ms_min,
+        election_ms_max: *settings.election_ms_max,
+        ..consensus::Settings::new(
+            settings.data_dir.value.clone(),
+            FOUNDER_ID,
+            settings.node_name.value.clone(),
+        )
+    })
+}
+
+impl Parts {
+    pub(super) fn build(
+        current: Arc<Current>,
+        consensus: Arc<Consensus>,
+        addresses: Addresses,
+        metrics: &Registry,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let settings = current.settings();
+        let data = &settings.data_dir.value;
+        let name = settings.node_name.value.clone();
+        let control = Control::new(consensus, name.clone());
+        let names = Names::new(name.clone(), [addresses.api.ip()]);
+        let certificates = Certificates::new(NodeCertificate::ephemeral(&names)?)?;
+        let keys = Keys::open(&data.join("keys"))?;
+        make_private(&current.live().credentials_dir.value)?;
+        let node = wire::Node {
+            id: FOUNDER_ID,
+            name: name.clone(),
+            api_address: addresses.api.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            feature_level: features::LEVEL,
+        };
+        let founding = Arc::new(cluster::Founding::new(
+            control.clone(),
+            keys,
+            names.clone(),
+            Arc::clone(&certificates),
+            data.join("ca.pem"),
+            node.clone(),
+        ));
+        let own_ports = vec![addresses.api.port(), addresses.metrics.port()];
+        let http = Http::new(egress(&current.live(), &own_ports)?)?;
+        let covered =
+            vec![settings.socket_path.value.clone(), current.live().credentials_dir.value.clone()];
+        let children =
+            Children::start(crate::exec::Settings { covered, ..crate::exec::Settings::new(data) })?;
+        let room_metrics = RoomMetrics {
+            journal: journal::Metrics::register(metrics),
+            security: security::Metrics::register(metrics),
+            registry: registry::Metrics::register(metrics),
+        };
+        cluster::Metrics::register(metrics, &control);
+        metrics.with(net::metrics::register);
+        let reach = registry::Reach::new(
+            name,
+            Arc::clone(&current),
+            children.clone(),
+            http.clone(),
+            card_keys(settings)?,
+        );
+        let fleet = registry::Fleet::new(
+            control.clone(),
+            reach.clone(),
+            room_metrics.registry.clone(),
+            stop,
+        );
+        let socket_path = settings.socket_path.value.clone();
+        Ok(Self {
+            control,
+            founding,
+            fleet,
+            children,
+            socket_path,
+            settings: current,
+            certificates,
+            names,
+            reach,
+            http,
+            node,
+            own_ports,
+            room_metrics,
+        })
+    }
+
+    /// Opens the doors.
+    pub(super) fn serve(
+        &self,
+        listeners: Listeners,
+        socket: socket::Bound,
+        state: Arc<NodeState>,
+        metrics: &Registry,
+        shutdown: &CancellationToken,
+    ) -> Result<net::Handle> {
+        let settings = Arc::clone(&self.settings);
+        let named = move |uid| settings.live().socket_uids.value.contains(&uid);
+        let text = metrics.clone();
+        let server = Server {
+            settings: net::Settings {
+                node: self.control.node().to_owned(),
+                uids: net::uids(named),
+                limits: net::Limits::default(),
+            },
+            listeners: net::Listeners { api: listeners.api, metrics: listeners.metrics, socket },
+            routes: self.routes(&state),
+            state,
+            tokens: Arc::new(security::StoredTokens(self.control.clone())),
+            certificates: Arc::clone(&self.certificates),
+            metrics: Arc::new(move || text.text()),
+        };
+        server.run(shutdown)
+    }
+
+    fn routes(&self, state: &NodeState) -> Routes {
+        use wire::cluster_server::ClusterServer;
+        use wire::journal_server::JournalServer;
+        use wire::registry_server::RegistryServer;
+        use wire::security_server::SecurityServer;
+        let message_max = keiko_core::limits::ENTRY_BYTES_MAX;
+        let cluster = cluster::Service {
+            control: self.control.clone(),
+            founding: Arc::clone(&self.founding),
+            readiness: state.readiness().clone(),
+            api_address: self.node.api_address.clone(),
+        };
+        let security = security::Service {
+            control: self.control.clone(),
+            authority: self.founding.opened(),
+        };
+        let registry = registry::Service {
+            control: self.control.clone(),
+            reach: self.reach.clone(),
+            fleet: self.fleet.clone(),
+            schemas: Arc::new(Schemas::default()),
+            metrics: self.room_metrics.registry.clone(),
+        };
+        let journal = journal::Service::new(self.control.clone());
+        Routes::new(ClusterServer::new(cluster))
+            .add_service(SecurityServer::new(security))
+            .add_service(RegistryServer::new(registry).max_decoding_message_size(message_max))
+            .add_service(JournalServer::new(journal))
+    }
+
+    /// Starts what runs for as long as the node serves.
+    pub(super) fn start_drivers(&self, shutdown: &CancellationToken) -> Result<()> {
+        let control = self.control.clone();
+        let authority = self.founding.opened().borrow().clone().ok_or_else(|| {
+            Refusal::new(Code::Internal, "the drivers were started before the cluster was opened")
+        })?;
+        let renewal = Renewal {
+            authority,
+            certificates: Arc::clone(&self.certificates),
+            names: self.names.clone(),
+        };
+        tokio::spawn(renewal.run(shutdown.clone()));
+        let driver = cluster::Driver { control: control.clone(), node: self.node.clone() };
+        tokio::spawn(driver.run(shutdown.clone()));
+        let metrics = self.room_metrics.security.clone();
+        let driver = security::Driver { control: control.clone(), metrics };
+        tokio::spawn(driver.run(shutdown.clone()));
+        let driver = registry::Driver { fleet: self.fleet.clone() };
+        tokio::spawn(driver.run(shutdown.clone()));
+        let days = u32::try_from(*self.settings.settings().keep_days).unwrap_or(u32::MAX);
+        let metrics = self.room_metrics.journal.clone();
+        let driver = journal::Driver { control, keep: DAY.saturating_mul(days), metrics };
+        tokio::spawn(driver.run(shutdown.clone()));
+        Ok(())
+    }
+
+    /// Takes over what the configuration file says now.
+    pub(super) fn reload(&self) -> Result<Reloaded> {
+        let reloaded = self.settings.reload()?;
+        self.http.set_policy(egress(&reloaded.live, &self.own_ports)?);
+        Ok(reloaded)
+    }
+}
+
+fn egress(live: &Live, own_ports: &[u16]) -> Result<Policy> {
+    Policy::new(&live.egress_allow.value, &live.egress_deny.value, own_ports.to_vec())
+}
+
+fn card_keys(settings: &Settings) -> Result<Arc<[CardKey]>> {
+    let read = |path: &PathBuf| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let pem = std::fs::read(path).map_err(|error| {
+            Refusal::new(Code::ConfigInvalid, format!("[a2a] trusted key {}", path.display()))
+                .cause(error)
+        })?;
+        CardKey::from_pem(name, &pem)
+    };
+    settings.trusted_keys.value.iter().map(read).collect()
+}
+
+fn make_private(folder: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if folder.exists() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        Refusal::new(Code::DataFolderUnwritable, format!("can't make {}", folder.display()))
+            .cause(error)
+    })
+}

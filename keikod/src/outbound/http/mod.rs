@@ -1,0 +1,198 @@
+//! The one HTTP client of the daemon's way out.
+//!
+//! Invariants: every hop is judged by the egress policy, redirects included; credentials go to the
+//! first origin only, and once dropped they stay dropped; every request has a deadline and every
+//! body a limit. Never: uses a proxy from the environment, keeps cookies, unpacks compressed
+//! bodies, or shows the path, query or headers of a request in an error.
+
+mod client;
+mod failure;
+mod request;
+mod resolve;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use failure::shown;
+pub use request::{Request, parse_url, same_origin, secret_headers};
+
+use super::egress::Policy;
+use super::fault::{CallError, CallResult};
+use arc_swap::ArcSwap;
+use bytes::{Bytes, BytesMut};
+use client::Pools;
+use http::{HeaderMap, Method, StatusCode, header};
+use keiko_core::refusal::{Code, Refusal, Result};
+use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+/// Redirects that one request follows; browsers allow 20, an API needs one or two.
+const REDIRECTS_MAX: usize = 5;
+
+/// The way out. Clones share their connections.
+#[derive(Clone)]
+pub struct Http {
+    pools: Arc<ArcSwap<Pools>>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Any status; who asked decides what it means.
+    pub status: StatusCode,
+    /// As they came.
+    pub headers: HeaderMap,
+    /// Where it came from, after redirects.
+    pub url: Url,
+    /// At most as long as was asked for.
+    pub body: Bytes,
+}
+
+impl Http {
+    /// Reads the system's root certificates once; they are used until the daemon ends.
+    pub fn new(policy: Policy) -> Result<Self> {
+        let pools = Pools::new(policy, client::tls()?);
+        Ok(Self { pools: Arc::new(ArcSwap::from_pointee(pools)) })
+    }
+
+    /// Takes effect for every request that begins from now on; open connections are not used again.
+    pub fn set_policy(&self, policy: Policy) {
+        let pools = self.pools.load().under(policy);
+        self.pools.store(Arc::new(pools));
+    }
+
+    /// Sends and reads the whole answer, of at most `bytes_max`.
+    pub async fn send(
+        &self,
+        request: Request,
+        bytes_max: usize,
+        deadline: Instant,
+    ) -> CallResult<Answer> {
+        let (response, url) = self.open(request, deadline).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = read(response, &url, bytes_max, deadline).await?;
+        Ok(Answer { status, headers, url, body })
+    }
+
+    /// Sends and returns once the answer's head is there; `deadline` is for the head.
+    pub(crate) async fn open(
+        &self,
+        mut request: Request,
+        deadline: Instant,
+    ) -> CallResult<(reqwest::Response, Url)> {
+        let first = request.url.clone();
+        let mut seen = vec![(request.method.clone(), first.clone())];
+        loop {
+            let response = self.hop(&request, deadline).await?;
+            let Some(next) = location(&response, &request.url)? else {
+                return Ok((response, request.url));
+            };
+            self.judge(&next).map_err(CallError::not_run)?;
+            request = follow(request, response.status(), next, &first)?;
+            let step = (request.method.clone(), request.url.clone());
+            if seen.contains(&step) || seen.len() > REDIRECTS_MAX {
+                let why = if seen.contains(&step) {
+                    "it redirects in a circle"
+                } else {
+                    "too many redirects"
+                };
+                return Err(CallError::not_run(redirects(&first).cause(why)));
+            }
+            seen.push(step);
+        }
+    }
+
+    async fn hop(&self, request: &Request, deadline: Instant) -> CallResult<reqwest::Response> {
+        let port = self.judge(&request.url).map_err(CallError::not_run)?;
+        let client = self.pools.load().client(port).map_err(CallError::not_run)?;
+        let sending = client
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .headers(request.credentials.clone())
+            .body(request.body.clone())
+            .send();
+        match timeout_at(deadline, sending).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(failure::of_request(error, &request.url)),
+            Err(_) => Err(failure::late(&request.url)),
+        }
+    }
+
+    /// Judges what can be judged before names are resolved, and gives the port.
+    fn judge(&self, url: &Url) -> Result<u16> {
+        let policy = &self.pools.load().policy;
+        let port = url.port_or_known_default().unwrap_or_default();
+        match url.host() {
+            Some(url::Host::Domain(name)) => policy.admit_name(name, port)?,
+            Some(url::Host::Ipv4(four)) => policy.admit(None, four.into(), port)?,
+            Some(url::Host::Ipv6(six)) => policy.admit(None, six.into(), port)?,
+            None => return Err(Refusal::new(Code::InvalidArgument, "the URL names no host")),
+        }
+        Ok(port)
+    }
+}
+
+/// Where the answer sends us, if it does.
+fn location(response: &reqwest::Response, from: &Url) -> CallResult<Option<Url>> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(target) = response.headers().get(header::LOCATION) else { return Ok(None) };
+    let joined = target.to_str().ok().and_then(|target| from.join(target).ok());
+    let next = joined.and_then(|url| parse_url(url.as_str()).ok());
+    next.map(Some).ok_or_else(|| {
+        CallError::not_run(
+            redirects(from).cause("its Location is not an http URL without credentials"),
+        )
+    })
+}
+
+/// The request of the next hop.
+fn follow(mut request: Request, status: StatusCode, next: Url, first: &Url) -> CallResult<Request> {
+    let keeps_body = matches!(status.as_u16(), 307 | 308);
+    if request.method == Method::POST && !keeps_body {
+        // The browser's way, a GET without the body, would lose the message without a word.
+        let refusal = redirects(first)
+            .cause(format!("it answers a POST with {status}, which drops the message"))
+            .hint(format!("register where it points: {}", shown(&next)));
+        return Err(CallError::not_run(refusal));
+    }
+    if next.origin() != first.origin() {
+        request.credentials.clear();
+    }
+    request.url = next;
+    Ok(request)
+}
+
+fn redirects(url: &Url) -> Refusal {
+    Refusal::new(Code::PeerError, format!("{} redirects and can't be followed", shown(url)))
+}
+
+/// Reads a body of at most `bytes_max`; a length that is announced is refused before it is read.
+pub(crate) async fn read(
+    mut response: reqwest::Response,
+    url: &Url,
+    bytes_max: usize,
+    deadline: Instant,
+) -> CallResult<Bytes> {
+    let too_large = || {
+        let message = format!("the answer of {} is larger than {bytes_max} bytes", shown(url));
+        CallError::maybe_run(Refusal::new(Code::PeerTooLarge, message))
+    };
+    if response.content_length().is_some_and(|length| length > bytes_max as u64) {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::new();
+    loop {
+        let chunk = timeout_at(deadline, response.chunk()).await.map_err(|_| failure::late(url))?;
+        let Some(chunk) = chunk.map_err(|error| failure::of_body(error, url))? else {
+            return Ok(body.freeze());
+        };
+        if chunk.len() > bytes_max - body.len() {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+}

@@ -1,0 +1,140 @@
+use super::testing::{http, mute, nobody, serve, soon};
+use super::*;
+use axum::Router;
+use axum::http::Uri;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::{any, get};
+use http::HeaderName;
+use std::time::Duration;
+
+fn get_from(url: &str) -> Request {
+    Request::new(Method::GET, parse_url(url).unwrap())
+}
+
+async fn code(request: Request) -> (Code, bool) {
+    let error = http().send(request, 64, soon()).await.unwrap_err();
+    (error.refusal.code, error.surely_not_run)
+}
+
+/// Says which of the two headers arrived.
+async fn echo(headers: HeaderMap) -> String {
+    let has = |name| headers.contains_key::<&str>(name);
+    format!("secret={} plain={}", has("x-secret"), has("x-plain"))
+}
+
+fn with_headers(url: &str) -> Request {
+    get_from(url)
+        .header(HeaderName::from_static("x-plain"), http::HeaderValue::from_static("1"))
+        .credentials(&secret_headers([("x-secret", b"s".as_slice())]).unwrap())
+}
+
+#[tokio::test]
+async fn metadata_is_refused_at_once_and_behind_a_redirect() {
+    for target in
+        ["http://169.254.169.254/latest", "http://metadata.google.internal/", "http://[fe80::1]/"]
+    {
+        let app = Router::new().route("/", any(move || async move { Redirect::temporary(target) }));
+        let redirecting = format!("http://{}/", serve(app).await);
+        for url in [target.to_owned(), redirecting] {
+            assert_eq!(code(get_from(&url)).await, (Code::EgressDenied, true), "{url}");
+            let post = Request::new(Method::POST, parse_url(&url).unwrap()).json(b"{}".to_vec());
+            assert_eq!(code(post).await, (Code::EgressDenied, true), "POST {url}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_judged_by_its_addresses() {
+    let address = serve(Router::new().route("/", get(echo))).await;
+    let http = http();
+    let url = format!("http://localhost:{}/", address.port());
+    assert!(http.send(get_from(&url), 64, soon()).await.is_ok());
+    http.set_policy(Policy::new(&[], &[], vec![address.port()]).unwrap());
+    let refused = http.send(get_from(&url), 64, soon()).await.unwrap_err();
+    assert_eq!(refused.refusal.code, Code::EgressDenied, "own port by name, after a reload");
+}
+
+#[tokio::test]
+async fn credentials_stay_with_their_origin() {
+    let far = serve(Router::new().route("/", get(echo))).await;
+    let away = format!("http://{far}/");
+    let app = Router::new()
+        .route("/", get(echo))
+        .route("/same", get(|| async { Redirect::permanent("/") }))
+        .route("/away", get(move || async move { Redirect::temporary(&away) }));
+    let near = serve(app).await;
+    for (path, expect) in [
+        ("/", "secret=true plain=true"),
+        ("/same", "secret=true plain=true"),
+        ("/away", "secret=false plain=true"),
+    ] {
+        let answer =
+            http().send(with_headers(&format!("http://{near}{path}")), 64, soon()).await.unwrap();
+        assert_eq!(answer.body, expect, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_does_not_come_back_with_a_redirect_home() {
+    let (tell, told) = tokio::sync::watch::channel(String::new());
+    let back = move || {
+        let home = told.borrow().clone();
+        async move { Redirect::temporary(&home) }
+    };
+    let far = serve(Router::new().route("/", get(back))).await;
+    let away = format!("http://{far}/");
+    let app = Router::new()
+        .route("/", get(echo))
+        .route("/away", get(move || async move { Redirect::temporary(&away) }));
+    let near = serve(app).await;
+    tell.send(format!("http://{near}/")).unwrap();
+    let answer =
+        http().send(with_headers(&format!("http://{near}/away")), 64, soon()).await.unwrap();
+    assert_eq!(answer.body, "secret=false plain=true");
+}
+
+#[tokio::test]
+async fn redirects_end() {
+    let app = Router::new()
+        .route("/circle", any(|| async { Redirect::temporary("/circle") }))
+        .route("/post", any(|| async { Redirect::to("/") }))
+        .route("/userinfo", any(|| async { Redirect::temporary("http://u:p@127.0.0.1/") }))
+        .fallback(
+            |uri: Uri| async move { Redirect::temporary(&format!("{uri}x")).into_response() },
+        );
+    let address = serve(app).await;
+    for path in ["/circle", "/endless", "/userinfo"] {
+        let url = format!("http://{address}{path}");
+        assert_eq!(code(get_from(&url)).await, (Code::PeerError, true), "{path}");
+    }
+    let post = Request::new(Method::POST, parse_url(&format!("http://{address}/post")).unwrap());
+    assert_eq!(code(post.json(b"{}".to_vec())).await, (Code::PeerError, true));
+}
+
+#[tokio::test]
+async fn a_body_has_a_limit() {
+    let stream = || async {
+        let chunks =
+            futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[0; 50])));
+        axum::body::Body::from_stream(chunks)
+    };
+    let app = Router::new()
+        .route("/sized", get(|| async { [0u8; 65].to_vec() }))
+        .route("/endless", get(stream));
+    let address = serve(app).await;
+    for path in ["/sized", "/endless"] {
+        let url = format!("http://{address}{path}");
+        assert_eq!(code(get_from(&url)).await, (Code::PeerTooLarge, false), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn silence_and_refusal_are_told_apart() {
+    let url = format!("http://{}/", mute().await);
+    let deadline = Instant::now() + Duration::from_millis(50);
+    let late = http().send(get_from(&url), 64, deadline).await.unwrap_err();
+    assert_eq!((late.refusal.code, late.surely_not_run), (Code::PeerTimeout, false));
+    let url = format!("http://{}/", nobody().await);
+    assert_eq!(code(get_from(&url)).await, (Code::PeerUnreachable, true));
+    assert_eq!(code(get_from("http://no-such-name.invalid/")).await, (Code::PeerUnreachable, true));
+}

@@ -1,0 +1,136 @@
+//! The control group as rooms see it: propose on somebody's account, read as fresh as asked for.
+
+use crate::consensus::{Consensus, Consistency, Group, Read};
+use crate::net::{Identity, TraceContext};
+use crate::store::View;
+use keiko_core::features;
+use keiko_core::id::GroupId;
+use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_proto::v1 as wire;
+use keiko_proto::v1::entry::Room;
+use keiko_proto::v1::reply;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a write may take before its outcome is unknown.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// On whose account something is asked.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// As it stands in the entry.
+    pub actor: wire::Actor,
+    /// W3C trace id, or empty.
+    pub trace_id: Vec<u8>,
+    /// The request id for retries, or empty.
+    pub request_id: Vec<u8>,
+}
+
+impl Caller {
+    /// Whoever sent this request.
+    pub fn of<T>(request: &tonic::Request<T>, request_id: &[u8]) -> Result<Self> {
+        let actor = Identity::of(request)?.actor();
+        let trace = request.extensions().get::<TraceContext>();
+        let trace_id = trace.map(|trace| trace.trace_id.to_vec()).unwrap_or_default();
+        Ok(Self { actor, trace_id, request_id: request_id.to_vec() })
+    }
+}
+
+/// The control group of this node.
+#[derive(Clone)]
+pub struct Control {
+    consensus: Arc<Consensus>,
+    node: String,
+}
+
+impl Control {
+    /// `node` is this node's name.
+    pub fn new(consensus: Arc<Consensus>, node: String) -> Self {
+        Self { consensus, node }
+    }
+
+    /// This node's name.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// All groups of this node.
+    pub fn consensus(&self) -> &Consensus {
+        &self.consensus
+    }
+
+    /// The daemon itself as the caller.
+    pub fn as_node(&self) -> Caller {
+        let who = wire::actor::Who::Node(self.node.clone());
+        let actor = wire::Actor { who: Some(who) };
+        Caller { actor, trace_id: Vec::new(), request_id: Vec::new() }
+    }
+
+    /// The group; refused before the cluster is founded.
+    pub fn group(&self) -> Result<Group> {
+        self.consensus.group(GroupId::CONTROL).ok_or_else(|| {
+            Refusal::new(Code::NotFounded, "this node holds no cluster yet")
+                .hint("keikoctl cluster init, or start keikod with --init")
+        })
+    }
+
+    /// True if this node leads the group: only then do its drivers propose.
+    pub fn is_leader(&self) -> bool {
+        self.group().is_ok_and(|group| group.status().state == "leader")
+    }
+
+    /// Proposes one command and waits for its reply. A refusal of the law is an error here.
+    pub async fn write(
+        &self,
+        caller: Caller,
+        room: Room,
+    ) -> Result<(reply::Result, wire::WriteInfo)> {
+        let entry = wire::Entry {
+            format: features::FORMAT,
+            feature_level: features::LEVEL,
+            actor: Some(caller.actor),
+            request_id: caller.request_id,
+            trace_id: caller.trace_id,
+            room: Some(room),
+            ..Default::default()
+        };
+        let reply = self.group()?.propose(entry, WRITE_DEADLINE).await?;
+        let info = wire::WriteInfo { revision: reply.revision, unix_ms: reply.unix_ms };
+        match reply.result {
+            Some(reply::Result::Refusal(refusal)) => Err(Refusal::from_wire(refusal)),
+            Some(result) => Ok((result, info)),
+            None => Err(unexpected()),
+        }
+    }
+
+    /// Runs a query on a consistent view.
+    pub async fn read<R: Send + 'static>(
+        &self,
+        consistency: i32,
+        query: impl FnOnce(&View<'_>) -> R + Send + 'static,
+    ) -> Result<Read<R>> {
+        let consistency = match wire::Consistency::try_from(consistency) {
+            Ok(wire::Consistency::Linearizable) => Consistency::Linearizable,
+            Ok(wire::Consistency::Stale) => Consistency::Stale,
+            Ok(wire::Consistency::Lease | wire::Consistency::Unspecified) => Consistency::Lease,
+            Err(_) => {
+                return Err(Refusal::new(Code::InvalidArgument, "no such consistency")
+                    .hint("one of linearizable, lease, stale"));
+            }
+        };
+        self.group()?.read(consistency, query).await
+    }
+
+    /// The same from this node's own state, for drivers and watches that follow revisions.
+    pub async fn read_local<R: Send + 'static>(
+        &self,
+        query: impl FnOnce(&View<'_>) -> R + Send + 'static,
+    ) -> Result<R> {
+        Ok(self.group()?.read(Consistency::Stale, query).await?.value)
+    }
+}
+
+/// A reply of another op than the one that was proposed.
+pub(super) fn unexpected() -> Refusal {
+    Refusal::new(Code::Internal, "the reply does not belong to the request")
+}

@@ -1,0 +1,203 @@
+//! Agents: ask one for its card, and go on asking.
+//!
+//! The card is fetched again by its ETag; only what changed is proposed. An agent is Ready while
+//! its card can be had.
+
+use super::super::Control;
+use super::convert;
+use super::driver::Fleet;
+use super::reach::Reach;
+use super::supervise::{reason, sentence};
+use crate::outbound::a2a::{self, Fetched};
+use crate::outbound::http::parse_url;
+use http::HeaderMap;
+use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::registry::ObjectKey;
+use keiko_proto::v1::entry::Room;
+use keiko_proto::v1::{
+    Agent, AgentSpec, Condition, CredentialRef, Grant, Kind, Metadata, ObjectRef, ObjectStatus,
+    PutAgent, PutMode, RegistryOp, SetCondition, Skill, registry_op,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How often a card is asked for again.
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+
+/// What one probe may take.
+const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Probes that fail in a row before an agent counts as not ready.
+const PROBE_FAILURES: u32 = 2;
+
+/// What an agent says of itself.
+pub(super) struct Found {
+    pub(super) title: String,
+    spec: AgentSpec,
+    skills: Vec<Skill>,
+}
+
+/// Asks the agent at `url` for its card.
+pub(super) async fn ask(
+    reach: &Reach,
+    url: &str,
+    headers: &[CredentialRef],
+    grant: Option<Grant>,
+    deadline: Duration,
+) -> Result<Found> {
+    let spec = AgentSpec {
+        url: url.to_owned(),
+        headers: headers.to_vec(),
+        grant,
+        ..Default::default()
+    };
+    let values = reach.headers(url, headers, spec.grant.as_ref())?;
+    let deadline = Instant::now() + deadline;
+    let url = parse_url(url)?;
+    let card = a2a::find(reach.http(), &url, &values, reach.card_keys(), deadline).await?;
+    Ok(Found {
+        title: card.name.clone(),
+        spec: convert::agent(&spec, &card)?,
+        skills: convert::skills(&card),
+    })
+}
+
+impl Found {
+    /// The op that keeps it.
+    pub(super) fn put(
+        self,
+        key: &ObjectKey,
+        labels: BTreeMap<String, String>,
+        mode: PutMode,
+        uid: &str,
+    ) -> PutAgent {
+        let metadata = Metadata {
+            name: key.name.clone(),
+            namespace: key.namespace.to_string(),
+            labels,
+            ..Default::default()
+        };
+        let agent = Agent {
+            metadata: Some(metadata),
+            spec: Some(self.spec),
+            status: Some(ObjectStatus { conditions: vec![ready("True", "CardFetched", "")] }),
+            ..Default::default()
+        };
+        let (mode, uid) = (mode.into(), uid.to_owned());
+        PutAgent { mode, uid, agent: Some(agent), skills: self.skills }
+    }
+}
+
+fn ready(status: &str, reason: &str, message: &str) -> Condition {
+    Condition {
+        r#type: "Ready".to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        since_ms: 0,
+    }
+}
+
+/// Asks one agent again and again.
+pub(super) struct AgentProbe {
+    control: Control,
+    reach: Reach,
+    key: ObjectKey,
+    uid: String,
+    given: AgentSpec,
+    etag: Option<String>,
+    was_ready: bool,
+}
+
+impl AgentProbe {
+    pub(super) fn new(fleet: &Fleet, key: ObjectKey, uid: String, agent: Agent) -> Self {
+        let was_ready = agent.status.unwrap_or_default().conditions.iter().any(|condition| {
+            condition.r#type == "Ready" && condition.status == "True"
+        });
+        let (control, reach) = (fleet.control.clone(), fleet.reach.clone());
+        let given = agent.spec.unwrap_or_default();
+        Self { control, reach, key, uid, given, etag: None, was_ready }
+    }
+
+    pub(super) fn start(mut self, stop: CancellationToken) {
+        tokio::spawn(async move {
+            let mut failures = 0;
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(PROBE_EVERY) => {}
+                }
+                match self.probe().await {
+                    Ok(()) => failures = 0,
+                    // Deleted, or made anew: another probe is there for it.
+                    Err(refusal) if refusal.code == Code::NotFound => return,
+                    Err(refusal) if refusal.code == Code::RevisionConflict => return,
+                    Err(refusal) => {
+                        failures += 1;
+                        if failures >= PROBE_FAILURES && self.was_ready {
+                            self.tell(&refusal).await;
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    async fn probe(&mut self) -> Result<()> {
+        let grant = self.given.grant.as_ref();
+        let values = self.reach.headers(&self.given.url, &self.given.headers, grant)?;
+        let deadline = Instant::now() + PROBE_DEADLINE;
+        if self.was_ready && self.is_unchanged(&values, deadline).await? {
+            return Ok(());
+        }
+        let url = parse_url(&self.given.url)?;
+        let keys = self.reach.card_keys();
+        let card = a2a::find(self.reach.http(), &url, &values, keys, deadline).await?;
+        let found = Found {
+            title: card.name.clone(),
+            spec: convert::agent(&self.given, &card)?,
+            skills: convert::skills(&card),
+        };
+        let put = found.put(&self.key, BTreeMap::new(), PutMode::Refresh, &self.uid);
+        let op = RegistryOp { op: Some(registry_op::Op::PutAgent(put)) };
+        self.control.write(self.control.as_node(), Room::Registry(op)).await?;
+        self.etag = card.etag;
+        self.was_ready = true;
+        Ok(())
+    }
+
+    /// Only a card with an ETag can be asked for cheaply.
+    async fn is_unchanged(&self, values: &HeaderMap, deadline: Instant) -> Result<bool> {
+        let Some(etag) = &self.etag else { return Ok(false) };
+        let url = parse_url(&self.given.url)?;
+        let Ok(url) = url.join("/.well-known/agent-card.json") else { return Ok(false) };
+        let keys = self.reach.card_keys();
+        let fetched =
+            a2a::fetch(self.reach.http(), &url, Some(etag), values, keys, deadline).await?;
+        Ok(matches!(fetched, Fetched::Unchanged))
+    }
+
+    async fn tell(&mut self, refusal: &Refusal) {
+        let object = ObjectRef {
+            kind: Kind::Agent.into(),
+            namespace: self.key.namespace.to_string(),
+            name: self.key.name.clone(),
+        };
+        let condition = ready("False", reason(refusal), &sentence(refusal));
+        let set = SetCondition {
+            object: Some(object),
+            uid: self.uid.clone(),
+            condition: Some(condition),
+        };
+        let op = RegistryOp { op: Some(registry_op::Op::SetCondition(set)) };
+        let written = self.control.write(self.control.as_node(), Room::Registry(op)).await;
+        match written {
+            Ok(_) => self.was_ready = false,
+            Err(refusal) => {
+                tracing::debug!(agent = %self.key.subject(), "condition not kept: {refusal}");
+            }
+        }
+    }
+}

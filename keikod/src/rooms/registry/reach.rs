@@ -1,0 +1,179 @@
+//! How an entry is reached from this node: what `keiko.toml` allows, which credentials go along,
+//! and over what.
+//!
+//! Reads the live settings at each use, so that a reload holds from the next connection on.
+
+use super::link::Link;
+use crate::exec::{
+    Children, Command, Credentials, Destination, Grace, Grant, LogLine, Policy, Process, Secret,
+};
+use crate::outbound::http::{parse_url, secret_headers};
+use crate::outbound::a2a::CardKey;
+use crate::outbound::{Http, mcp};
+use crate::settings::Current;
+use http::HeaderMap;
+use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::registry::ObjectKey;
+use keiko_proto::v1::{CredentialRef, Grant as WireGrant, McpServerSpec};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The way out of this node; a cheap clone.
+#[derive(Clone)]
+pub struct Reach {
+    node: String,
+    settings: Arc<Current>,
+    children: Children,
+    http: Http,
+    card_keys: Arc<[CardKey]>,
+}
+
+impl Reach {
+    /// `node` is this node's name; `card_keys` are those whose signatures on cards count.
+    pub fn new(
+        node: String,
+        settings: Arc<Current>,
+        children: Children,
+        http: Http,
+        card_keys: Arc<[CardKey]>,
+    ) -> Self {
+        Self { node, settings, children, http, card_keys }
+    }
+
+    /// Keys whose signatures on cards count.
+    pub(super) fn card_keys(&self) -> &[CardKey] {
+        &self.card_keys
+    }
+
+    /// The one HTTP client.
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// Links a server: starts its command or finds its URL, and asks what it speaks.
+    pub async fn link(
+        &self,
+        key: &ObjectKey,
+        spec: &McpServerSpec,
+        deadline: Duration,
+    ) -> Result<Link> {
+        let deadline = Instant::now() + deadline;
+        match spec.command.is_empty() {
+            true => self.link_url(spec, deadline).await,
+            false => self.link_command(key, spec, deadline).await,
+        }
+    }
+
+    async fn link_url(&self, spec: &McpServerSpec, deadline: Instant) -> Result<Link> {
+        let url = parse_url(&spec.url)?;
+        let headers = self.headers(&spec.url, &spec.headers, spec.grant.as_ref())?;
+        let target = mcp::Target::Http { url, credentials: headers };
+        let era = spec.protocol_version.parse().ok();
+        let session = mcp::connect(&self.http, target, era, deadline).await?;
+        Ok(Link::new(session, None))
+    }
+
+    async fn link_command(
+        &self,
+        key: &ObjectKey,
+        spec: &McpServerSpec,
+        deadline: Instant,
+    ) -> Result<Link> {
+        let grant = grant(spec.grant.as_ref());
+        let run_as = self.policy()?.decide(&spec.command, grant.as_ref())?;
+        let bound = self.is_bound(spec.grant.as_ref());
+        let destination = Destination::Command(PathBuf::from(&spec.command[0]));
+        let credentials = self.credentials()?;
+        let env = spec.env.iter().map(|reference| {
+            let value = credentials.value_for(&reference.credential, &destination, bound)?;
+            Ok((reference.name.clone(), value))
+        });
+        let env: Vec<(String, Secret)> = env.collect::<Result<_>>()?;
+        let command = Command { id: child_id(key), argv: spec.command.clone(), env, run_as };
+        let child = self.children.spawn(command).await?;
+        let target = mcp::Target::Stdio {
+            reader: Box::new(child.stdout),
+            writer: Box::new(child.stdin),
+        };
+        let era = spec.protocol_version.parse().ok();
+        match mcp::connect(&self.http, target, era, deadline).await {
+            Ok(session) => Ok(Link::new(session, Some(child.process))),
+            Err(refusal) => Err(ended(key, &child.process, refusal).await),
+        }
+    }
+
+    /// The headers with their values, for one origin.
+    pub fn headers(
+        &self,
+        url: &str,
+        references: &[CredentialRef],
+        grant: Option<&WireGrant>,
+    ) -> Result<HeaderMap> {
+        let destination = Destination::origin(&parse_url(url)?)?;
+        let (credentials, bound) = (self.credentials()?, self.is_bound(grant));
+        let values: Vec<(&str, Secret)> = references
+            .iter()
+            .map(|reference| {
+                let value = credentials.value_for(&reference.credential, &destination, bound)?;
+                Ok((reference.name.as_str(), value))
+            })
+            .collect::<Result<_>>()?;
+        secret_headers(values.iter().map(|(name, value)| (*name, value.expose())))
+    }
+
+    /// The last lines of a server's standard error.
+    pub fn logs(&self, key: &ObjectKey, tail: usize) -> Vec<LogLine> {
+        self.children.logs(&child_id(key), tail)
+    }
+
+    /// The same, and then every further line.
+    pub fn follow_logs(&self, key: &ObjectKey, tail: usize) -> crate::exec::child::Follow {
+        self.children.follow(&child_id(key), tail)
+    }
+
+    /// Forgets the home and the log of a server that was deleted.
+    pub fn forget(&self, key: &ObjectKey) -> Result<()> {
+        self.children.forget(&child_id(key))
+    }
+
+    /// Registered over this node's own socket: its credentials are bound to where it points.
+    fn is_bound(&self, grant: Option<&WireGrant>) -> bool {
+        grant.is_some_and(|grant| grant.node == self.node)
+    }
+
+    fn policy(&self) -> Result<Policy> {
+        let live = self.settings.live();
+        let user = live.exec_user.as_ref().map(|user| user.value.clone());
+        let root = nix::unistd::Uid::effective().is_root();
+        Policy::new(self.node.clone(), root, user, live.exec_allow.value.clone())
+    }
+
+    fn credentials(&self) -> Result<Credentials> {
+        let live = self.settings.live();
+        Credentials::new(live.credentials_dir.value.clone(), &live.credentials_to())
+    }
+}
+
+/// Why a command did not become a server; it is gone when this returns.
+async fn ended(key: &ObjectKey, process: &Process, refusal: Refusal) -> Refusal {
+    let exit = process.exit();
+    if let Err(refusal) = process.stop(Grace::default()).await {
+        tracing::warn!(code = %refusal.code, pid = process.pid(), "{refusal}");
+    }
+    match exit {
+        Some(exit) => Refusal::new(Code::ChildFailed, format!("the command ended: {exit}"))
+            .cause(refusal.message),
+        None => refusal,
+    }
+    .hint(format!("keikoctl mcp logs {}", key.name))
+}
+
+fn grant(grant: Option<&WireGrant>) -> Option<Grant> {
+    grant.map(|grant| Grant { node: grant.node.clone(), uid: grant.uid })
+}
+
+fn child_id(key: &ObjectKey) -> String {
+    format!("{}.{}", key.namespace, key.name)
+}

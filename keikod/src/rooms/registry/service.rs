@@ -1,0 +1,155 @@
+//! The gRPC service: each method asks for the permission and hands over.
+
+use super::super::{Caller, Control, control};
+use super::driver::Fleet;
+use super::read::require_on;
+use super::{Metrics, Reach, call, logs, read, register, watch};
+use crate::net::{Identity, Permission, status::to_status};
+use crate::outbound::schema::Schemas;
+use keiko_core::refusal::Result;
+use keiko_core::registry::{Kind, ObjectKey};
+use keiko_proto::v1::entry::Room;
+use keiko_proto::v1::registry_server::Registry;
+use keiko_proto::v1::{
+    CallAgentRequest, CallAgentResponse, CallToolRequest, CallToolResponse, DeleteObject,
+    DeleteRequest, DeleteResponse, GetRequest, GetResponse, HistoryRequest, HistoryResponse,
+    ListRequest, ListResponse, LogLine, LogsRequest, ObjectRef, RegisterAgentRequest,
+    RegisterMcpServerRequest, RegisterResponse, RegistryOp, WatchRequest, WatchResponse,
+    registry_op, registry_reply, reply,
+};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+/// Serves `keiko.v1.Registry`.
+#[derive(Clone)]
+pub struct Service {
+    /// Where it reads and proposes.
+    pub control: Control,
+    /// How entries are reached from this node.
+    pub reach: Reach,
+    /// The live links of this node.
+    pub fleet: Fleet,
+    /// Compiled schemas of tools.
+    pub schemas: Arc<Schemas>,
+    /// What it tells.
+    pub metrics: Metrics,
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Registry for Service {
+    type WatchStream = Answers<WatchResponse>;
+    type LogsStream = Answers<LogLine>;
+
+    async fn register_agent(
+        &self,
+        request: Request<RegisterAgentRequest>,
+    ) -> Result<Response<RegisterResponse>, Status> {
+        answer(register::agent(self, request).await)
+    }
+
+    async fn register_mcp_server(
+        &self,
+        request: Request<RegisterMcpServerRequest>,
+    ) -> Result<Response<RegisterResponse>, Status> {
+        answer(register::server(self, request).await)
+    }
+
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        let caller = caller(&request)?;
+        answer(read::get(&self.control, &caller, request.into_inner()).await)
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        let caller = caller(&request)?;
+        answer(read::list(&self.control, &caller, request.into_inner()).await)
+    }
+
+    async fn history(
+        &self,
+        request: Request<HistoryRequest>,
+    ) -> Result<Response<HistoryResponse>, Status> {
+        let caller = caller(&request)?;
+        answer(read::history(&self.control, &caller, request.into_inner()).await)
+    }
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let caller = caller(&request)?;
+        let receiver = watch::watch(self.control.clone(), &caller, request.get_ref());
+        let receiver = receiver.map_err(|refusal| to_status(&refusal))?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteRequest>,
+    ) -> Result<Response<DeleteResponse>, Status> {
+        answer(self.remove(request).await)
+    }
+
+    async fn call_tool(
+        &self,
+        request: Request<CallToolRequest>,
+    ) -> Result<Response<CallToolResponse>, Status> {
+        answer(call::tool(self, request).await)
+    }
+
+    async fn call_agent(
+        &self,
+        request: Request<CallAgentRequest>,
+    ) -> Result<Response<CallAgentResponse>, Status> {
+        answer(call::agent(self, request).await)
+    }
+
+    async fn logs(
+        &self,
+        request: Request<LogsRequest>,
+    ) -> Result<Response<Self::LogsStream>, Status> {
+        let caller = caller(&request)?;
+        let receiver = logs::logs(&self.control, &self.reach, &caller, request.into_inner()).await;
+        let receiver = receiver.map_err(|refusal| to_status(&refusal))?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+impl Service {
+    async fn remove(&self, request: Request<DeleteRequest>) -> Result<DeleteResponse> {
+        let identity = Identity::of(&request)?.clone();
+        let caller = Caller::of(&request, &request.get_ref().request_id)?;
+        let asked = request.into_inner();
+        let key = ObjectKey::parse(Kind::parse(asked.kind)?, &asked.namespace, &asked.name)?;
+        require_on(&identity, Permission::RegistryWrite, &key)?;
+        let object = ObjectRef {
+            kind: asked.kind,
+            namespace: key.namespace.to_string(),
+            name: key.name.clone(),
+        };
+        let delete = DeleteObject { object: Some(object), revision: asked.revision };
+        let op = RegistryOp { op: Some(registry_op::Op::Delete(delete)) };
+        let (result, write) = self.control.write(caller, Room::Registry(op)).await?;
+        match result {
+            reply::Result::Registry(reply) => match reply.reply {
+                Some(registry_reply::Reply::Delete(deleted)) => {
+                    Ok(DeleteResponse { object: deleted.object, write: Some(write) })
+                }
+                _ => Err(control::unexpected()),
+            },
+            _ => Err(control::unexpected()),
+        }
+    }
+}
+
+fn caller<T>(request: &Request<T>) -> Result<Identity, Status> {
+    Identity::of(request).cloned().map_err(|refusal| to_status(&refusal))
+}
+
+fn answer<T>(result: Result<T>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(|refusal| to_status(&refusal))
+}

@@ -1,0 +1,184 @@
+//! Watch: the present, then every change, resumable by revision.
+//!
+//! The present is read page by page at one revision; then the journal is followed from there. Who
+//! asks for what was compacted gets RESYNC and the present anew.
+
+use super::super::Control;
+use super::super::follow::{Followed, follow};
+use super::read::filter;
+use crate::net::{Identity, Permission, Resource, status::to_status};
+use crate::store::View;
+use keiko_core::id::GroupId;
+use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::registry::{self, Filter, ObjectKey};
+use keiko_core::house;
+use keiko_proto::v1::watch_response::Type;
+use keiko_proto::v1::{
+    Event, Object, WatchRequest, WatchResponse, event::Body, registry_event,
+};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+const GROUP: GroupId = GroupId::CONTROL;
+
+/// Answers that wait for one watcher: small, because the journal waits for it anyway.
+const QUEUE: usize = 64;
+
+type Sender = mpsc::Sender<Result<WatchResponse, Status>>;
+
+/// What one watcher wants.
+#[derive(Clone)]
+struct Wanted {
+    filter: Filter,
+    /// Empty: every name.
+    name: String,
+}
+
+/// Starts a watch.
+pub(super) fn watch(
+    control: Control,
+    caller: &Identity,
+    asked: &WatchRequest,
+) -> Result<mpsc::Receiver<Result<WatchResponse, Status>>> {
+    let filter = filter(asked.kind, &asked.namespace, &asked.label_selector)?;
+    if asked.name.is_empty() {
+        caller.require(Permission::RegistryRead, &Resource::All(filter.kind.noun()))?;
+    } else {
+        let key = ObjectKey::parse(filter.kind, &asked.namespace, &asked.name)?;
+        super::read::require_on(caller, Permission::RegistryRead, &key)?;
+    }
+    let newest = *control.group()?.revisions().borrow();
+    if asked.after_revision > newest {
+        return Err(Refusal::new(
+            Code::FutureRevision,
+            format!("revision {} is not there yet, the newest is {newest}", asked.after_revision),
+        ));
+    }
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let wanted = Wanted { filter, name: asked.name.clone() };
+    let after = asked.after_revision;
+    tokio::spawn(async move {
+        if let Err(refusal) = run(&control, &wanted, after, &sender).await {
+            // The watcher may be gone, and then nobody needs the reason.
+            let _gone = sender.send(Err(to_status(&refusal))).await;
+        }
+    });
+    Ok(receiver)
+}
+
+async fn run(control: &Control, wanted: &Wanted, after: u64, sender: &Sender) -> Result<()> {
+    let mut after = match after {
+        0 => send_present(control, wanted, sender).await?,
+        after => Some(after),
+    };
+    while let Some(from) = after {
+        let mut followed = follow(control.clone(), from, true);
+        after = None;
+        while let Some(item) = followed.recv().await {
+            match item? {
+                Followed::Events(events) => {
+                    for event in events {
+                        if let Some(response) = wanted.change(event)
+                            && sender.send(Ok(response)).await.is_err()
+                        {
+                            return Ok(());
+                        }
+                    }
+                }
+                Followed::CaughtUp(revision) => {
+                    if !send(sender, Type::Bookmark, None, revision).await {
+                        return Ok(());
+                    }
+                }
+                Followed::Lost { revision, .. } => {
+                    if !send(sender, Type::Resync, None, revision).await {
+                        return Ok(());
+                    }
+                    after = send_present(control, wanted, sender).await?;
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn send(sender: &Sender, kind: Type, object: Option<Object>, revision: u64) -> bool {
+    let response = WatchResponse { r#type: kind.into(), object, revision };
+    sender.send(Ok(response)).await.is_ok()
+}
+
+/// Sends what is there now and a bookmark. The revision that it was read at; `None` if the watcher
+/// is gone.
+async fn send_present(control: &Control, wanted: &Wanted, sender: &Sender) -> Result<Option<u64>> {
+    let (mut token, mut at) = (String::new(), None);
+    loop {
+        let filter = wanted.filter.clone();
+        let (page, revision) = control
+            .read_local(move |view: &View<'_>| {
+                let revision = at.unwrap_or_else(|| house::revision(view, GROUP));
+                registry::list(view, GROUP, &filter, at.or(Some(revision)), 0, &token)
+                    .map(|page| (page, revision))
+            })
+            .await??;
+        at = Some(revision);
+        for object in page.items {
+            let metadata = registry::metadata(&object);
+            if !metadata.is_some_and(|metadata| wanted.names(&metadata.name)) {
+                continue;
+            }
+            let changed = metadata.map_or(revision, |metadata| metadata.revision);
+            if !send(sender, Type::Added, Some(object), changed).await {
+                return Ok(None);
+            }
+        }
+        match page.next {
+            Some(next) => token = next,
+            None => break,
+        }
+    }
+    let revision = at.unwrap_or_default();
+    Ok(send(sender, Type::Bookmark, None, revision).await.then_some(revision))
+}
+
+impl Wanted {
+    fn names(&self, name: &str) -> bool {
+        self.name.is_empty() || self.name == name
+    }
+
+    fn fits(&self, object: &Object) -> bool {
+        let metadata = registry::metadata(object);
+        self.filter.matches(object) && metadata.is_some_and(|metadata| self.names(&metadata.name))
+    }
+
+    /// What an event means to this watcher. An object that no longer fits the selector is gone for
+    /// it, as in Kubernetes.
+    fn change(&self, event: Event) -> Option<WatchResponse> {
+        let kind = self.filter.kind.noun();
+        if event.subject.split('/').next() != Some(kind) {
+            return None;
+        }
+        let Some(Body::Registry(body)) = event.body else { return None };
+        let (kind, object) = match body.event? {
+            registry_event::Event::Changed(changed) => {
+                let object = changed.object?;
+                match (self.fits(&object), changed.created) {
+                    (true, true) => (Type::Added, object),
+                    (true, false) => (Type::Modified, object),
+                    (false, true) => return None,
+                    (false, false) if self.fits_but_labels(&object) => (Type::Deleted, object),
+                    (false, false) => return None,
+                }
+            }
+            registry_event::Event::Deleted(object) if self.fits(&object) => (Type::Deleted, object),
+            registry_event::Event::Deleted(_) => return None,
+        };
+        Some(WatchResponse { r#type: kind.into(), object: Some(object), revision: event.revision })
+    }
+
+    /// True if only its labels keep the object out.
+    fn fits_but_labels(&self, object: &Object) -> bool {
+        let any = Filter { selector: Default::default(), ..self.filter.clone() };
+        Self { filter: any, name: self.name.clone() }.fits(object)
+    }
+}

@@ -1,0 +1,56 @@
+//! Removes tokens that expired; only the leader proposes.
+
+use super::super::Control;
+use super::Metrics;
+use keiko_core::id::GroupId;
+use keiko_core::refusal::Result;
+use keiko_core::{house, security};
+use keiko_proto::v1::entry::Room;
+use keiko_proto::v1::{PruneTokens, SecurityOp, security_op};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// An expired token is refused at once; removing it is housekeeping.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// The loop.
+pub struct Driver {
+    /// Where it reads and proposes.
+    pub control: Control,
+    /// What it tells.
+    pub metrics: Metrics,
+}
+
+impl Driver {
+    /// Runs until shutdown.
+    pub async fn run(self, shutdown: CancellationToken) {
+        loop {
+            if let Err(refusal) = self.prune().await {
+                tracing::warn!(code = %refusal.code, "expired tokens stay: {refusal}");
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    async fn prune(&self) -> Result<()> {
+        let (tokens, expired) = self
+            .control
+            .read_local(|view| {
+                let now_ms = house::last_stamp_ms(view, GroupId::CONTROL);
+                let tokens = security::tokens(view, GroupId::CONTROL);
+                let expired = tokens.iter().filter(|token| token.expires_ms <= now_ms).count();
+                (tokens.len(), expired)
+            })
+            .await?;
+        self.metrics.tokens.set(i64::try_from(tokens).unwrap_or(i64::MAX));
+        if expired == 0 || !self.control.is_leader() {
+            return Ok(());
+        }
+        let op = security_op::Op::PruneTokens(PruneTokens {});
+        let room = Room::Security(SecurityOp { op: Some(op) });
+        self.control.write(self.control.as_node(), room).await.map(drop)
+    }
+}

@@ -1,0 +1,329 @@
+//! The snapshot of one group: its part of every space as sorted files, with a manifest.
+//!
+//! Invariants:
+//! - A snapshot's folder has its final name only when all of it is on disk; the manifest names every
+//!   file with its length and BLAKE3.
+//! - Nothing of the group is touched before every file of a snapshot was verified.
+//! - An install that was begun is finished: its marker is written before the group's range is
+//!   deleted and removed after the new state is synced; a start that finds it repeats the install.
+//!
+//! Never: holds another group's keys, or anything of the log but the mark how far it is applied.
+
+use super::folder::{sync_parent, write_synced};
+use super::record::{Applied, LogId, open, seal};
+use super::{Database, Family, Meta, View};
+use keiko_core::id::GroupId;
+use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::store::Space;
+use prost::Message as _;
+use rocksdb::{Direction, IngestExternalFileOptions, SstFileWriter, WriteBatch};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// Bytes of keys and values in one file; with its index and filter it stays below 64 MiB, the
+/// largest message between nodes.
+const FILE_BYTES_MAX: usize = 60 << 20;
+const MANIFEST: &str = "manifest";
+const MANIFEST_MAGIC: &[u8] = b"keiko snapshot manifest 1";
+
+/// What a snapshot holds.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Manifest {
+    /// Whose.
+    #[prost(uint32, tag = "1")]
+    pub group: u32,
+    /// The encoded apply mark of the state that it holds; empty if nothing was applied.
+    #[prost(bytes = "vec", tag = "2")]
+    pub applied: Vec<u8>,
+    /// Its files.
+    #[prost(message, repeated, tag = "3")]
+    pub files: Vec<Part>,
+}
+
+/// One file of a snapshot.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Part {
+    /// Which column family it fills.
+    #[prost(string, tag = "1")]
+    pub family: String,
+    /// Its name inside the snapshot's folder.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// Its length in bytes.
+    #[prost(uint64, tag = "3")]
+    pub length: u64,
+    /// Its BLAKE3.
+    #[prost(bytes = "vec", tag = "4")]
+    pub blake3: Vec<u8>,
+}
+
+/// A complete snapshot on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// How far the state that it holds is applied; `None` if nothing was.
+    pub applied: Option<Applied>,
+}
+
+impl Snapshot {
+    /// Reads the manifest of a snapshot of `group`; looks at no other file.
+    pub fn open(folder: &Path, group: GroupId) -> Result<(Self, Manifest)> {
+        let path = folder.join(MANIFEST);
+        let bytes = fs::read(&path).map_err(|error| fault(&path, "read", error))?;
+        let manifest = open(MANIFEST_MAGIC, &bytes).and_then(|body| Manifest::decode(body).ok());
+        let manifest = manifest.filter(|manifest| manifest.group == u32::from(group.0));
+        let manifest = manifest.ok_or_else(|| mismatch(&path))?;
+        let applied = match &manifest.applied[..] {
+            [] => None,
+            mark => Some(Applied::decode(mark).ok_or_else(|| mismatch(&path))?),
+        };
+        Ok((Self { folder: folder.to_owned(), applied }, manifest))
+    }
+}
+
+impl Snapshot {
+    fn last(&self) -> Option<LogId> {
+        self.applied.as_ref().map(|applied| applied.last)
+    }
+}
+
+impl Manifest {
+    /// Compares every file in `folder` with what the manifest says of it.
+    pub fn verify(&self, folder: &Path) -> Result<()> {
+        for part in &self.files {
+            let named = |family: &Space| Family::from(*family).name() == part.family;
+            if !Space::ALL.iter().any(named) || part.name.contains(['/', '\\']) {
+                return Err(mismatch(&folder.join(MANIFEST)));
+            }
+            let path = folder.join(&part.name);
+            let (length, blake3) = digest(&path)?;
+            if (length, &blake3[..]) != (part.length, &part.blake3[..]) {
+                return Err(mismatch(&path));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Database {
+    /// Writes the group's state of now into a snapshot.
+    pub fn build_snapshot(&self, group: GroupId) -> Result<Snapshot> {
+        let view = self.view();
+        let applied = view.applied(group);
+        let folder = self.snapshot_folder(group, applied.as_ref());
+        if let Ok((snapshot, _)) = Snapshot::open(&folder, group) {
+            return Ok(snapshot);
+        }
+        let fresh = folder.with_extension("new");
+        remove_folder(&fresh)?;
+        fs::create_dir_all(&fresh).map_err(|error| fault(&fresh, "create", error))?;
+        let mut files = Vec::new();
+        for space in Space::ALL {
+            self.export(&view, group, space.into(), &fresh, &mut files)?;
+        }
+        let mark = applied.as_ref().map(Applied::encode).unwrap_or_default();
+        let manifest = Manifest { group: u32::from(group.0), applied: mark, files };
+        let mut bytes = vec![0; 4];
+        bytes.extend(manifest.encode_to_vec());
+        seal(MANIFEST_MAGIC, &mut bytes);
+        let path = fresh.join(MANIFEST);
+        write_synced(&path, &bytes).map_err(|error| fault(&path, "write", error))?;
+        self.adopt(&fresh, &folder)?;
+        self.forget_older(group, &folder)?;
+        Ok(Snapshot { folder, applied })
+    }
+
+    /// The group's newest complete snapshot.
+    pub fn current_snapshot(&self, group: GroupId) -> Result<Option<Snapshot>> {
+        let mut newest: Option<Snapshot> = None;
+        for folder in self.snapshot_folders(group)? {
+            let (snapshot, _) = Snapshot::open(&folder, group)?;
+            if newest.as_ref().is_none_or(|newest| newest.last() < snapshot.last()) {
+                newest = Some(snapshot);
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Replaces the group's state by the snapshot in `folder`. Refused without a change if a file
+    /// of it is not as its manifest says. Durable when this returns.
+    pub fn install_snapshot(&self, group: GroupId, folder: &Path) -> Result<Snapshot> {
+        let (snapshot, manifest) = Snapshot::open(folder, group)?;
+        manifest.verify(folder)?;
+        let kept = self.snapshot_folder(group, snapshot.applied.as_ref());
+        if kept != folder {
+            remove_folder(&kept)?;
+            self.adopt(folder, &kept)?;
+        }
+        let marker = self.install_marker(group);
+        let name = kept.file_name().unwrap_or_default().as_encoded_bytes();
+        write_synced(&marker, name).map_err(|error| fault(&marker, "write", error))?;
+        self.ingest(group, &kept, &manifest)?;
+        fs::remove_file(&marker).map_err(|error| fault(&marker, "remove", error))?;
+        sync_parent(&marker).map_err(|error| fault(&marker, "sync", error))?;
+        self.forget_older(group, &kept)?;
+        Ok(Snapshot { folder: kept, applied: snapshot.applied })
+    }
+
+    /// Repeats every install that a crash interrupted.
+    pub(super) fn finish_installs(&self) -> Result<()> {
+        let root = self.folder().snapshots();
+        let entries = fs::read_dir(&root).map_err(|error| fault(&root, "read", error))?;
+        for entry in entries {
+            let marker = entry.map_err(|error| fault(&root, "read", error))?.path();
+            if marker.extension().is_none_or(|extension| extension != "installing") {
+                continue;
+            }
+            let stem = marker.file_stem().and_then(|stem| stem.to_str());
+            let Some(group) = stem.and_then(|stem| stem.parse().ok()).map(GroupId) else {
+                return Err(mismatch(&marker));
+            };
+            let name =
+                fs::read_to_string(&marker).map_err(|error| fault(&marker, "read", error))?;
+            tracing::warn!(%group, snapshot = name, "repeating an interrupted install");
+            self.install_snapshot(group, &root.join(name))?;
+        }
+        Ok(())
+    }
+
+    fn export(
+        &self,
+        view: &View<'_>,
+        group: GroupId,
+        family: Family,
+        folder: &Path,
+        files: &mut Vec<Part>,
+    ) -> Result<()> {
+        let (start, end) = group.range();
+        let mut pairs = view.scan_family(family, &start, &end, Direction::Forward).peekable();
+        let options = super::options::family(family, &super::options::cache());
+        for number in 0.. {
+            if pairs.peek().is_none() {
+                break;
+            }
+            let name = format!("{}-{number:04}.sst", family.name());
+            let path = folder.join(&name);
+            let mut writer = SstFileWriter::create(&options);
+            let mut wrote = writer.open(&path);
+            let mut bytes = 0;
+            while let Some((key, value)) = pairs.next_if(|_| bytes < FILE_BYTES_MAX) {
+                bytes += key.len() + value.len();
+                wrote = wrote.and_then(|()| writer.put(&key, &value));
+            }
+            wrote
+                .and_then(|()| writer.finish())
+                .map_err(|error| self.fault("write a snapshot of", &error))?;
+            let (length, blake3) = digest(&path)?;
+            let blake3 = blake3.to_vec();
+            files.push(Part { family: family.name().to_owned(), name, length, blake3 });
+        }
+        Ok(())
+    }
+
+    fn ingest(&self, group: GroupId, folder: &Path, manifest: &Manifest) -> Result<()> {
+        let (start, end) = group.range();
+        let mut batch = WriteBatch::default();
+        for space in Space::ALL {
+            batch.delete_range_cf(self.family(space.into()), &start, &end);
+        }
+        self.write(batch)?;
+        let options = IngestExternalFileOptions::default();
+        for space in Space::ALL {
+            let family = Family::from(space);
+            let of_family = |part: &&Part| part.family == family.name();
+            let paths: Vec<PathBuf> = manifest
+                .files
+                .iter()
+                .filter(of_family)
+                .map(|part| folder.join(&part.name))
+                .collect();
+            if !paths.is_empty() {
+                self.rocks
+                    .ingest_external_file_cf_opts(self.family(family), &options, paths)
+                    .map_err(|error| self.fault("install a snapshot into", &error))?;
+            }
+        }
+        let mut batch = WriteBatch::default();
+        match &manifest.applied[..] {
+            [] => batch.delete_cf(self.family(Family::RaftMeta), Meta::Applied.key(group)),
+            mark => self.put_meta(&mut batch, group, Meta::Applied, mark),
+        }
+        self.write(batch)?;
+        self.sync()
+    }
+
+    fn snapshot_folder(&self, group: GroupId, applied: Option<&Applied>) -> PathBuf {
+        let name = match applied.map(|applied| applied.last) {
+            Some(LogId { term, index }) => format!("{:05}-{term:020}-{index:020}", group.0),
+            None => format!("{:05}-empty", group.0),
+        };
+        self.folder().snapshots().join(name)
+    }
+
+    fn install_marker(&self, group: GroupId) -> PathBuf {
+        self.folder().snapshots().join(format!("{:05}.installing", group.0))
+    }
+
+    /// Gives a folder whose files are synced its final name.
+    fn adopt(&self, fresh: &Path, folder: &Path) -> Result<()> {
+        let renamed = File::open(fresh)
+            .and_then(|opened| opened.sync_all())
+            .and_then(|()| fs::rename(fresh, folder))
+            .and_then(|()| sync_parent(folder));
+        renamed.map_err(|error| fault(folder, "write", error))
+    }
+
+    fn forget_older(&self, group: GroupId, keep: &Path) -> Result<()> {
+        for folder in self.snapshot_folders(group)? {
+            if folder != keep {
+                remove_folder(&folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn snapshot_folders(&self, group: GroupId) -> Result<Vec<PathBuf>> {
+        let root = self.folder().snapshots();
+        let entries = fs::read_dir(&root).map_err(|error| fault(&root, "read", error))?;
+        let mut folders = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|error| fault(&root, "read", error))?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let complete = name.starts_with(&format!("{:05}-", group.0)) && !name.ends_with(".new");
+            if complete && path.is_dir() {
+                folders.push(path);
+            }
+        }
+        Ok(folders)
+    }
+}
+
+fn digest(path: &Path) -> Result<(u64, [u8; 32])> {
+    let mut hasher = blake3::Hasher::new();
+    let read = File::open(path).and_then(|file| std::io::copy(&mut { file }, &mut hasher));
+    let length = read.map_err(|error| fault(path, "read", error))?;
+    Ok((length, *hasher.finalize().as_bytes()))
+}
+
+fn remove_folder(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(fault(folder, "remove", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fault(path: &Path, action: &str, error: std::io::Error) -> Refusal {
+    Refusal::new(Code::DiskFault, format!("can't {action} {}", path.display())).cause(error)
+}
+
+fn mismatch(path: &Path) -> Refusal {
+    Refusal::new(Code::ChecksumMismatch, format!("{} is damaged", path.display()))
+        .cause("it is not what the snapshot's manifest says")
+        .hint("take the snapshot again; what it was to replace is untouched")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! keikod as the tests run it.
+
+fn main() -> std::process::ExitCode {
+    keiko_tests::under_test::prepare();
+    keikod::main()
+}

@@ -1,0 +1,26 @@
+//! Real processes, real sockets, real peers: the harness of the end-to-end tests.
+//!
+//! A case works with a [`Node`] (its own or the [`shared`] one), types commands through [`Ctl`],
+//! and waits with [`eventually`]. Invariants: every wait ends, every port is chosen by the system,
+//! everything lies below one temporary folder, and what a case started is gone when the test
+//! process is, however that ends. Never: ends a process by its name.
+
+pub mod ctl;
+pub mod fake;
+pub mod http;
+pub mod node;
+pub mod peers;
+pub mod place;
+pub mod processes;
+pub mod programs;
+pub mod report;
+pub mod shared;
+pub mod under_test;
+pub mod wait;
+pub mod web;
+
+pub use ctl::{Ctl, Output};
+pub use node::{Node, Plan};
+pub use report::{full, heavy_time, measure, seed, skip};
+pub use shared::shared;
+pub use wait::{DEADLINE, eventually};
