@@ -26,10 +26,15 @@ pub const LABELS_MAX: usize = 64;
 /// Terms of a label selector.
 pub const SELECTOR_TERMS_MAX: usize = 16;
 
-/// Words of a command, and the length of each: the kernel's own limit for all of them is 2 MiB.
-pub const COMMAND_WORDS_MAX: usize = 64;
-/// See [`COMMAND_WORDS_MAX`].
-pub const COMMAND_WORD_CHARS_MAX: usize = 4096;
+/// Words of a command: more than any real server has.
+pub const COMMAND_WORDS_MAX: usize = 256;
+
+/// All words of a command with their ends: half of what Linux takes for a single argument, and a
+/// quarter of an object.
+pub const COMMAND_BYTES_MAX: usize = 64 << 10;
+
+/// A credential's name: what a file system takes.
+pub const CREDENTIAL_NAME_BYTES_MAX: usize = 255;
 
 /// Credentials that one entry names.
 pub const CREDENTIALS_MAX: usize = 16;

@@ -1,6 +1,7 @@
-//! The JSON face of every message: the proto JSON mapping, with three differences that people want.
+//! The JSON face of every message: the proto JSON mapping, with four differences that people want.
 //!
 //! - 64-bit integers are numbers: Keiko's stay below 2^53.
+//! - A list's `items` are always there.
 //! - A field marked `json_document` holds JSON text in the message and the document itself in JSON.
 //! - A message marked `inline` is shown as the one field of it that is set.
 
@@ -90,6 +91,10 @@ fn message_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
 fn outward(descriptor: &MessageDescriptor, value: Value) -> Value {
     let Value::Object(fields) = value else { return value };
     let mut shown = Map::new();
+    if !fields.contains_key("items") && descriptor.get_field_by_name("items").is_some() {
+        // A list is a list, even an empty one.
+        shown.insert("items".to_owned(), Value::Array(Vec::new()));
+    }
     for (name, value) in fields {
         let Some(field) = descriptor.get_field_by_json_name(&name) else {
             shown.insert(name, value);

@@ -1,6 +1,7 @@
 //! Commands as a person types them, each with an end.
 
 use crate::place::Place;
+use crate::under_test::{HIDDEN, MARK};
 use crate::wait::DEADLINE;
 use crate::{peers, programs};
 use keiko_core::refusal::Code;
@@ -89,9 +90,11 @@ impl Ctl {
     /// The command itself, for what is special about a case.
     pub fn command(&self, line: &str) -> Command {
         let mut command = program("keikoctl", &self.place, &words(line));
-        if let Some(endpoint) = &self.endpoint {
-            command.env("KEIKO_ENDPOINT", endpoint);
-        }
+        match &self.endpoint {
+            Some(endpoint) => command.env("KEIKO_ENDPOINT", endpoint),
+            // The machine's own daemon is not for tests.
+            None => command.env(MARK, HIDDEN),
+        };
         command
     }
 }

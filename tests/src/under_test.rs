@@ -1,4 +1,4 @@
-//! What the daemon under test does before it is the daemon.
+//! What the programs under test do before they are the programs.
 //!
 //! It must not outlive the tests, and it must not show itself to the machine: as root it would
 //! leave a link in `/run`, where every keikoctl finds it.

@@ -3,7 +3,6 @@
 use crate::objects::{condition, names, wait_ready};
 use keiko_core::refusal::Code;
 use keiko_tests::peers::{self, Peer};
-use keiko_tests::under_test::{HIDDEN, MARK};
 use keiko_tests::wait::expect;
 use keiko_tests::{Ctl, Node, Plan, eventually, processes};
 use serde_json::Value;
@@ -133,9 +132,7 @@ fn token_and_end(ctl: &Ctl) {
 #[test]
 fn the_context_of_dev_is_current_while_it_lives() {
     let ctl = Ctl::new(None);
-    let mut command = ctl.command("dev -o json");
-    command.env(MARK, HIDDEN);
-    let dev = keiko_tests::ctl::Stream::start(command, "keikoctl dev");
+    let dev = ctl.stream("dev -o json");
     let announced = dev.find("its endpoint", |line| {
         let line = line.trim().trim_end_matches(',');
         let unix = line.split('"').find(|word| word.starts_with("unix:"));

@@ -3,7 +3,7 @@
 use super::model::{Kind, ObjectKey, Op, Put, metadata};
 use crate::id::is_part_name;
 use crate::limits::{
-    COMMAND_WORD_CHARS_MAX, COMMAND_WORDS_MAX, CREDENTIALS_MAX, LABELS_MAX, OBJECT_BYTES_MAX,
+    COMMAND_BYTES_MAX, COMMAND_WORDS_MAX, CREDENTIAL_NAME_BYTES_MAX, CREDENTIALS_MAX, LABELS_MAX, OBJECT_BYTES_MAX,
     PARTS_MAX, URL_CHARS_MAX,
 };
 use crate::refusal::{Code, Refusal, Result, refuse};
@@ -174,8 +174,10 @@ fn check_url(url: &str) -> Result<()> {
 
 fn check_command(command: &[String]) -> Result<()> {
     let first_is_absolute = command.first().is_some_and(|word| word.starts_with('/'));
+    let bytes: usize = command.iter().map(|word| word.len() + 1).sum();
     let words_fit = command.len() <= COMMAND_WORDS_MAX
-        && command.iter().all(|word| word.len() <= COMMAND_WORD_CHARS_MAX && !word.contains('\0'));
+        && bytes <= COMMAND_BYTES_MAX
+        && !command.iter().any(|word| word.contains('\0'));
     if first_is_absolute && words_fit {
         return Ok(());
     }
@@ -185,14 +187,20 @@ fn check_command(command: &[String]) -> Result<()> {
         ))
 }
 
+/// No folder, nothing hidden, nothing unprintable; the same rule as where the file is opened.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= CREDENTIAL_NAME_BYTES_MAX
+        && !text.starts_with('.')
+        && !text.contains(|c: char| c == '/' || c == '\\' || c.is_control())
+}
+
 fn check_credentials(refs: &[wire::CredentialRef]) -> Result<()> {
     if refs.len() > CREDENTIALS_MAX {
         return refuse(Code::LimitExceeded, format!("at most {CREDENTIALS_MAX} credentials"));
     }
-    let plain = |text: &str| !text.is_empty() && text.len() <= 255 && !text.contains(['/', '\0']);
     for wire::CredentialRef { name, credential } in refs {
-        let dots = credential == "." || credential == "..";
-        if !plain(name) || !plain(credential) || dots {
+        if !is_plain(name) || !is_plain(credential) {
             return Err(Refusal::new(
                 Code::CredentialRefused,
                 format!("{credential:?} does not name a credential"),

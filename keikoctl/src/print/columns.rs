@@ -129,7 +129,7 @@ impl Wanted {
             .iter()
             .map(|item| sources.iter().map(|source| source.cell(item, clock)).collect())
             .collect();
-        Ok(Grid { headings, rows })
+        Ok(Grid { headings, rows, floors: Vec::new() })
     }
 
     /// Sorts as `--sort-by` says; equal ones stay as the server sent them.

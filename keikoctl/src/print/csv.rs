@@ -42,6 +42,7 @@ mod tests {
         let grid = Grid {
             headings: vec![heading("A"), heading("B")],
             rows: vec![vec![Cell::text("x,y"), Cell::text("a \"b\"\nc")]],
+            floors: Vec::new(),
         };
         assert_eq!(lines(&grid, true), "A,B\n\"x,y\",\"a \"\"b\"\"\nc\"\n");
         assert_eq!(lines(&grid, false), "\"x,y\",\"a \"\"b\"\"\nc\"\n");

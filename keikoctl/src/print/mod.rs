@@ -14,6 +14,6 @@ pub mod time;
 
 pub use columns::{Cell, Column, Shown, When};
 pub use format::{Format, FormatKind};
-pub use printer::Printer;
+pub use printer::{Listing, Printer};
 pub use progress::Progress;
 pub use style::{ColorChoice, Role, Style};

@@ -46,6 +46,17 @@ impl Printer {
         self.is_terminal.then_some(size?.0.0.into())
     }
 
+    /// The terminal's height, if stdout is one.
+    pub fn height(&self) -> Option<usize> {
+        let size = terminal_size::terminal_size_of(std::io::stdout());
+        self.is_terminal.then_some(size?.1.0.into())
+    }
+
+    /// Text of others: without control characters if people look at it.
+    pub fn safe(&self, text: &str) -> String {
+        if self.is_terminal { escape::text(text) } else { text.to_owned() }
+    }
+
     /// Data, as it is.
     pub fn data(&self, text: &str) -> Outcome<()> {
         let mut stdout = std::io::stdout().lock();
@@ -57,9 +68,9 @@ impl Printer {
         })
     }
 
-    /// Text of others: without control characters if people look at it.
+    /// Data of others, as lines.
     pub fn foreign(&self, text: &str) -> Outcome<()> {
-        let mut text = if self.is_terminal { escape::text(text) } else { text.to_owned() };
+        let mut text = self.safe(text);
         if !text.ends_with('\n') {
             text.push('\n');
         }

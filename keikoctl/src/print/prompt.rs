@@ -1,6 +1,7 @@
 //! Questions before something is lost: on a terminal only, never in a script.
 
-use crate::fault::{Outcome, usage};
+use crate::fault::usage;
+use keiko_core::refusal::Refusal;
 use std::io::{BufRead, IsTerminal, Write};
 
 /// What a destructive verb was told.
@@ -12,23 +13,28 @@ pub struct Consent {
     pub no_input: bool,
 }
 
-/// True if it may go on. Elsewhere than on a terminal it needs `--yes`.
-pub fn confirm(consent: Consent, question: &str) -> Outcome<bool> {
-    if consent.yes {
-        return Ok(true);
-    }
-    let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if consent.no_input || !can_ask {
-        return Err(usage("this needs --yes: there is nobody to ask")
-            .cause(question.trim_end_matches('?'))
-            .hint("add --yes if that is what you want")
-            .into());
-    }
+/// True if consent is there, or somebody can be asked for it.
+pub fn can_ask(consent: Consent) -> bool {
+    let somebody = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    consent.yes || (somebody && !consent.no_input)
+}
+
+/// What to say where nobody can be asked.
+pub fn needs_yes(what: &str) -> Refusal {
+    usage("this needs --yes: there is nobody to ask")
+        .cause(what)
+        .hint("add --yes if that is what you want")
+}
+
+/// Asks. A terminal that went away answers no.
+pub fn confirm(question: &str) -> bool {
     let mut stderr = std::io::stderr().lock();
-    // A terminal that went away answers no.
-    let _ = write!(stderr, "{} [y/N] ", super::escape::line(question)).and_then(|()| stderr.flush());
+    let asked = write!(stderr, "{} [y/N] ", super::escape::line(question));
+    if asked.and_then(|()| stderr.flush()).is_err() {
+        return false;
+    }
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     let answer = answer.trim().to_ascii_lowercase();
-    Ok(read.is_ok() && (answer == "y" || answer == "yes"))
+    read.is_ok() && (answer == "y" || answer == "yes")
 }

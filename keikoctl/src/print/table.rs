@@ -29,20 +29,15 @@ pub struct Grid {
     pub headings: Vec<Heading>,
     /// As many cells as headings in each.
     pub rows: Vec<Vec<Cell>>,
+    /// No column is narrower than that: a table that grows keeps its columns.
+    pub floors: Vec<usize>,
 }
 
 impl Grid {
     /// The lines of the table. `width` is the terminal's, if it is one.
     pub fn lay_out(&self, style: &Style, width: Option<usize>, with_headings: bool) -> String {
-        let texts: Vec<Vec<String>> =
-            self.rows.iter().map(|row| row.iter().map(|cell| escape::line(&cell.text)).collect()).collect();
-        let mut widths: Vec<usize> = (0..self.headings.len())
-            .map(|column| {
-                let cells = texts.iter().filter_map(|row| row.get(column)).map(|text| text.width());
-                let title = if with_headings { self.headings[column].title.width() } else { 0 };
-                cells.max().unwrap_or(0).max(title)
-            })
-            .collect();
+        let texts = self.texts();
+        let mut widths = self.widths(&texts, with_headings);
         if let Some(width) = width {
             self.shrink(&mut widths, width);
         }
@@ -57,6 +52,26 @@ impl Grid {
             });
         }
         lines
+    }
+
+    /// How wide the columns are where nothing is cut.
+    pub fn natural_widths(&self, with_headings: bool) -> Vec<usize> {
+        self.widths(&self.texts(), with_headings)
+    }
+
+    fn texts(&self) -> Vec<Vec<String>> {
+        let texts = |row: &Vec<Cell>| row.iter().map(|cell| escape::line(&cell.text)).collect();
+        self.rows.iter().map(texts).collect()
+    }
+
+    fn widths(&self, texts: &[Vec<String>], with_headings: bool) -> Vec<usize> {
+        let widths = self.headings.iter().enumerate().map(|(column, heading)| {
+            let cells = texts.iter().filter_map(|row| row.get(column)).map(|text| text.width());
+            let title = if with_headings { heading.title.width() } else { 0 };
+            let floor = self.floors.get(column).copied().unwrap_or(0);
+            cells.max().unwrap_or(0).max(title).max(floor)
+        });
+        widths.collect()
     }
 
     fn shrink(&self, widths: &mut [usize], width: usize) {
@@ -138,6 +153,7 @@ mod tests {
                 vec![Cell::text("a"), Cell::number(7), Cell::text("a title of many words")],
                 vec![Cell::text("東京"), Cell::number(1234), Cell::text("x\u{1b}[31m\ny")],
             ],
+            floors: Vec::new(),
         }
     }
 

@@ -114,7 +114,7 @@ fn the_configuration_is_checked() {
         match made {
             Ok(_) => assert!(valid, "{to:?}"),
             Err(refusal) => {
-                assert!(!valid && refusal.code == Code::ConfigInvalid, "{to:?}: {refusal}")
+                assert!(!valid && refusal.code == Code::ConfigInvalid, "{to:?}: {refusal}");
             }
         }
     };

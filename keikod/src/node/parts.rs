@@ -77,7 +77,7 @@ impl Parts {
         let settings = current.settings();
         let data = &settings.data_dir.value;
         let name = settings.node_name.value.clone();
-        let control = Control::new(consensus, name.clone());
+        let control = Control::new(consensus, name.clone(), stop.clone());
         let names = Names::new(name.clone(), [addresses.api.ip()]);
         let certificates = Certificates::new(NodeCertificate::ephemeral(&names)?)?;
         let keys = Keys::open(&data.join("keys"))?;

@@ -11,6 +11,7 @@ use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::reply;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// What a write may take before its outcome is unknown.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -41,12 +42,18 @@ impl Caller {
 pub struct Control {
     consensus: Arc<Consensus>,
     node: String,
+    closing: CancellationToken,
 }
 
 impl Control {
-    /// `node` is this node's name.
-    pub fn new(consensus: Arc<Consensus>, node: String) -> Self {
-        Self { consensus, node }
+    /// `node` is this node's name; `closing` ends the streams that would never end by themselves.
+    pub fn new(consensus: Arc<Consensus>, node: String, closing: CancellationToken) -> Self {
+        Self { consensus, node, closing }
+    }
+
+    /// Cancelled when the node takes nothing new: streams end, and their readers resume elsewhere.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing
     }
 
     /// This node's name.
@@ -94,7 +101,11 @@ impl Control {
             room: Some(room),
             ..Default::default()
         };
-        let reply = self.group()?.propose(entry, WRITE_DEADLINE).await?;
+        let group = self.group()?;
+        let reply = match frees(entry.room.as_ref()) {
+            true => group.propose_freeing(entry, WRITE_DEADLINE).await?,
+            false => group.propose(entry, WRITE_DEADLINE).await?,
+        };
         let info = wire::WriteInfo { revision: reply.revision, unix_ms: reply.unix_ms };
         match reply.result {
             Some(reply::Result::Refusal(refusal)) => Err(Refusal::from_wire(refusal)),
@@ -127,6 +138,23 @@ impl Control {
         query: impl FnOnce(&View<'_>) -> R + Send + 'static,
     ) -> Result<R> {
         Ok(self.group()?.read(Consistency::Stale, query).await?.value)
+    }
+}
+
+/// True for what must go on while the disk is nearly full: it makes room, or tells that something
+/// is no longer so.
+fn frees(room: Option<&Room>) -> bool {
+    use wire::registry_op::Op as Registry;
+    use wire::security_op::Op as Security;
+    match room {
+        Some(Room::Journal(_)) => true,
+        Some(Room::Registry(op)) => {
+            matches!(op.op, Some(Registry::Delete(_) | Registry::SetCondition(_)))
+        }
+        Some(Room::Security(op)) => {
+            matches!(op.op, Some(Security::RevokeToken(_) | Security::PruneTokens(_)))
+        }
+        Some(Room::Cluster(_)) | None => false,
     }
 }
 

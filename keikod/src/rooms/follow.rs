@@ -78,6 +78,7 @@ async fn run(
                 changed = revisions.changed() => if changed.is_err() { return Ok(()) },
                 () = tokio::time::sleep_until(bookmark_due) => {}
                 () = sender.closed() => return Ok(()),
+                () = control.closing().cancelled() => return Ok(()),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! keikoctl as the tests run it.
 
 fn main() -> std::process::ExitCode {
+    keiko_tests::under_test::prepare();
     keikoctl::main()
 }

@@ -79,7 +79,7 @@ pub fn summary(status: &StatusResponse) -> Grid {
     for (title, role, words) in missing.chain(alarms) {
         rows.push(vec![Cell::text(title), Cell::role(role, words)]);
     }
-    Grid { headings: vec![Heading::default(), Heading::default()], rows }
+    Grid { headings: vec![Heading::default(), Heading::default()], rows, ..Grid::default() }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 #[derive(Subcommand)]
 pub enum AgentVerb {
     /// Fetches an agent's card and keeps the agent with its skills.
-    #[command(before_help = "Examples:\n  keikoctl agent register hello http://127.0.0.1:41299\n  keikoctl agent register https://agent.example.com --label team=red\n  keikoctl agent register mine https://a.example.com --header Authorization=@my-key")]
+    #[command(override_usage = "keikoctl agent register [NAME] URL [FLAGS]", before_help = "Examples:\n  keikoctl agent register hello http://127.0.0.1:41299\n  keikoctl agent register https://agent.example.com --label team=red\n  keikoctl agent register mine https://a.example.com --header Authorization=@my-key")]
     Register(RegisterAgentArgs),
     /// Lists agents.
     #[command(before_help = "Examples:\n  keikoctl agent list\n  keikoctl agent list -l team=red -o json\n  keikoctl agent list --watch")]
@@ -37,7 +37,7 @@ pub enum AgentVerb {
 #[derive(Subcommand)]
 pub enum McpVerb {
     /// Asks an MCP server what it offers and keeps it with its tools.
-    #[command(before_help = "Examples:\n  keikoctl mcp register time -- mcp-server-time --local-timezone UTC\n  keikoctl mcp register https://mcp.example.com/mcp\n  keikoctl mcp register search https://mcp.example.com/mcp --header Authorization=@search-key")]
+    #[command(override_usage = "keikoctl mcp register [NAME] URL [FLAGS]\n       keikoctl mcp register NAME [FLAGS] -- COMMAND…", before_help = "Examples:\n  keikoctl mcp register time -- mcp-server-time --local-timezone UTC\n  keikoctl mcp register https://mcp.example.com/mcp\n  keikoctl mcp register search https://mcp.example.com/mcp --header Authorization=@search-key")]
     Register(RegisterMcpArgs),
     /// Lists MCP servers.
     #[command(before_help = "Examples:\n  keikoctl mcp list\n  keikoctl mcp list --watch -o jsonl")]
@@ -112,7 +112,7 @@ pub struct RegisterFlags {
 #[derive(Args)]
 pub struct RegisterAgentArgs {
     /// A name, unless the card's own will do, and the agent's URL.
-    #[arg(value_name = "[NAME] URL", num_args = 1..=2, required = true)]
+    #[arg(value_names = ["NAME", "URL"], num_args = 1..=2, required = true)]
     pub words: Vec<String>,
     #[command(flatten)]
     pub flags: RegisterFlags,
@@ -121,7 +121,7 @@ pub struct RegisterAgentArgs {
 #[derive(Args)]
 pub struct RegisterMcpArgs {
     /// A name, unless the server's own will do, and its URL.
-    #[arg(value_name = "[NAME] URL", num_args = 1..=2, required = true)]
+    #[arg(value_names = ["NAME", "URL"], num_args = 1..=2, required = true)]
     pub words: Vec<String>,
     /// The command of a server that speaks over its standard streams.
     #[arg(last = true, value_name = "COMMAND")]

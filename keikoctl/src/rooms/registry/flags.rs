@@ -110,7 +110,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// Stay and show every change.
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "limit")]
     pub watch: bool,
     #[command(flatten)]
     pub look: Look,

@@ -31,6 +31,17 @@ impl KindWord {
         Self { kind, word }
     }
 
+    /// Several of them, for people.
+    pub fn plural(self) -> &'static str {
+        match self.kind {
+            Kind::Agent => "agents",
+            Kind::McpServer => "MCP servers",
+            Kind::Tool => "tools",
+            Kind::Skill => "skills",
+            Kind::Unspecified => "objects",
+        }
+    }
+
     /// The name in `NAME` or `KIND/NAME`.
     pub fn name(self, text: &str) -> Result<String, Refusal> {
         let name = match text.split_once('/') {

@@ -127,8 +127,6 @@ pub fn hints(spec: &ToolSpec) -> String {
     let words = [
         (hints.read_only, "read-only"),
         (hints.idempotent, "idempotent"),
-        (hints.destructive, "destructive"),
-        (hints.open_world, "open-world"),
     ];
     words.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect::<Vec<_>>().join(",")
 }

@@ -50,7 +50,8 @@ impl Cgroups {
     pub(super) fn create(&self, name: &str) -> io::Result<Cgroup> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let path = self.parent.join(format!("c{number}-{name}"));
-        fs::create_dir(&path)?;
+        // The folder above may have been removed when the last child before ended.
+        fs::create_dir_all(&path)?;
         Ok(Cgroup { path })
     }
 
@@ -59,12 +60,22 @@ impl Cgroups {
         let Ok(entries) = fs::read_dir(&self.parent) else { return 0 };
         let folders =
             entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        folders.map(|entry| Cgroup { path: entry.path() }.end(deadline)).count()
+        let left: Vec<Cgroup> = folders.map(|entry| Cgroup { path: entry.path() }).collect();
+        for cgroup in &left {
+            cgroup.end(deadline);
+        }
+        left.len()
     }
 
     /// Removes the folder, if no child is left in it.
     pub(super) fn remove(&self) {
         let _ = fs::remove_dir(&self.parent);
+    }
+}
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 

@@ -61,8 +61,8 @@ impl Children {
         let cgroups = Cgroups::find(&tag);
         end_leftovers(&data, &boot, &tag, &cgroups);
         let paths = covered_paths(&data, &covered);
-        let homes_at = Homes::open(homes.clone(), &data, root, &tag)?;
-        if root && let Some(path) = paths.iter().find(|path| homes_at.root().starts_with(path)) {
+        let homes = Arc::new(Homes::open(homes, &data, root, &tag)?);
+        if root && let Some(path) = paths.iter().find(|path| homes.root().starts_with(path)) {
             return Err(failed(
                 "the homes of children lie in what is covered from them",
                 path.display().to_string(),
@@ -72,10 +72,11 @@ impl Children {
         let covers =
             covers(&paths).map_err(|error| failed("a path can't be covered", error.to_string()))?;
         let isolation = Isolation::find(root, &cgroups, &covers);
+        let cgroups = cgroups.ok().map(Arc::new);
         let launcher = Launcher {
             root,
-            homes: Homes::open(homes, &data, root, &tag)?,
-            cgroups: cgroups.ok(),
+            homes: Arc::clone(&homes),
+            cgroups: cgroups.clone(),
             covers,
             isolation: isolation.clone(),
             files_max,
@@ -83,7 +84,8 @@ impl Children {
         let shared = Arc::new(Shared {
             data,
             boot,
-            homes: homes_at,
+            homes,
+            cgroups,
             logs: Logs::default(),
             live: Mutex::new(BTreeMap::new()),
             writing: Mutex::new(()),
@@ -160,7 +162,11 @@ impl Children {
     /// Ends all that live, at the same time, as [`Process::stop`] does.
     pub async fn stop_all(&self, grace: Grace) -> Vec<Result<Exit>> {
         let live = self.live();
-        futures::future::join_all(live.iter().map(|process| process.stop(grace))).await
+        let exits = futures::future::join_all(live.iter().map(|process| process.stop(grace))).await;
+        if let Some(cgroups) = &self.shared.cgroups {
+            cgroups.remove();
+        }
+        exits
     }
 
     /// The last `lines` lines that this id wrote to stderr, oldest first, over restarts.

@@ -196,7 +196,7 @@ mod tests {
         let path = data.path().join("homes");
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
-        let refusal = Homes::open(Some(path.clone()), data.path(), false, "t").unwrap_err();
+        let refusal = Homes::open(Some(path), data.path(), false, "t").unwrap_err();
         assert_eq!(refusal.code, Code::ChildFailed);
         std::os::unix::fs::symlink("/tmp", data.path().join("link")).unwrap();
         assert!(Homes::open(Some(data.path().join("link")), data.path(), false, "t").is_err());

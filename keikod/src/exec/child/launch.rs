@@ -19,6 +19,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -31,8 +32,8 @@ const PROMISED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LANG"];
 #[derive(Debug)]
 pub(super) struct Launcher {
     pub(super) root: bool,
-    pub(super) homes: Homes,
-    pub(super) cgroups: Option<Cgroups>,
+    pub(super) homes: Arc<Homes>,
+    pub(super) cgroups: Option<Arc<Cgroups>>,
     pub(super) covers: Vec<Cover>,
     pub(super) isolation: Isolation,
     pub(super) files_max: u64,

@@ -7,6 +7,7 @@
 //! Invariants: a child is among the living, and noted in `children.json`, before anyone hears of
 //! it; it leaves both before its end is told. Never: waits for a child.
 
+use super::cgroup::Cgroups;
 use super::home::Homes;
 use super::launch::{Launched, Launcher, Pipes};
 use super::log::Logs;
@@ -41,7 +42,9 @@ pub(super) struct Started {
 pub(super) struct Shared {
     pub(super) data: PathBuf,
     pub(super) boot: String,
-    pub(super) homes: Homes,
+    pub(super) homes: Arc<Homes>,
+    /// Goes with the last of those that share it, when no child is left in it.
+    pub(super) cgroups: Option<Arc<Cgroups>>,
     pub(super) logs: Logs,
     pub(super) live: Mutex<BTreeMap<String, Process>>,
     /// Held while `children.json` is written, so that a later state is never overwritten.
@@ -83,9 +86,6 @@ pub(super) fn run(launcher: &Launcher, shared: &Arc<Shared>, mut jobs: mpsc::Rec
         if let Err(Ok(unwanted)) = reply.send(start(launcher, shared, &command)) {
             unwanted.process.kill();
         }
-    }
-    if let Some(cgroups) = &launcher.cgroups {
-        cgroups.remove();
     }
 }
 

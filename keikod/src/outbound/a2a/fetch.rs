@@ -10,8 +10,8 @@ use keiko_core::refusal::{Code, Refusal, Result};
 use tokio::time::Instant;
 use url::Url;
 
-/// A card; as large as an object may be.
-pub const CARD_BYTES_MAX: usize = OBJECT_BYTES_MAX;
+/// A card: the agent keeps it beside what is read from it, so it may fill half of an object.
+pub const CARD_BYTES_MAX: usize = OBJECT_BYTES_MAX / 2;
 
 /// Where 1.0 and later 0.3 put it, and where earlier 0.3 did.
 const WELL_KNOWN: [&str; 2] = [".well-known/agent-card.json", ".well-known/agent.json"];

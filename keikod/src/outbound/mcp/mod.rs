@@ -4,7 +4,8 @@
 //! speaks the protocol; what it must not decide (where connections go, how large a message may be,
 //! whether a lost session is begun anew) is decided here. Invariants: a session is never
 //! re-established in silence, since only the caller knows whether the call may be repeated; every
-//! message has a limit. Never: answers a server's wish for input, sampling or roots with anything but "no".
+//! message has a limit. Never: answers a server's wish for input, sampling or roots with anything
+//! but "no".
 
 mod call;
 mod connect;

@@ -3,6 +3,7 @@
 use super::super::follow::{Followed, follow};
 use super::super::Control;
 use crate::net::{Identity, Permission, Resource, status::to_status};
+use crate::store::View;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::{house, journal};
@@ -48,11 +49,7 @@ impl Journal for Service {
             );
             return Err(to_status(&refusal));
         }
-        let newest = self.control.group().map_err(|refusal| to_status(&refusal))?;
-        let after = match tail.only_new {
-            true => *newest.revisions().borrow(),
-            false => tail.from_revision.saturating_sub(1),
-        };
+        let after = self.start(&tail).await.map_err(|refusal| to_status(&refusal))?;
         let followed = follow(self.control.clone(), after, tail.follow);
         let (sender, receiver) = mpsc::channel(64);
         tokio::spawn(pass_on(tail, followed, sender));
@@ -82,6 +79,23 @@ impl Journal for Service {
         let read = read.await.map_err(|refusal| to_status(&refusal))?;
         let items = read.value.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(GetEventsResponse { items, revision: read.revision }))
+    }
+}
+
+impl Service {
+    /// Behind which revision a tail begins.
+    async fn start(&self, tail: &TailRequest) -> Result<u64> {
+        if tail.only_new {
+            return Ok(*self.control.group()?.revisions().borrow());
+        }
+        let oldest = match tail.from_revision {
+            0 => {
+                let oldest = |view: &View<'_>| journal::oldest_revision(view, GroupId::CONTROL);
+                self.control.read_local(oldest).await?
+            }
+            revision => revision,
+        };
+        Ok(oldest.saturating_sub(1))
     }
 }
 

@@ -126,7 +126,8 @@ impl Call<'_> {
         };
         let schema: Value = serde_json::from_str(&spec.input_schema).unwrap_or(Value::Bool(true));
         let hash = crate::outbound::schema::schema_hash(&schema);
-        service.schemas.check(&spec.tool_name, &schema, hash, &self.arguments)
+        let name = format!("{}.{}", spec.server, spec.tool_name);
+        service.schemas.check(&name, &schema, hash, &self.arguments)
     }
 
     async fn run(&self) -> Result<(String, mcp::CallOutcome)> {

@@ -17,7 +17,7 @@ use keiko_core::selector::Selector;
 use keiko_core::house;
 use keiko_proto::v1::{McpServer, McpServerSpec, Object, object::Object as Inner};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,8 @@ pub struct Fleet {
     pub(super) reach: Reach,
     pub(super) metrics: Metrics,
     servers: Arc<Mutex<BTreeMap<ObjectKey, Supervised>>>,
+    /// Links that registration opened, until their entry is met.
+    offered: Arc<Mutex<BTreeMap<ObjectKey, Link>>>,
     agents: Arc<Mutex<BTreeMap<ObjectKey, (String, CancellationToken)>>>,
     stop: CancellationToken,
 }
@@ -41,8 +43,8 @@ pub struct Fleet {
 impl Fleet {
     /// Ends with `stop`.
     pub fn new(control: Control, reach: Reach, metrics: Metrics, stop: CancellationToken) -> Self {
-        let (servers, agents) = (Arc::default(), Arc::default());
-        Self { control, reach, metrics, servers, agents, stop }
+        let (servers, offered, agents) = (Arc::default(), Arc::default(), Arc::default());
+        Self { control, reach, metrics, servers, offered, agents, stop }
     }
 
     /// The supervised link of a server, if this node has one.
@@ -50,16 +52,29 @@ impl Fleet {
         self.lock().get(key).cloned()
     }
 
-    /// Takes over a link that registration left open.
-    pub(super) fn adopt(&self, key: &ObjectKey, uid: &str, server: McpServer, link: Link) {
+    /// Leaves a link for the entry that is about to be proposed: the journal may show the entry
+    /// here before the proposal returns, and a command must not be started twice.
+    pub(super) fn offer(&self, key: &ObjectKey, link: Link) {
+        self.offers().insert(key.clone(), link);
+    }
+
+    /// Takes back a link whose entry was refused.
+    pub(super) fn take_back(&self, key: &ObjectKey) -> Option<Link> {
+        self.offers().remove(key)
+    }
+
+    /// Starts the supervisor of a registered server, unless the journal was faster.
+    pub(super) fn adopt(&self, key: &ObjectKey, uid: &str, server: McpServer) {
         let mut servers = self.lock();
         if servers.get(key).is_some_and(|supervised| supervised.uid == uid) {
-            // The same entry was renewed: its own link lives.
             drop(servers);
-            tokio::spawn(async move { link.close().await });
+            // The same entry was renewed: its own link lives.
+            if let Some(link) = self.take_back(key) {
+                tokio::spawn(async move { link.close().await });
+            }
             return;
         }
-        let supervised = self.supervise(key, uid, server, Some(link));
+        let supervised = self.supervise(key, uid, server);
         if let Some(old) = servers.insert(key.clone(), supervised) {
             old.stop.cancel();
         }
@@ -110,23 +125,18 @@ impl Fleet {
                 let (fleet, key, uid) = (self.clone(), key.clone(), uid.to_owned());
                 tokio::spawn(async move {
                     let _ended = tokio::time::timeout(STOP_DEADLINE, before.stopped.cancelled()).await;
-                    let supervised = fleet.supervise(&key, &uid, server, None);
+                    let supervised = fleet.supervise(&key, &uid, server);
                     fleet.lock().insert(key, supervised);
                 });
                 return;
             }
-            None => self.supervise(&key, uid, server, None),
+            None => self.supervise(&key, uid, server),
         };
         servers.insert(key, supervised);
     }
 
-    fn supervise(
-        &self,
-        key: &ObjectKey,
-        uid: &str,
-        server: McpServer,
-        link: Option<Link>,
-    ) -> Supervised {
+    fn supervise(&self, key: &ObjectKey, uid: &str, server: McpServer) -> Supervised {
+        let link = self.take_back(key);
         let (control, reach) = (self.control.clone(), self.reach.clone());
         let metrics = self.metrics.clone();
         Supervisor { control, reach, metrics, key: key.clone(), uid: uid.to_owned(), server }
@@ -178,7 +188,11 @@ impl Fleet {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, Supervised>> {
+    fn offers(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Link>> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Supervised>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -38,6 +38,7 @@ pub(super) async fn logs(
             .await??;
     }
     let (sender, receiver) = mpsc::channel(QUEUE);
+    let closing = control.closing().clone();
     tokio::spawn(async move {
         for line in followed.lines {
             if sender.send(Ok(wire(line))).await.is_err() {
@@ -49,6 +50,7 @@ pub(super) async fn logs(
             let line = tokio::select! {
                 line = next.recv() => line,
                 () = sender.closed() => return,
+                () = closing.cancelled() => return,
             };
             let line = match line {
                 Ok(line) => wire(line),

@@ -80,7 +80,13 @@ pub(super) async fn server(
     };
     let key = match named {
         Some(key) => key,
-        None => own_name(Kind::McpServer, &asked.namespace, &inventory.spec.server_name)?,
+        None => match own_name(Kind::McpServer, &asked.namespace, &inventory.spec.server_name) {
+            Ok(key) => key,
+            Err(refusal) => {
+                link.abandon().await;
+                return Err(refusal);
+            }
+        },
     };
     let metadata = Metadata {
         name: key.name.clone(),
@@ -97,13 +103,18 @@ pub(super) async fn server(
     let mode = PutMode::Register.into();
     let put = PutMcpServer { mode, uid: String::new(), server: Some(server), tools: inventory.tools };
     let op = RegistryOp { op: Some(registry_op::Op::PutMcpServer(put)) };
+    if let Opened::Own(link) = link {
+        service.fleet.offer(&key, link);
+    }
     match propose(service, caller, op).await {
         Ok((put, write)) => {
-            hand_over(service, &key, &put, link);
+            adopt(service, &key, &put);
             response(service, &key, put, write).await
         }
         Err(refusal) => {
-            link.abandon().await;
+            if let Some(link) = service.fleet.take_back(&key) {
+                link.close().await;
+            }
             Err(refusal)
         }
     }
@@ -156,13 +167,10 @@ fn is_bare(url: &str) -> bool {
     crate::outbound::http::parse_url(url).is_ok_and(|url| url.path() == "/")
 }
 
-fn hand_over(service: &Service, key: &ObjectKey, put: &PutReply, link: Opened) {
-    let Some(Object { object: Some(Inner::McpServer(server)) }) = put.object.clone() else { return };
-    let uid = server.metadata.as_ref().map(|metadata| metadata.uid.clone()).unwrap_or_default();
-    // A nameless command's process bears another id: its supervisor starts it anew.
-    match link {
-        Opened::Own(link) => service.fleet.adopt(key, &uid, server, link),
-        Opened::Shared(_) => {}
+fn adopt(service: &Service, key: &ObjectKey, put: &PutReply) {
+    if let Some(Object { object: Some(Inner::McpServer(server)) }) = put.object.clone() {
+        let uid = server.metadata.as_ref().map(|metadata| metadata.uid.clone()).unwrap_or_default();
+        service.fleet.adopt(key, &uid, server);
     }
 }
 
