@@ -25,10 +25,8 @@ pub(crate) fn settings(trust: Trust) -> Result<ClientConfig> {
             .map_err(|error| Error::new(code::INVALID_ARGUMENT, "the CA is bad").cause(error))?,
     };
     // The one place that names it: the verifier above is stricter than the default, not laxer.
-    let mut config = builder
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+    let mut config =
+        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }

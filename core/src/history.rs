@@ -103,8 +103,8 @@ impl<V: Message + Default> Declared<V> {
             loop {
                 let (key, version) = versions.next()?;
                 let row = row_of(&key);
-                let last = !versions.peek().is_some_and(|(next, _)| row_of(next) == row);
-                if let (true, Some(value)) = (last, version.value) {
+                let last = versions.peek().is_none_or(|(next, _)| row_of(next) != row);
+                if let Some(value) = version.value.filter(|_| last) {
                     return Some(value);
                 }
             }

@@ -2,15 +2,27 @@
 
 use crate::print::{ColorChoice, Format, FormatKind, Printer, time};
 use crate::rooms;
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Where help shows the flags that are not of one verb.
+const FLAGS: &str = "Flags of every command";
+
 /// One command for fleets of AI agents: what exists, whether it works, and what happened.
 #[derive(Parser)]
-#[command(name = "keikoctl", version, disable_help_subcommand = true)]
-pub struct Cli {
+#[command(
+    name = "keikoctl",
+    version,
+    disable_help_subcommand = true,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+pub(crate) struct Cli {
+    /// Print the release.
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = FLAGS)]
+    version: Option<bool>,
     #[command(flatten)]
     pub globals: Globals,
     #[command(subcommand)]
@@ -19,43 +31,62 @@ pub struct Cli {
 
 /// Flags that every verb takes.
 #[derive(Args, Clone)]
-#[command(next_help_heading = "Flags of every command")]
-pub struct Globals {
+#[command(next_help_heading = FLAGS)]
+pub(crate) struct Globals {
     /// Where the daemon is: unix:PATH, https://HOST:PORT or HOST:PORT.
-    #[arg(long, global = true, env = "KEIKO_ENDPOINT", hide_env_values = true, value_name = "ENDPOINT", hide_short_help = true)]
+    #[arg(long, global = true, env = "KEIKO_ENDPOINT", hide_env = true, value_name = "ENDPOINT")]
     pub endpoint: Option<String>,
     /// A file with a bearer token; $KEIKO_TOKEN holds the token itself.
-    #[arg(long, global = true, env = "KEIKO_TOKEN_FILE", hide_env_values = true, value_name = "FILE", value_hint = ValueHint::FilePath, hide_short_help = true)]
+    #[arg(long, global = true, env = "KEIKO_TOKEN_FILE", hide_env = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
     /// The cluster's CA certificate; not needed with a token, which carries its hash.
-    #[arg(long, global = true, env = "KEIKO_CA", hide_env_values = true, value_name = "FILE", value_hint = ValueHint::FilePath, hide_short_help = true)]
+    #[arg(long, global = true, env = "KEIKO_CA", hide_env = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ca: Option<PathBuf>,
     /// table, wide, json, jsonl, yaml, name, jsonpath=EXPR or csv.
-    #[arg(short, long, global = true, env = "KEIKO_OUTPUT", hide_env_values = true, value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "KEIKO_OUTPUT",
+        hide_env = true,
+        value_name = "FORMAT"
+    )]
     pub output: Option<Format>,
     /// How long the call may take, as in 30s or 5m.
-    #[arg(long, global = true, env = "KEIKO_TIMEOUT", hide_env_values = true, value_name = "DURATION", value_parser = time::duration, hide_short_help = true)]
+    #[arg(long, global = true, env = "KEIKO_TIMEOUT", hide_env = true, value_name = "DURATION", value_parser = time::duration)]
     pub timeout: Option<Duration>,
     /// Times in RFC 3339 in place of ages.
-    #[arg(long, global = true, hide_short_help = true)]
+    #[arg(long, global = true)]
     pub utc: bool,
     /// Never ask a question.
-    #[arg(long, global = true, env = "KEIKO_NO_INPUT", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), hide_short_help = true)]
+    #[arg(long, global = true, env = "KEIKO_NO_INPUT", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub no_input: bool,
     /// Colour: auto, always or never.
-    #[arg(long, global = true, env = "KEIKO_COLOR", hide_env_values = true, value_name = "WHEN", default_value = "auto", hide_default_value = true, hide_possible_values = true, hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "KEIKO_COLOR",
+        hide_env = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub color: ColorChoice,
     /// Only data and errors.
-    #[arg(short, long, global = true, conflicts_with = "verbose", hide_short_help = true)]
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Also where it connects and under which trace.
-    #[arg(short, long, global = true, hide_short_help = true)]
+    #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// Print help.
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
 }
 
 impl Globals {
     /// How this command prints.
-    pub fn printer(&self) -> Printer {
+    pub(crate) fn printer(&self) -> Printer {
         let format = self.output.clone().unwrap_or(Format::Plain(FormatKind::Table));
         Printer::new(format, self.color, self.utc, self.quiet, self.verbose)
     }
@@ -63,27 +94,48 @@ impl Globals {
 
 /// The nouns and the few verbs without one.
 #[derive(Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// What the cluster looks like.
-    #[command(before_help = "Examples:\n  keikoctl status\n  keikoctl status -o jsonpath=.quorum.ok")]
+    #[command(
+        before_help = "Examples:\n  keikoctl status\n  keikoctl status -o jsonpath=.quorum.ok"
+    )]
     Status,
     /// Agents: register, look at, call.
-    #[command(subcommand, before_help = "Examples:\n  keikoctl agent register hello http://127.0.0.1:41299\n  keikoctl agent list\n  keikoctl agent call hello \"hi\"")]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl agent register hello http://127.0.0.1:41299\n  keikoctl agent list\n  keikoctl agent call hello \"hi\""
+    )]
     Agent(rooms::registry::AgentVerb),
     /// MCP servers: register, look at, read their logs.
-    #[command(subcommand, before_help = "Examples:\n  keikoctl mcp register time -- mcp-server-time --local-timezone UTC\n  keikoctl mcp register https://mcp.example.com/mcp\n  keikoctl mcp list --watch")]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl mcp register time -- mcp-server-time --local-timezone UTC\n  keikoctl mcp register https://mcp.example.com/mcp\n  keikoctl mcp list --watch"
+    )]
     Mcp(rooms::registry::McpVerb),
     /// Tools of all MCP servers: find, look at, call.
-    #[command(subcommand, before_help = "Examples:\n  keikoctl tool list\n  keikoctl tool call get_current_time '{\"timezone\":\"UTC\"}'\n  keikoctl tool describe time.get_current_time")]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl tool list\n  keikoctl tool call get_current_time '{\"timezone\":\"UTC\"}'\n  keikoctl tool describe time.get_current_time"
+    )]
     Tool(rooms::registry::ToolVerb),
     /// Skills of all agents.
-    #[command(subcommand, before_help = "Examples:\n  keikoctl skill list\n  keikoctl skill describe hello.greet")]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl skill list\n  keikoctl skill describe hello.greet"
+    )]
     Skill(rooms::registry::SkillVerb),
     /// Every change, in order.
-    #[command(subcommand, visible_alias = "ev", before_help = "Examples:\n  keikoctl event tail --follow\n  keikoctl event tail --from 0 --limit 50 -o jsonl\n  keikoctl event get 42")]
+    #[command(
+        subcommand,
+        visible_alias = "ev",
+        before_help = "Examples:\n  keikoctl event tail --follow\n  keikoctl event tail --from 0 --limit 50 -o jsonl\n  keikoctl event get 42"
+    )]
     Event(rooms::journal::EventVerb),
     /// The cluster itself.
-    #[command(subcommand, before_help = "Examples:\n  keikoctl cluster status\n  keikoctl --endpoint unix:D/keiko.sock cluster init")]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl cluster status\n  keikoctl --endpoint unix:D/keiko.sock cluster init"
+    )]
     Cluster(rooms::cluster::ClusterVerb),
     /// A throw-away node in the foreground; its context is the current one while it lives.
     #[command(before_help = "Examples:\n  keikoctl dev\n  keikoctl dev & sleep 2; keikoctl status")]
@@ -92,10 +144,14 @@ pub enum Verb {
     #[command(before_help = "Examples:\n  keikoctl explain KEIKO-0031\n  keikoctl explain 31")]
     Explain(ExplainArgs),
     /// Prints a completion script.
-    #[command(before_help = "Examples:\n  source <(keikoctl completion bash)\n  keikoctl completion fish > ~/.config/fish/completions/keikoctl.fish")]
+    #[command(
+        before_help = "Examples:\n  source <(keikoctl completion bash)\n  keikoctl completion fish > ~/.config/fish/completions/keikoctl.fish"
+    )]
     Completion(CompletionArgs),
     /// The release of this command.
-    #[command(before_help = "Examples:\n  keikoctl version\n  keikoctl version -o jsonpath=.version")]
+    #[command(
+        before_help = "Examples:\n  keikoctl version\n  keikoctl version -o jsonpath=.version"
+    )]
     Version,
     /// Help on a command, or on a topic: exit-codes, output, environment.
     #[command(before_help = "Examples:\n  keikoctl help mcp register\n  keikoctl help exit-codes")]
@@ -106,28 +162,28 @@ pub enum Verb {
 }
 
 #[derive(Args)]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// KEIKO-nnnn, or only its number.
     #[arg(value_name = "CODE")]
     pub code: String,
 }
 
 #[derive(Args)]
-pub struct CompletionArgs {
+pub(crate) struct CompletionArgs {
     /// For which shell.
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
 
 #[derive(Args)]
-pub struct HelpArgs {
+pub(crate) struct HelpArgs {
     /// A command, or a topic.
     #[arg(value_name = "WORD", num_args = 0..)]
     pub words: Vec<String>,
 }
 
 #[derive(Args)]
-pub struct GenerateArgs {
+pub(crate) struct GenerateArgs {
     /// Where to.
     #[arg(value_name = "FOLDER")]
     pub folder: PathBuf,
@@ -147,9 +203,18 @@ mod tests {
     fn every_verb_begins_with_a_line_that_says_what_it_does() {
         fn check(command: &clap::Command) {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            assert!(about.ends_with(['.', ' ']) || about.len() > 8, "{}: {about:?}", command.get_name());
+            assert!(
+                about.ends_with(['.', ' ']) || about.len() > 8,
+                "{}: {about:?}",
+                command.get_name()
+            );
             for argument in command.get_arguments() {
-                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
             }
             command.get_subcommands().for_each(check);
         }

@@ -28,7 +28,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// Lines of its log that explain a node that would not start.
 const LOG_LINES: usize = 10;
 
-pub async fn run(session: &Session) -> Outcome {
+pub(crate) async fn run(session: &Session) -> Outcome {
     let listen = |kind| {
         signal(kind)
             .map_err(|error| Refusal::new(Code::Internal, "signals can't be caught").cause(error))
@@ -102,7 +102,8 @@ fn program() -> Result<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&folders).map(|folder| folder.join("keikod"));
     beside.into_iter().chain(on_path).find(|path| path.is_file()).ok_or_else(|| {
-        usage("keikod is neither beside keikoctl nor on PATH").hint("install keikod, or extend PATH")
+        usage("keikod is neither beside keikoctl nor on PATH")
+            .hint("install keikod, or extend PATH")
     })
 }
 
@@ -128,7 +129,10 @@ fn start(folder: &Folder, session: &Session) -> Result<Child> {
 }
 
 /// Waits until the node takes calls.
-async fn ready(folder: &Folder, node: &mut Child) -> Outcome<keiko_client::proto::v1::StatusResponse> {
+async fn ready(
+    folder: &Folder,
+    node: &mut Child,
+) -> Outcome<keiko_client::proto::v1::StatusResponse> {
     let end = Instant::now() + START_WITHIN;
     loop {
         if let Ok(Some(status)) = node.try_wait() {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// It did what was asked.
     Done,
     /// What was awaited ended badly: a tool's error, an agent's failed task.
@@ -18,12 +18,12 @@ pub enum Exit {
 
 impl Exit {
     /// The exit code of a refusal.
-    pub fn of(refusal: &Refusal) -> Self {
+    pub(crate) fn of(refusal: &Refusal) -> Self {
         Self::Refused(refusal.code.class().exit_code())
     }
 
     /// The number that the shell sees.
-    pub fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::EndedBadly => 9,
@@ -40,7 +40,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// The table as `keikoctl help exit-codes` prints it.
-pub const TABLE: &[(u8, &str)] = &[
+pub(crate) const TABLE: &[(u8, &str)] = &[
     (0, "done"),
     (1, "failure, or the outcome is unknown"),
     (2, "usage: the command line or an argument is malformed"),

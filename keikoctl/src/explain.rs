@@ -9,7 +9,7 @@ use serde_json::json;
 
 include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
-pub fn run(args: &ExplainArgs, printer: &Printer) -> Outcome {
+pub(crate) fn run(args: &ExplainArgs, printer: &Printer) -> Outcome {
     let number = number(&args.code)?;
     let code = Code::from_number(number).ok_or_else(|| {
         Refusal::new(Code::NotFound, format!("this release knows no KEIKO-{number:04}"))
@@ -35,7 +35,8 @@ fn page(code: Code) -> String {
     if let Some((_, page)) = written {
         return (*page).to_owned();
     }
-    let retry = if code.retryable() { "may be sent again unchanged" } else { "will not pass by itself" };
+    let retry =
+        if code.retryable() { "may be sent again unchanged" } else { "will not pass by itself" };
     format!(
         "# {code}: {code:?}\n\nkeikoctl exits with {}, HTTP says {}. The same request {retry}.\n",
         code.class().exit_code(),

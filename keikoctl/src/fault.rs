@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 /// Why a command stops early.
 #[derive(Debug)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// Somebody said no.
     Refused(Box<Fault>),
     /// Who reads our output went away: nothing to say, and nobody to say it to.
@@ -21,11 +21,11 @@ pub enum Stop {
 }
 
 /// What every verb gives back.
-pub type Outcome<T = Exit> = Result<T, Stop>;
+pub(crate) type Outcome<T = Exit> = Result<T, Stop>;
 
 /// A refusal with the ids under which the server knows the call.
 #[derive(Clone, Debug)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// What, why, and what next.
     pub refusal: Refusal,
     /// UUID; empty if the call carried none.
@@ -60,13 +60,13 @@ impl From<keiko_client::Error> for Stop {
 }
 
 /// A malformed word of the command line.
-pub fn usage(message: impl Into<String>) -> Refusal {
+pub(crate) fn usage(message: impl Into<String>) -> Refusal {
     Refusal::new(Code::InvalidArgument, message)
 }
 
 impl Fault {
     /// The lines for people.
-    pub fn human(&self, style: &Style) -> String {
+    pub(crate) fn human(&self, style: &Style) -> String {
         let Refusal { code, message, causes, hints } = &self.refusal;
         let head = style.bad(&format!("error[{code}]"));
         let mut text = format!("{head}: {}\n", style.safe_text(message));
@@ -80,7 +80,7 @@ impl Fault {
     }
 
     /// The one object for programs.
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let Refusal { code, message, causes, hints } = &self.refusal;
         let object = json!({
             "code": code.to_string(),
@@ -97,7 +97,7 @@ impl Fault {
 
 impl Style {
     /// Text of others: as it is in a pipe, without control characters on a terminal.
-    pub fn safe_text(&self, text: &str) -> String {
+    pub(crate) fn safe_text(&self, text: &str) -> String {
         // A refusal is a few lines: what breaks them is not worth keeping, wherever it goes.
         escape::line(text)
     }

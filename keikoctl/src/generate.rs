@@ -21,13 +21,13 @@ const SHELLS: &[(Shell, &str)] = &[
 ];
 
 /// `completion SHELL`.
-pub fn completion(shell: Shell, printer: &Printer) -> Outcome {
+pub(crate) fn completion(shell: Shell, printer: &Printer) -> Outcome {
     printer.data(&String::from_utf8_lossy(&script(shell)))?;
     Ok(Exit::Done)
 }
 
 /// `__generate FOLDER`: what is checked in.
-pub fn everything(folder: &Path) -> Outcome {
+pub(crate) fn everything(folder: &Path) -> Outcome {
     for (shell, name) in SHELLS {
         write(&folder.join("completions").join(name), &script(*shell))?;
     }
@@ -63,6 +63,10 @@ fn visible(command: Command) -> Command {
         kept = kept.before_help(examples.clone());
     }
     kept.disable_help_subcommand(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .subcommand_required(true)
+        .subcommand_value_name("VERB")
         .args(command.get_arguments().cloned())
         .subcommands(command.get_subcommands().filter(|below| !below.is_hide_set()).cloned())
 }
@@ -147,7 +151,9 @@ mod tests {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         everything(one.path()).unwrap();
         everything(other.path()).unwrap();
-        for name in ["completions/keikoctl.bash", "man/keikoctl-mcp-register.1", "docs/reference/cli.md"] {
+        for name in
+            ["completions/keikoctl.bash", "man/keikoctl-mcp-register.1", "docs/reference/cli.md"]
+        {
             let text = fs::read_to_string(one.path().join(name)).unwrap();
             assert_eq!(text, fs::read_to_string(other.path().join(name)).unwrap(), "{name}");
             assert!(!text.contains("__generate"), "{name}");

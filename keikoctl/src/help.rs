@@ -55,7 +55,7 @@ Contexts are in $XDG_CONFIG_HOME/keiko/config.toml. A flag wins over a variable.
 const TEMPLATE: &str = "{about}\n\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
 /// The grammar with everything that help shows.
-pub fn dress(command: Command) -> Command {
+pub(crate) fn dress(command: Command) -> Command {
     let after = groups(&command);
     let styles = Styles::styled()
         .header(AnsiColor::Yellow.on_default().bold())
@@ -67,13 +67,20 @@ pub fn dress(command: Command) -> Command {
         .max_term_width(100)
         .before_help(FIRST_EXAMPLES)
         .help_template(format!(
-            "{{about}}\n\n{{before-help}}{{usage-heading}} {{usage}}\n\n{after}Flags:\n{{options}}\n\n\
+            "{{about}}\n\n{{before-help}}{{usage-heading}} {{usage}}\n\n{after}{{all-args}}\n\n\
              A verb's own help: keikoctl agent register --help. Exit codes: keikoctl help exit-codes\n"
         ))
 }
 
 fn dress_below(command: Command) -> Command {
-    let command = command.help_template(TEMPLATE).disable_help_subcommand(true);
+    let command = command
+        .help_template(TEMPLATE)
+        .disable_help_subcommand(true)
+        .disable_help_flag(true)
+        .mut_args(|argument| match argument.get_help_heading() {
+            None if !argument.is_positional() => argument.help_heading("Flags"),
+            _ => argument,
+        });
     let names: Vec<String> =
         command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
     let command = if names.is_empty() {
@@ -99,7 +106,7 @@ fn groups(command: &Command) -> String {
 }
 
 /// `help [WORD…]`.
-pub fn run(args: &HelpArgs, printer: &Printer) -> Outcome {
+pub(crate) fn run(args: &HelpArgs, printer: &Printer) -> Outcome {
     let mut command = dress(Cli::command());
     command.build();
     match args.words.join(" ").as_str() {
@@ -152,7 +159,7 @@ mod tests {
             let examples: Vec<&str> = help.lines().skip(1).map(str::trim).collect();
             assert!(!examples.is_empty(), "{}", command.get_name());
             for example in examples.iter().filter(|line| line.starts_with("keikoctl ")) {
-                let line = example.split([';', '&', '>', '|']).next().unwrap_or_default();
+                let line = example.split([';', '&', '>', '<', '|']).next().unwrap_or_default();
                 let words = shell_words(line);
                 let parsed = dress(Cli::command()).try_get_matches_from(words);
                 assert!(parsed.is_ok(), "{example}: {:?}", parsed.err().map(|e| e.to_string()));

@@ -37,10 +37,9 @@ pub fn main() -> ExitCode {
 fn run() -> Exit {
     let words: Vec<_> = std::env::args_os().collect();
     let command = help::dress(Cli::command());
-    let parsed = command
-        .try_get_matches_from(&words)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let Cli { globals, verb } = match parsed {
+    let parsed =
+        command.try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let Cli { globals, verb, .. } = match parsed {
         Ok(cli) => cli,
         Err(error) => return usage::show(&error, &words),
     };
@@ -70,9 +69,9 @@ fn dispatch(verb: Verb, printer: Printer, globals: cli::Globals) -> Outcome {
         Verb::Generate(args) => generate::everything(&args.folder),
         other => {
             let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-                    Refusal::new(Code::Internal, "the runtime does not start").cause(error)
-                })?;
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(
+                    |error| Refusal::new(Code::Internal, "the runtime does not start").cause(error),
+                )?;
             let session = Session::new(globals, printer);
             runtime.block_on(online(other, &session))
         }

@@ -9,28 +9,28 @@ use keiko_client::Client;
 use std::time::Duration;
 
 /// Reads and writes of the cluster itself.
-pub const QUICK: Duration = Duration::from_secs(10);
+pub(crate) const QUICK: Duration = Duration::from_secs(10);
 /// What waits for a far side: a cold agent takes ten seconds to its first answer.
-pub const PATIENT: Duration = Duration::from_secs(60);
+pub(crate) const PATIENT: Duration = Duration::from_secs(60);
 
 /// One run of the command.
-pub struct Session {
+pub(crate) struct Session {
     pub globals: Globals,
     pub printer: Printer,
 }
 
 impl Session {
-    pub fn new(globals: Globals, printer: Printer) -> Self {
+    pub(crate) fn new(globals: Globals, printer: Printer) -> Self {
         Self { globals, printer }
     }
 
     /// The deadline: the caller's, or that of the verb.
-    pub fn timeout(&self, usual: Duration) -> Duration {
+    pub(crate) fn timeout(&self, usual: Duration) -> Duration {
         self.globals.timeout.unwrap_or(usual)
     }
 
     /// Connects to the daemon that is meant.
-    pub async fn client(&self, usual: Duration) -> Outcome<Client> {
+    pub(crate) async fn client(&self, usual: Duration) -> Outcome<Client> {
         let around = Surroundings::of_process();
         let way = context::way(&self.globals, &around)?;
         self.printer.detail(&format!("endpoint {} from {}", way.endpoint, way.origin));
@@ -41,7 +41,7 @@ impl Session {
     }
 
     /// Consent to something destructive.
-    pub fn consent(&self, yes: bool) -> Consent {
+    pub(crate) fn consent(&self, yes: bool) -> Consent {
         Consent { yes, no_input: self.globals.no_input }
     }
 }

@@ -9,14 +9,14 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 
 /// Shows what clap gave back: help and version on stdout, the rest as a refusal.
-pub fn show(error: &clap::Error, words: &[OsString]) -> Exit {
+pub(crate) fn show(error: &clap::Error, words: &[OsString]) -> Exit {
     let color = color_of(words);
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             print(&mut std::io::stdout().lock(), error, Style::of(color, &std::io::stdout()));
             Exit::Done
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !wants_json(words) => {
             let mut stderr = std::io::stderr().lock();
             print(&mut stderr, error, Style::of(color, &std::io::stderr()));
             Exit::Refused(2)
@@ -55,7 +55,9 @@ fn refusal(error: &clap::Error) -> Refusal {
         ErrorKind::MissingRequiredArgument => {
             format!("missing: {}", context(ContextKind::InvalidArg).join(" "))
         }
-        ErrorKind::MissingSubcommand => "a verb is missing".to_owned(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "a verb is missing".to_owned()
+        }
         ErrorKind::InvalidValue if value.is_empty() => format!("{argument} needs a value"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             format!("{value:?} does not fit {argument}")
@@ -116,7 +118,7 @@ fn flag<'w>(words: &'w [OsString], long: &str, short: Option<&str>) -> Option<&'
         }
         let joined = word.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
         let glued = short.and_then(|short| word.strip_prefix(short));
-        joined.or(glued.map(|rest| rest.trim_start_matches('=')))
+        joined.or_else(|| glued.map(|rest| rest.trim_start_matches('=')))
     })
 }
 

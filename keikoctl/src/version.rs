@@ -5,7 +5,7 @@ use crate::fault::Outcome;
 use crate::print::Printer;
 use serde_json::json;
 
-pub fn run(printer: &Printer) -> Outcome {
+pub(crate) fn run(printer: &Printer) -> Outcome {
     let version = env!("CARGO_PKG_VERSION");
     printer.document(&json!({"version": version}), |_| format!("keikoctl {version}\n"))?;
     Ok(Exit::Done)

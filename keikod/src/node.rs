@@ -109,7 +109,7 @@ fn refuse_if_held(data_dir: &std::path::Path) -> Result<()> {
     }
 }
 
-/// Founds or opens the cluster, runs the drivers, and returns when the node is told to end.
+/// Founds, opens or awaits the cluster, runs the drivers, and returns when the node is told to end.
 async fn live(
     parts: &Parts,
     state: &NodeState,
@@ -118,32 +118,12 @@ async fn live(
     stop: &Stop,
     init: bool,
 ) -> Result<()> {
-    let founding = Arc::clone(&parts.founding);
-    let opening = async {
-        if init {
-            founding.found(parts.control.as_node()).await.map(drop)
-        } else if parts.control.consensus().is_founded() {
-            founding.open().await.map(drop)
-        } else {
-            let task = readiness.cluster_task(&parts.socket_path);
-            state.wait();
-            tracing::warn!("{}", readiness.text().trim_end());
-            notify.ready("waiting for keikoctl cluster init");
-            let mut opened = founding.opened();
-            // The sender lives in `founding`, so the wait can't fail.
-            let _opened = opened.wait_for(Option::is_some).await;
-            task.done();
-            return Ok(());
-        }
-    };
-    let waits = !init && !parts.control.consensus().is_founded();
     let opened = async {
-        match waits {
-            true => opening.await,
-            false => tokio::time::timeout(OPEN_DEADLINE, opening).await.unwrap_or_else(|_| {
-                let text = format!("the cluster did not open in {} s", OPEN_DEADLINE.as_secs());
-                Err(Refusal::new(Code::NotReady, text).hint("the log says what it waited for"))
-            }),
+        if init || parts.control.consensus().is_founded() {
+            open(parts, init).await
+        } else {
+            wait_for_init(parts, state, readiness, notify).await;
+            Ok(())
         }
     };
     tokio::select! {
@@ -156,6 +136,34 @@ async fn live(
     tracing::info!(node = parts.control.node(), "ready");
     stop.graceful.cancelled().await;
     Ok(())
+}
+
+async fn open(parts: &Parts, init: bool) -> Result<()> {
+    let opening = async {
+        match init {
+            true => parts.founding.found(parts.control.as_node()).await,
+            false => parts.founding.open().await,
+        }
+    };
+    match tokio::time::timeout(OPEN_DEADLINE, opening).await {
+        Ok(opened) => opened.map(drop),
+        Err(_) => {
+            let text = format!("the cluster did not open in {} s", OPEN_DEADLINE.as_secs());
+            Err(Refusal::new(Code::NotReady, text).hint("the log says what it waited for"))
+        }
+    }
+}
+
+/// An empty node never founds by itself: a node that lost its disk would found a second cluster.
+async fn wait_for_init(parts: &Parts, state: &NodeState, readiness: &Readiness, notify: &Notify) {
+    let task = readiness.cluster_task(&parts.socket_path);
+    state.wait();
+    tracing::warn!("{}", readiness.text().trim_end());
+    notify.ready("waiting for keikoctl cluster init");
+    let mut opened = parts.founding.opened();
+    // The sender lives in `founding`, so the wait can't fail.
+    let _opened = opened.wait_for(Option::is_some).await;
+    task.done();
 }
 
 async fn reload_and_stop(

@@ -16,7 +16,7 @@ pub mod v1 {
 pub mod google {
     /// `google.api`
     pub mod api {
-        #![allow(clippy::all, unreachable_pub)]
+        #![allow(clippy::all, unreachable_pub, clippy::use_self)]
         include!(concat!(env!("OUT_DIR"), "/google.api.rs"));
     }
 }

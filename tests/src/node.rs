@@ -2,7 +2,7 @@
 //!
 //! It ends with this process: it holds the other end of a pipe (see [`crate::under_test`]).
 
-use crate::ctl::{Ctl, end_of, program, words};
+use crate::ctl::{self, Ctl, Output, end_of, program, words};
 use crate::http::{self, Answer};
 use crate::place::Place;
 use crate::under_test::{HELD, MARK};
@@ -30,11 +30,13 @@ pub struct Plan {
     pub config: Option<String>,
     /// Further flags.
     pub flags: String,
+    /// `--node-name`
+    pub name: String,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { init: true, config: None, flags: String::new() }
+        Self { init: true, config: None, flags: String::new(), name: "n1".to_owned() }
     }
 }
 
@@ -50,7 +52,8 @@ impl Plan {
 pub struct Node {
     child: Option<Child>,
     place: Place,
-    plan: Plan,
+    /// How it starts the next time.
+    pub plan: Plan,
     /// keikoctl at its socket.
     pub ctl: Ctl,
 }
@@ -89,7 +92,8 @@ impl Node {
 
     /// The words behind `keikod`.
     pub fn arguments(&self) -> Vec<String> {
-        let mut line = "run --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --node-name n1".to_owned();
+        let ports = "--listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0";
+        let mut line = format!("run {ports} --node-name {}", self.plan.name);
         if self.plan.init && !self.data().join("format").exists() {
             line.push_str(" --init");
         }
@@ -99,6 +103,13 @@ impl Node {
             words.extend(["--config".to_owned(), self.config_path().display().to_string()]);
         }
         words
+    }
+
+    /// Runs `keikod` with these words to its end, beside the daemon if there is one.
+    #[track_caller]
+    pub fn run(&self, arguments: &[String]) -> Output {
+        let line = format!("keikod {}", arguments.join(" "));
+        ctl::run(program("keikod", &self.place, arguments), &line, "")
     }
 
     /// Waits until `/readyz` says so.

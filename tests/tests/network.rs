@@ -6,22 +6,22 @@ use serde_json::Value;
 
 /// What gRPC answered.
 #[derive(Debug)]
-pub struct Status {
+pub(crate) struct Status {
     /// `grpc-status`; -1 if there was none.
-    pub code: i32,
+    pub(crate) code: i32,
     /// `grpc-message`, percent-decoded as far as it matters here.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// A client that trusts the node's cluster.
-pub fn client(node: &Node) -> Client {
+pub(crate) fn client(node: &Node) -> Client {
     let ca = Certificate::from_pem(&node.ca_pem()).expect("ca.pem holds a certificate");
     let builder = Client::builder().tls_certs_only([ca]).no_proxy();
     builder.timeout(keiko_tests::DEADLINE).build().expect("a client")
 }
 
 /// One HTTP/JSON call over TLS.
-pub async fn ask(
+pub(crate) async fn ask(
     node: &Node,
     method: &str,
     path: &str,
@@ -43,7 +43,7 @@ pub async fn ask(
 }
 
 /// One gRPC call with an empty message over TLS.
-pub async fn grpc(node: &Node, path: &str, token: Option<&str>) -> Status {
+pub(crate) async fn grpc(node: &Node, path: &str, token: Option<&str>) -> Status {
     let url = format!("https://{}{path}", node.api());
     let request = client(node).post(url).header("content-type", "application/grpc");
     let mut request = request.header("te", "trailers").body(vec![0_u8; 5]);

@@ -5,7 +5,7 @@ use keiko_tests::{Ctl, eventually};
 use serde_json::Value;
 
 /// The status of a condition, as in `True`.
-pub fn condition<'o>(object: &'o Value, name: &str) -> &'o str {
+pub(crate) fn condition<'o>(object: &'o Value, name: &str) -> &'o str {
     let conditions = object["status"]["conditions"].as_array();
     let found = conditions.into_iter().flatten().find(|condition| condition["type"] == name);
     found.and_then(|condition| condition["status"].as_str()).unwrap_or("missing")
@@ -13,7 +13,7 @@ pub fn condition<'o>(object: &'o Value, name: &str) -> &'o str {
 
 /// Waits until an MCP server is Ready or not.
 #[track_caller]
-pub fn wait_ready(ctl: &Ctl, server: &str, status: &str) -> Value {
+pub(crate) fn wait_ready(ctl: &Ctl, server: &str, status: &str) -> Value {
     eventually(&format!("{server} Ready={status}"), || {
         let object = ctl.json(&format!("mcp get {server}"));
         expect(condition(&object, "Ready") == status, || object.to_string()).map(|()| object)
@@ -22,7 +22,7 @@ pub fn wait_ready(ctl: &Ctl, server: &str, status: &str) -> Value {
 
 /// The names of a list.
 #[track_caller]
-pub fn names(list: &Value) -> Vec<String> {
+pub(crate) fn names(list: &Value) -> Vec<String> {
     let items = list["items"].as_array().expect("a list has items");
     let name = |item: &Value| item["metadata"]["name"].as_str().map(str::to_owned);
     items.iter().map(|item| name(item).expect("a name")).collect()

@@ -3,6 +3,7 @@
 //! Keeps the cluster's record (one row) and its nodes.
 //!
 //! Invariants: a cluster is founded once; a node's id names one node for ever.
+//!
 //! Plane: control.
 
 mod model;

@@ -5,6 +5,7 @@
 //!
 //! Invariants: an event is never changed; (revision, sequence) grows without a gap inside a
 //! revision; nothing below the oldest revision is ever shown.
+//!
 //! Plane: control.
 
 mod model;

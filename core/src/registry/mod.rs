@@ -19,6 +19,7 @@
 //! - **a command runs for whom it was registered**: the grant names the node and user that
 //!   registered it over the local socket, and goes when anyone else changes the command.
 //! - **only transitions**: writing what is already so changes nothing and emits nothing.
+//!
 //! Plane: control.
 
 mod condition;

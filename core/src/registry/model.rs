@@ -119,7 +119,7 @@ impl ObjectKey {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Op {
     /// Makes or renews an owner with its parts.
-    Put(Put),
+    Put(Box<Put>),
     /// Says what is so, and why.
     SetCondition { object: ObjectKey, uid: String, condition: wire::Condition },
     /// Removes an object with its parts.

@@ -202,7 +202,8 @@ pub(super) fn parts_of(
         .map_while(|object| {
             let name = metadata(&object)?.name.clone();
             let namespace = owner.namespace.clone();
-            name.starts_with(&first).then(|| (ObjectKey { kind, namespace, name }, object))
+            let part = name.starts_with(&first);
+            part.then_some((ObjectKey { kind, namespace, name }, object))
         })
         .collect()
 }

@@ -29,7 +29,7 @@ pub fn apply(
     emit: Emit<'_>,
 ) -> Result<RegistryReply> {
     let reply = match wire::parse(op)? {
-        Op::Put(put) => registry_reply::Reply::Put(put::apply(txn, stamp, put, emit)?),
+        Op::Put(put) => registry_reply::Reply::Put(put::apply(txn, stamp, *put, emit)?),
         Op::SetCondition { object, uid, condition } => {
             let changed = condition::set(txn, stamp, &object, &uid, condition, emit)?;
             registry_reply::Reply::SetCondition(SetConditionReply { changed })

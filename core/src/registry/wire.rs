@@ -15,8 +15,8 @@ const API_VERSION: &str = "keiko/v1";
 
 pub(super) fn parse(op: wire::RegistryOp) -> Result<Op> {
     match op.op {
-        Some(registry_op::Op::PutAgent(put)) => parse_agent(put).map(Op::Put),
-        Some(registry_op::Op::PutMcpServer(put)) => parse_server(put).map(Op::Put),
+        Some(registry_op::Op::PutAgent(put)) => parse_agent(put).map(Box::new).map(Op::Put),
+        Some(registry_op::Op::PutMcpServer(put)) => parse_server(put).map(Box::new).map(Op::Put),
         Some(registry_op::Op::SetCondition(set)) => {
             let condition = set.condition.unwrap_or_default();
             let status_fits = matches!(condition.status.as_str(), "True" | "False" | "Unknown");

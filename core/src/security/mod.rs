@@ -4,6 +4,7 @@
 //!
 //! Invariants: no clear key and no token's secret is ever in an entry, so none is in a log, a
 //! snapshot or a backup; a token's id is never used twice.
+//!
 //! Plane: control.
 
 mod model;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct File {
+pub(crate) struct File {
     /// The name of the context that counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
@@ -28,7 +28,7 @@ pub struct File {
 /// A way to a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Context {
+pub(crate) struct Context {
     /// As `--endpoint`.
     pub endpoint: String,
     /// As `--token-file`.
@@ -42,7 +42,7 @@ pub struct Context {
 /// The node of `keikoctl dev`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Dev {
+pub(crate) struct Dev {
     /// Its socket.
     pub endpoint: String,
     /// Of the command that keeps it.
@@ -53,7 +53,7 @@ pub struct Dev {
 
 impl Dev {
     /// True if its process is still that process.
-    pub fn lives(&self) -> bool {
+    pub(crate) fn lives(&self) -> bool {
         let pid = i32::try_from(self.pid).unwrap_or_default();
         let there = pid > 0
             && !matches!(
@@ -65,7 +65,7 @@ impl Dev {
 }
 
 /// When a process began, in ticks since the machine's start; zero where nobody tells.
-pub fn started(pid: u32) -> u64 {
+pub(crate) fn started(pid: u32) -> u64 {
     // The name in parentheses may hold blanks; what follows it begins with field 3.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
@@ -73,7 +73,7 @@ pub fn started(pid: u32) -> u64 {
 }
 
 /// Where the file is.
-pub fn path() -> Option<PathBuf> {
+pub(crate) fn path() -> Option<PathBuf> {
     let config = super::set("XDG_CONFIG_HOME").map(PathBuf::from);
     let config = config.or_else(|| Some(PathBuf::from(super::set("HOME")?).join(".config")))?;
     Some(config.join("keiko/config.toml"))
@@ -81,7 +81,7 @@ pub fn path() -> Option<PathBuf> {
 
 impl File {
     /// Reads it; a file that is not there is an empty one.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -92,7 +92,7 @@ impl File {
     }
 
     /// The context that counts, with its name.
-    pub fn current(&self) -> Result<Option<(String, Context)>> {
+    pub(crate) fn current(&self) -> Result<Option<(String, Context)>> {
         if let Some(dev) = self.dev.as_ref().filter(|dev| dev.lives()) {
             let context = Context { endpoint: dev.endpoint.clone(), ..Context::default() };
             return Ok(Some(("dev".to_owned(), context)));
@@ -109,12 +109,12 @@ impl File {
     }
 
     /// Writes it in one step, for its owner only.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string_pretty(self).map_err(|error| {
             Refusal::new(Code::Internal, "contexts can't be written").cause(error)
         })?;
         let unwritable = |error: std::io::Error| invalid(path, "can't be written").cause(error);
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(folder).map_err(unwritable)?;
         let fresh = path.with_extension(format!("toml.{}", std::process::id()));
         let mut options = OpenOptions::new();

@@ -4,7 +4,7 @@
 //! then the sockets of this user's and of root's first daemon. A way that is set and does not work
 //! is an error: no command ever reaches another cluster than the one that was meant.
 
-pub mod file;
+pub(crate) mod file;
 
 use crate::cli::Globals;
 use crate::fault::{Outcome, usage};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the machine around the command says.
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// Where contexts are kept; none without a home.
     pub config: Option<PathBuf>,
     /// The links that daemons leave, in the order in which they count.
@@ -27,21 +27,22 @@ pub struct Surroundings {
 
 impl Surroundings {
     /// Of this process.
-    pub fn of_process() -> Self {
-        let runtime = set("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("keiko/keiko.sock"));
+    pub(crate) fn of_process() -> Self {
+        let runtime =
+            set("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("keiko/keiko.sock"));
         let links = runtime.into_iter().chain(["/run/keiko/keiko.sock".into()]).collect();
         Self { config: file::path(), links, token: set("KEIKO_TOKEN") }
     }
 }
 
 /// A variable that is set and not empty.
-pub fn set(name: &str) -> Option<String> {
+pub(crate) fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// A way to a daemon.
 #[derive(Debug, PartialEq)]
-pub struct Way {
+pub(crate) struct Way {
     /// What set it, for `-v` and for errors.
     pub origin: String,
     /// Where.
@@ -51,8 +52,8 @@ pub struct Way {
 }
 
 /// Finds the way.
-pub fn way(globals: &Globals, around: &Surroundings) -> Outcome<Way> {
-    let parse = |text: &str| Ok::<_, keiko_client::Error>(text.parse::<Endpoint>()?);
+pub(crate) fn way(globals: &Globals, around: &Surroundings) -> Outcome<Way> {
+    let parse = |text: &str| text.parse::<Endpoint>();
     if let Some(text) = globals.endpoint.as_deref().filter(|text| !text.is_empty()) {
         let origin = "--endpoint or $KEIKO_ENDPOINT".to_owned();
         return Ok(Way { origin, endpoint: parse(text)?, context: Context::default() });
@@ -79,7 +80,7 @@ pub fn way(globals: &Globals, around: &Surroundings) -> Outcome<Way> {
 }
 
 /// Identity and trust for a way.
-pub fn settings(
+pub(crate) fn settings(
     way: Way,
     globals: &Globals,
     around: &Surroundings,
@@ -128,8 +129,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("config.toml");
         let (near, far) = (folder.path().join("near"), folder.path().join("far"));
-        let around =
-            Surroundings { config: Some(config.clone()), links: vec![near.clone(), far.clone()], token: None };
+        let around = Surroundings {
+            config: Some(config.clone()),
+            links: vec![near.clone(), far.clone()],
+            token: None,
+        };
         let found = |words: &[&str]| match way(&globals(words), &around) {
             Ok(way) => way.endpoint.to_string(),
             Err(crate::fault::Stop::Refused(fault)) => fault.refusal.code.to_string(),

@@ -8,14 +8,14 @@ use serde_json::Value;
 use std::cmp::Ordering;
 
 /// What can be shown as a row.
-pub trait Shown {
+pub(crate) trait Shown {
     /// Its JSON, for paths in `--columns`, `--sort-by` and `--field`.
     fn json(&self) -> Value;
 }
 
 /// When a column is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub(crate) enum When {
     /// In every table.
     Always,
     /// Only with `-o wide` and in csv.
@@ -26,7 +26,7 @@ pub enum When {
 
 /// One column of a kind.
 #[derive(Clone, Copy)]
-pub struct Column<T> {
+pub(crate) struct Column<T> {
     /// Upper case, one word.
     pub title: &'static str,
     /// When it is there.
@@ -39,26 +39,26 @@ pub struct Column<T> {
 
 impl<T> Column<T> {
     /// A column of every table.
-    pub const fn new(title: &'static str, cell: fn(&T, &Clock) -> Cell) -> Self {
+    pub(crate) const fn new(title: &'static str, cell: fn(&T, &Clock) -> Cell) -> Self {
         Self { title, when: When::Always, flexible: false, cell }
     }
 
     /// The same, only at that time.
     #[must_use]
-    pub const fn when(self, when: When) -> Self {
+    pub(crate) const fn when(self, when: When) -> Self {
         Self { when, ..self }
     }
 
     /// The same, giving way on a narrow terminal.
     #[must_use]
-    pub const fn flexible(self) -> Self {
+    pub(crate) const fn flexible(self) -> Self {
         Self { flexible: true, ..self }
     }
 }
 
 /// What stands in one row of a column.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// As shown.
     pub text: String,
     /// What it means.
@@ -69,22 +69,22 @@ pub struct Cell {
 
 impl Cell {
     /// Words.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
     /// Words that mean something.
-    pub fn role(role: Role, text: impl Into<String>) -> Self {
+    pub(crate) fn role(role: Role, text: impl Into<String>) -> Self {
         Self { text: text.into(), role, key: None }
     }
 
     /// A number.
-    pub fn number(number: u64) -> Self {
+    pub(crate) fn number(number: u64) -> Self {
         Self { text: number.to_string(), role: Role::Plain, key: Some(number) }
     }
 
     /// How long ago.
-    pub fn age(clock: &Clock, unix_ms: u64) -> Self {
+    pub(crate) fn age(clock: &Clock, unix_ms: u64) -> Self {
         let key = Some(clock.now_ms.saturating_sub(unix_ms));
         Self { text: clock.age(unix_ms), role: Role::Plain, key }
     }
@@ -92,7 +92,7 @@ impl Cell {
 
 /// What the caller wants of a list.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// `--columns`; empty: the format decides.
     pub columns: Vec<String>,
     /// `--sort-by`.
@@ -108,7 +108,7 @@ enum Source<T> {
 
 impl Wanted {
     /// Rows of the columns that are wanted.
-    pub fn grid<T: Shown>(
+    pub(crate) fn grid<T: Shown>(
         &self,
         declared: &[Column<T>],
         items: &[T],
@@ -133,7 +133,7 @@ impl Wanted {
     }
 
     /// Sorts as `--sort-by` says; equal ones stay as the server sent them.
-    pub fn sort<T: Shown>(
+    pub(crate) fn sort<T: Shown>(
         &self,
         declared: &[Column<T>],
         items: Vec<T>,
@@ -153,7 +153,7 @@ impl Wanted {
     }
 
     /// Lines of csv: the columns of `wide`.
-    pub fn csv<T: Shown>(
+    pub(crate) fn csv<T: Shown>(
         &self,
         declared: &[Column<T>],
         items: &[T],

@@ -32,8 +32,8 @@ fn push<'t>(lines: &mut String, texts: impl Iterator<Item = &'t str>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Heading;
     use super::super::Cell;
+    use super::super::table::Heading;
     use super::*;
 
     #[test]

@@ -2,12 +2,12 @@
 //! the reading direction.
 
 /// One line: line breaks and tabs are escaped too.
-pub fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     escaped(text, false)
 }
 
 /// Several lines: line breaks and tabs stay.
-pub fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     escaped(text, true)
 }
 
@@ -21,8 +21,11 @@ fn escaped(text: &str, multiline: bool) -> String {
             '\r' => shown.push_str("\\r"),
             _ if is_harmful(character) => {
                 let number = u32::from(character);
-                let escape =
-                    if number < 0x100 { format!("\\x{number:02x}") } else { format!("\\u{{{number:x}}}") };
+                let escape = if number < 0x100 {
+                    format!("\\x{number:02x}")
+                } else {
+                    format!("\\u{{{number:x}}}")
+                };
                 shown.push_str(&escape);
             }
             _ => shown.push(character),

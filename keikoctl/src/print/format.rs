@@ -4,12 +4,12 @@ use super::jsonpath::JsonPath;
 use std::str::FromStr;
 
 /// The words of `-o`, as completion offers them.
-pub const WORDS: &[&str] =
+pub(crate) const WORDS: &[&str] =
     &["table", "wide", "json", "jsonl", "yaml", "name", "jsonpath=EXPR", "csv"];
 
 /// What `-o` asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Format {
+pub(crate) enum Format {
     /// One of the plain words.
     Plain(FormatKind),
     /// `jsonpath=EXPR`.
@@ -18,7 +18,7 @@ pub enum Format {
 
 /// The formats without an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FormatKind {
+pub(crate) enum FormatKind {
     /// Columns for people.
     Table,
     /// More columns.
@@ -37,12 +37,12 @@ pub enum FormatKind {
 
 impl Format {
     /// True if people read it.
-    pub fn is_table(&self) -> bool {
+    pub(crate) fn is_table(&self) -> bool {
         matches!(self, Self::Plain(FormatKind::Table | FormatKind::Wide))
     }
 
     /// True if programs read JSON, and so read errors as JSON too.
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         matches!(self, Self::Plain(FormatKind::Json | FormatKind::Jsonl))
     }
 }
@@ -52,9 +52,9 @@ impl FromStr for Format {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(expression) = text.strip_prefix("jsonpath=") {
-            return JsonPath::parse(expression).map(Self::Path).map_err(|refusal| {
-                [vec![refusal.message], refusal.causes].concat().join(": ")
-            });
+            return JsonPath::parse(expression)
+                .map(Self::Path)
+                .map_err(|refusal| [vec![refusal.message], refusal.causes].concat().join(": "));
         }
         Ok(Self::Plain(match text {
             "table" => FormatKind::Table,

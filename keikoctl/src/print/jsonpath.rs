@@ -13,7 +13,7 @@ const STEPS_MAX: usize = 64;
 
 /// A template: text and paths.
 #[derive(Clone, Debug, PartialEq)]
-pub struct JsonPath(Vec<Piece>);
+pub(crate) struct JsonPath(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Piece {
@@ -27,7 +27,7 @@ enum Step {
     Index(i64),
     Every,
     Deep,
-    Filter(Vec<Step>, Option<(Comparison, Value)>),
+    Filter(Vec<Self>, Option<(Comparison, Value)>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,16 +42,16 @@ enum Comparison {
 
 impl JsonPath {
     /// Reads an expression.
-    pub fn parse(text: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
         parse(text).map_err(|why| {
-            usage(format!("{text:?} is not a JSON path"))
-                .cause(why)
-                .hint("as in: -o jsonpath=.metadata.revision or -o 'jsonpath={.items[*].metadata.name}'")
+            usage(format!("{text:?} is not a JSON path")).cause(why).hint(
+                "as in: -o jsonpath=.metadata.revision or -o 'jsonpath={.items[*].metadata.name}'",
+            )
         })
     }
 
     /// Every value that the paths lead to.
-    pub fn find<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
+    pub(crate) fn find<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
         let paths = self.0.iter().filter_map(|piece| match piece {
             Piece::Path(steps) => Some(follow(steps, value)),
             Piece::Text(_) => None,
@@ -60,7 +60,7 @@ impl JsonPath {
     }
 
     /// The text: several values of one path stand with a blank between them.
-    pub fn render(&self, value: &Value) -> String {
+    pub(crate) fn render(&self, value: &Value) -> String {
         let pieces = self.0.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
             Piece::Path(steps) => {
@@ -357,7 +357,9 @@ mod tests {
 
     #[test]
     fn refuses() {
-        for path in ["", " ", "[", "{.a", ".a[", ".a[x]", ".a..", "{range .a}", ".[?(x)]", ".a[?(@.b==c)]"] {
+        for path in
+            ["", " ", "[", "{.a", ".a[", ".a[x]", ".a..", "{range .a}", ".[?(x)]", ".a[?(@.b==c)]"]
+        {
             assert!(JsonPath::parse(path).is_err(), "{path:?}");
         }
         assert!(JsonPath::parse(&".a".repeat(100)).is_err());

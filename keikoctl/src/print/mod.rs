@@ -1,19 +1,19 @@
 //! What a person or a script sees: stdout is data, stderr is everything else.
 
-pub mod columns;
+pub(crate) mod columns;
 mod csv;
-pub mod escape;
+pub(crate) mod escape;
 mod format;
-pub mod jsonpath;
+pub(crate) mod jsonpath;
 mod printer;
 mod progress;
-pub mod prompt;
+pub(crate) mod prompt;
 mod style;
-pub mod table;
-pub mod time;
+pub(crate) mod table;
+pub(crate) mod time;
 
-pub use columns::{Cell, Column, Shown, When};
-pub use format::{Format, FormatKind};
-pub use printer::{Listing, Printer};
-pub use progress::Progress;
-pub use style::{ColorChoice, Role, Style};
+pub(crate) use columns::{Cell, Column, Shown, When};
+pub(crate) use format::{Format, FormatKind};
+pub(crate) use printer::{Listing, Printer};
+pub(crate) use progress::Progress;
+pub(crate) use style::{ColorChoice, Role, Style};

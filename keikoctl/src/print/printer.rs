@@ -10,15 +10,13 @@ use serde_json::Value;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 /// How this command prints.
-pub struct Printer {
+pub(crate) struct Printer {
     /// `-o`.
     pub format: Format,
     /// Times and ages.
     pub clock: Clock,
     /// For stdout.
     pub style: Style,
-    /// For stderr.
-    pub style_err: Style,
     /// True if people look at stdout.
     pub is_terminal: bool,
     quiet: bool,
@@ -27,13 +25,18 @@ pub struct Printer {
 
 impl Printer {
     /// For the streams of this process.
-    pub fn new(format: Format, color: ColorChoice, utc: bool, quiet: bool, verbose: bool) -> Self {
-        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+    pub(crate) fn new(
+        format: Format,
+        color: ColorChoice,
+        utc: bool,
+        quiet: bool,
+        verbose: bool,
+    ) -> Self {
+        let stdout = std::io::stdout();
         Self {
             format,
             clock: Clock::now(utc),
             style: Style::of(color, &stdout),
-            style_err: Style::of(color, &stderr),
             is_terminal: stdout.is_terminal(),
             quiet,
             verbose,
@@ -41,35 +44,35 @@ impl Printer {
     }
 
     /// The terminal's width, if stdout is one.
-    pub fn width(&self) -> Option<usize> {
+    pub(crate) fn width(&self) -> Option<usize> {
         let size = terminal_size::terminal_size_of(std::io::stdout());
         self.is_terminal.then_some(size?.0.0.into())
     }
 
     /// The terminal's height, if stdout is one.
-    pub fn height(&self) -> Option<usize> {
+    pub(crate) fn height(&self) -> Option<usize> {
         let size = terminal_size::terminal_size_of(std::io::stdout());
         self.is_terminal.then_some(size?.1.0.into())
     }
 
     /// Text of others: without control characters if people look at it.
-    pub fn safe(&self, text: &str) -> String {
+    pub(crate) fn safe(&self, text: &str) -> String {
         if self.is_terminal { escape::text(text) } else { text.to_owned() }
     }
 
     /// Data, as it is.
-    pub fn data(&self, text: &str) -> Outcome<()> {
+    pub(crate) fn data(&self, text: &str) -> Outcome<()> {
         let mut stdout = std::io::stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
-            match error.kind() {
-                ErrorKind::BrokenPipe => Stop::PipeClosed,
-                _ => Refusal::new(Code::Internal, "stdout can't be written").cause(error).into(),
-            }
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error
+            .kind()
+        {
+            ErrorKind::BrokenPipe => Stop::PipeClosed,
+            _ => Refusal::new(Code::Internal, "stdout can't be written").cause(error).into(),
         })
     }
 
     /// Data of others, as lines.
-    pub fn foreign(&self, text: &str) -> Outcome<()> {
+    pub(crate) fn foreign(&self, text: &str) -> Outcome<()> {
         let mut text = self.safe(text);
         if !text.ends_with('\n') {
             text.push('\n');
@@ -78,14 +81,14 @@ impl Printer {
     }
 
     /// One word for people: what was done, what is worth knowing. Not with `-q`.
-    pub fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             self.err(text);
         }
     }
 
     /// Only with `-v`.
-    pub fn detail(&self, text: &str) {
+    pub(crate) fn detail(&self, text: &str) {
         if self.verbose {
             self.err(text);
         }
@@ -97,12 +100,16 @@ impl Printer {
     }
 
     /// A sign of life until it is dropped.
-    pub fn progress(&self, words: impl Into<String>) -> Progress {
+    pub(crate) fn progress(&self, words: impl Into<String>) -> Progress {
         Progress::begin(!self.quiet && !self.verbose, words.into())
     }
 
     /// One document: an object, or what a verb answers. `human` is for tables.
-    pub fn document(&self, value: &Value, human: impl FnOnce(&Self) -> String) -> Outcome<()> {
+    pub(crate) fn document(
+        &self,
+        value: &Value,
+        human: impl FnOnce(&Self) -> String,
+    ) -> Outcome<()> {
         match &self.format {
             Format::Plain(FormatKind::Json) => self.data(&pretty(value)),
             Format::Plain(FormatKind::Jsonl) => self.data(&format!("{value}\n")),
@@ -115,7 +122,7 @@ impl Printer {
     }
 
     /// Rows: a table, or a list document that the caller already made.
-    pub fn rows<T: Shown>(
+    pub(crate) fn rows<T: Shown>(
         &self,
         columns: &[Column<T>],
         wanted: &Wanted,
@@ -151,7 +158,7 @@ impl Printer {
 }
 
 /// What a list says besides its items.
-pub struct Listing<'l, T> {
+pub(crate) struct Listing<'l, T> {
     /// The revision of the read.
     pub revision: u64,
     /// `kind/name` of an item.

@@ -6,7 +6,7 @@ use std::io::{BufRead, IsTerminal, Write};
 
 /// What a destructive verb was told.
 #[derive(Clone, Copy, Debug)]
-pub struct Consent {
+pub(crate) struct Consent {
     /// `--yes`.
     pub yes: bool,
     /// `--no-input`.
@@ -14,20 +14,20 @@ pub struct Consent {
 }
 
 /// True if consent is there, or somebody can be asked for it.
-pub fn can_ask(consent: Consent) -> bool {
+pub(crate) fn can_ask(consent: Consent) -> bool {
     let somebody = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     consent.yes || (somebody && !consent.no_input)
 }
 
 /// What to say where nobody can be asked.
-pub fn needs_yes(what: &str) -> Refusal {
+pub(crate) fn needs_yes(what: &str) -> Refusal {
     usage("this needs --yes: there is nobody to ask")
         .cause(what)
         .hint("add --yes if that is what you want")
 }
 
 /// Asks. A terminal that went away answers no.
-pub fn confirm(question: &str) -> bool {
+pub(crate) fn confirm(question: &str) -> bool {
     let mut stderr = std::io::stderr().lock();
     let asked = write!(stderr, "{} [y/N] ", super::escape::line(question));
     if asked.and_then(|()| stderr.flush()).is_err() {

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
+pub(crate) enum ColorChoice {
     /// On a terminal, unless NO_COLOR or TERM=dumb says otherwise.
     #[default]
     Auto,
@@ -18,7 +18,7 @@ pub enum ColorChoice {
 
 /// What a piece of text means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Nothing in particular.
     #[default]
     Plain,
@@ -36,15 +36,16 @@ pub enum Role {
 
 /// Whether one stream is coloured.
 #[derive(Clone, Copy, Debug)]
-pub struct Style {
+pub(crate) struct Style {
     color: bool,
 }
 
 impl Style {
     /// For a stream.
-    pub fn of(choice: ColorChoice, stream: &impl IsTerminal) -> Self {
+    pub(crate) fn of(choice: ColorChoice, stream: &impl IsTerminal) -> Self {
         let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let forced = env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0");
+        let forced =
+            env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0");
         let color = match choice {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -58,17 +59,18 @@ impl Style {
     }
 
     /// Without colour.
-    pub const fn plain() -> Self {
+    #[cfg(test)]
+    pub(crate) const fn plain() -> Self {
         Self { color: false }
     }
 
     /// True if this stream is coloured.
-    pub const fn is_colored(&self) -> bool {
+    pub(crate) const fn is_colored(&self) -> bool {
         self.color
     }
 
     /// Paints a piece of text.
-    pub fn paint(&self, role: Role, text: &str) -> String {
+    pub(crate) fn paint(&self, role: Role, text: &str) -> String {
         let code = match role {
             _ if !self.color => return text.to_owned(),
             Role::Plain => return text.to_owned(),
@@ -82,7 +84,7 @@ impl Style {
     }
 
     /// What is broken.
-    pub fn bad(&self, text: &str) -> String {
+    pub(crate) fn bad(&self, text: &str) -> String {
         self.paint(Role::Bad, text)
     }
 }

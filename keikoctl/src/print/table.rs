@@ -13,7 +13,7 @@ const FLEXIBLE_MIN: usize = 12;
 
 /// One column of a laid out table.
 #[derive(Clone, Debug, Default)]
-pub struct Heading {
+pub(crate) struct Heading {
     /// As shown.
     pub title: String,
     /// Numbers stand at the right.
@@ -24,7 +24,7 @@ pub struct Heading {
 
 /// Headings and rows, ready to be laid out.
 #[derive(Clone, Debug, Default)]
-pub struct Grid {
+pub(crate) struct Grid {
     /// One for each column.
     pub headings: Vec<Heading>,
     /// As many cells as headings in each.
@@ -35,7 +35,12 @@ pub struct Grid {
 
 impl Grid {
     /// The lines of the table. `width` is the terminal's, if it is one.
-    pub fn lay_out(&self, style: &Style, width: Option<usize>, with_headings: bool) -> String {
+    pub(crate) fn lay_out(
+        &self,
+        style: &Style,
+        width: Option<usize>,
+        with_headings: bool,
+    ) -> String {
         let texts = self.texts();
         let mut widths = self.widths(&texts, with_headings);
         if let Some(width) = width {
@@ -43,7 +48,8 @@ impl Grid {
         }
         let mut lines = String::new();
         if with_headings {
-            let titles: Vec<String> = self.headings.iter().map(|heading| heading.title.clone()).collect();
+            let titles: Vec<String> =
+                self.headings.iter().map(|heading| heading.title.clone()).collect();
             self.line(&mut lines, &titles, &widths, |_, text| style.paint(Role::Title, text));
         }
         for (row, texts) in self.rows.iter().zip(&texts) {
@@ -55,7 +61,7 @@ impl Grid {
     }
 
     /// How wide the columns are where nothing is cut.
-    pub fn natural_widths(&self, with_headings: bool) -> Vec<usize> {
+    pub(crate) fn natural_widths(&self, with_headings: bool) -> Vec<usize> {
         self.widths(&self.texts(), with_headings)
     }
 
@@ -142,7 +148,8 @@ mod tests {
     use super::*;
 
     fn grid() -> Grid {
-        let heading = |title: &str, right, flexible| Heading { title: title.into(), right, flexible };
+        let heading =
+            |title: &str, right, flexible| Heading { title: title.into(), right, flexible };
         Grid {
             headings: vec![
                 heading("NAME", false, false),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Now, and how times are shown.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// Now.
     pub now_ms: u64,
     /// RFC 3339 in place of ages.
@@ -16,13 +16,13 @@ pub struct Clock {
 
 impl Clock {
     /// The wall clock of this machine.
-    pub fn now(utc: bool) -> Self {
+    pub(crate) fn now(utc: bool) -> Self {
         let now_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
         Self { now_ms, utc }
     }
 
     /// How long ago that was, as in `3m`; empty for zero.
-    pub fn age(&self, unix_ms: u64) -> String {
+    pub(crate) fn age(&self, unix_ms: u64) -> String {
         match unix_ms {
             0 => String::new(),
             _ if self.utc => rfc3339(unix_ms),
@@ -32,22 +32,22 @@ impl Clock {
 }
 
 /// A duration in its one or two largest units: `42s`, `3m`, `5h12m`, `9d`.
-pub fn short(ms: u64) -> String {
+pub(crate) fn short(ms: u64) -> String {
     let seconds = ms / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
         0..60 => format!("{seconds}s"),
-        60..600 if seconds % 60 > 0 => format!("{minutes}m{}s", seconds % 60),
+        60..600 if !seconds.is_multiple_of(60) => format!("{minutes}m{}s", seconds % 60),
         60..3600 => format!("{minutes}m"),
-        3600..36_000 if minutes % 60 > 0 => format!("{hours}h{}m", minutes % 60),
+        3600..36_000 if !minutes.is_multiple_of(60) => format!("{hours}h{}m", minutes % 60),
         3600..86_400 => format!("{hours}h"),
-        86_400..864_000 if hours % 24 > 0 => format!("{days}d{}h", hours % 24),
+        86_400..864_000 if !hours.is_multiple_of(24) => format!("{days}d{}h", hours % 24),
         _ => format!("{days}d"),
     }
 }
 
 /// RFC 3339 in UTC, to the millisecond.
-pub fn rfc3339(unix_ms: u64) -> String {
+pub(crate) fn rfc3339(unix_ms: u64) -> String {
     let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
     match Timestamp::from_millisecond(ms) {
         Ok(time) => format!("{time:.3}"),
@@ -56,7 +56,7 @@ pub fn rfc3339(unix_ms: u64) -> String {
 }
 
 /// Reads `30s`, `5m`, `1h30m`, `7d`, `500ms`, or seconds without a unit.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let malformed = || format!("{text:?} is not a duration: write 30s, 5m, 1h30m or 7d");
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
@@ -86,7 +86,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// A point in the past: a revision, a time in RFC 3339, or how long ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Point {
+pub(crate) enum Point {
     /// A revision.
     Revision(u64),
     /// A time.
@@ -94,7 +94,7 @@ pub enum Point {
 }
 
 /// Reads `42`, `2026-11-20T10:00:00Z` or `10m` (ago).
-pub fn point(text: &str, now_ms: u64) -> Result<Point, Refusal> {
+pub(crate) fn point(text: &str, now_ms: u64) -> Result<Point, Refusal> {
     if let Ok(revision) = text.parse() {
         return Ok(Point::Revision(revision));
     }

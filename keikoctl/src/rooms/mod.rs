@@ -2,10 +2,10 @@
 //!
 //! none: the dashboard has its own issue
 
-pub mod cluster;
-pub mod journal;
-pub mod registry;
-pub mod security;
+pub(crate) mod cluster;
+pub(crate) mod journal;
+pub(crate) mod registry;
+pub(crate) mod security;
 
 use crate::cli::Verb;
 use crate::exit::Exit;
@@ -13,7 +13,7 @@ use crate::fault::Outcome;
 use crate::session::Session;
 
 /// Runs a verb that needs a daemon.
-pub async fn run(verb: Verb, session: &Session) -> Outcome {
+pub(crate) async fn run(verb: Verb, session: &Session) -> Outcome {
     match verb {
         Verb::Status => cluster::run(cluster::ClusterVerb::Status, session).await,
         Verb::Cluster(verb) => cluster::run(verb, session).await,

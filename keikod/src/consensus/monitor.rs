@@ -58,9 +58,12 @@ fn observe(health: &mut Health, metrics: &RaftMetrics<Types>) -> bool {
     let before = (health.recovered, health.lost_at, health.seen);
     let committed = metrics.cluster_committed.map(|id| id.index);
     let applied = metrics.last_applied.map(|id| id.index);
-    // The same condition as openraft's `wait_for_recovery`: a commit that covers the log's end at
-    // the start was seen, and is applied.
-    if committed.is_some() && committed >= metrics.last_log_index && applied >= committed {
+    // As in openraft's `wait_for_recovery`: a commit that covers the log's end at the start was seen
+    // and is applied. A leader's first commit in its own term covers all that it had.
+    let own_term = metrics.cluster_committed.map(|id| id.leader_id.term);
+    let covers = committed >= metrics.last_log_index
+        || metrics.state == ServerState::Leader && own_term == Some(metrics.current_term);
+    if committed.is_some() && covers && applied >= committed {
         health.recovered = true;
     }
     match metrics.current_leader {

@@ -41,7 +41,7 @@ impl Renewal {
             }
             match self.renew() {
                 Ok(()) => {
-                    tracing::info!(node = self.names.node(), "renewed the node's certificate")
+                    tracing::info!(node = self.names.node(), "renewed the node's certificate");
                 }
                 Err(refusal) => tracing::error!(%refusal, "can't renew the node's certificate"),
             }

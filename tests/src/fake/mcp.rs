@@ -1,6 +1,6 @@
 //! An MCP server of revision 2025-11-25, over stdio and over HTTP, that misbehaves when told to.
 //!
-//! `echo` gives back its text. `fail` says isError. `die` ends the process in the middle of the
+//! `echo` gives back its text (its schema is another one with [`Flavour::Odd`]). `fail` says isError. `die` ends the process in the middle of the
 //! call; `die_once` and `read_once` do so only if the file named by their argument is not there
 //! yet, and make it. `read_once` says that it is read-only, `die_once` does not.
 
@@ -10,6 +10,15 @@ use serde_json::{Value, json};
 use std::io::{BufRead as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// Which tools it lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// As above.
+    Plain,
+    /// `echo` takes a number.
+    Odd,
+}
 
 /// What a call does to its server.
 enum Effect {
@@ -35,7 +44,7 @@ pub fn stdio() -> ExitCode {
     }
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let Ok(request) = serde_json::from_str::<Value>(&line) else { continue };
-        match respond(&request) {
+        match respond(&request, Flavour::Plain) {
             None => {}
             Some(Effect::Die) => std::process::abort(),
             Some(Effect::Answer(answer)) => {
@@ -50,14 +59,14 @@ pub fn stdio() -> ExitCode {
 }
 
 /// The same over streamable HTTP without sessions.
-pub fn http(asked: &Asked) -> Reply {
+pub fn http(asked: &Asked, flavour: Flavour) -> Reply {
     if asked.method != "POST" {
         return Reply::status(405, "POST only");
     }
     let Ok(request) = serde_json::from_str::<Value>(&asked.body) else {
         return Reply::status(400, "no JSON");
     };
-    match respond(&request) {
+    match respond(&request, flavour) {
         None => Reply::status(202, ""),
         Some(Effect::Die) => Reply::hang_up(),
         Some(Effect::Answer(answer)) => Reply::json(&answer),
@@ -65,7 +74,7 @@ pub fn http(asked: &Asked) -> Reply {
 }
 
 /// The answer to one message; a notification has none.
-fn respond(request: &Value) -> Option<Effect> {
+fn respond(request: &Value, flavour: Flavour) -> Option<Effect> {
     let id = request.get("id")?;
     let answer = match request["method"].as_str().unwrap_or_default() {
         "initialize" => result(
@@ -77,7 +86,7 @@ fn respond(request: &Value) -> Option<Effect> {
             }),
         ),
         "ping" => result(id, &json!({})),
-        "tools/list" => result(id, &json!({"tools": tools()})),
+        "tools/list" => result(id, &json!({"tools": tools(flavour)})),
         "tools/call" => return Some(call(id, &request["params"])),
         _ => error(id, -32601, "method not found"),
     };
@@ -107,7 +116,7 @@ fn call(id: &Value, params: &Value) -> Effect {
     }
 }
 
-fn tools() -> Value {
+fn tools(flavour: Flavour) -> Value {
     let text = json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
     let none = json!({"type": "object"});
     let seconds = json!({"type": "object", "properties": {"seconds": {"type": "integer"}}});
@@ -120,7 +129,7 @@ fn tools() -> Value {
         })
     };
     json!([
-        tool("echo", &text, true),
+        tool("echo", if flavour == Flavour::Odd { &seconds } else { &text }, true),
         tool("fail", &none, false),
         tool("slow", &seconds, false),
         tool("die", &none, false),

@@ -4,5 +4,5 @@ mod args;
 mod run;
 mod table;
 
-pub use args::ClusterVerb;
-pub use run::run;
+pub(crate) use args::ClusterVerb;
+pub(crate) use run::run;

@@ -11,7 +11,7 @@ use keiko_client::proto::json::to_json;
 use keiko_client::proto::v1 as wire;
 
 /// Runs a verb of the cluster.
-pub async fn run(verb: ClusterVerb, session: &Session) -> Outcome {
+pub(crate) async fn run(verb: ClusterVerb, session: &Session) -> Outcome {
     match verb {
         ClusterVerb::Status => status(session).await,
         ClusterVerb::Init => init(session).await,

@@ -13,7 +13,7 @@ impl Shown for NodeInfo {
 }
 
 /// Members.
-pub const NODES: &[Column<NodeInfo>] = &[
+pub(crate) const NODES: &[Column<NodeInfo>] = &[
     Column::new("NODE", |node: &NodeInfo, _| Cell::text(&node.name)),
     Column::new("STATE", |node: &NodeInfo, _| state(&node.state)),
     Column::new("ADDRESS", |node: &NodeInfo, _| Cell::text(&node.api_address)),
@@ -33,7 +33,7 @@ fn state(state: &str) -> Cell {
 
 /// The JSON, with what scripts ask for always there: a field at its default is left out by the
 /// mapping, and a missing leader must read as an empty name.
-pub fn document(status: &StatusResponse) -> Value {
+pub(crate) fn document(status: &StatusResponse) -> Value {
     let mut document = to_json("keiko.v1.StatusResponse", status);
     let quorum = status.quorum.unwrap_or_default();
     document["leader"] = json!(status.leader);
@@ -54,7 +54,7 @@ pub fn document(status: &StatusResponse) -> Value {
 }
 
 /// The first lines of `status`.
-pub fn summary(status: &StatusResponse) -> Grid {
+pub(crate) fn summary(status: &StatusResponse) -> Grid {
     let quorum = status.quorum.unwrap_or_default();
     let id = status.cluster.as_ref().map_or("", |cluster| &cluster.id);
     let leader = match status.leader.as_str() {

@@ -4,9 +4,11 @@ use crate::rooms::registry::flags::Look;
 use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]
-pub enum EventVerb {
+pub(crate) enum EventVerb {
     /// Events in order: the last 20 revisions, or from one on.
-    #[command(before_help = "Examples:\n  keikoctl event tail --follow\n  keikoctl event tail --from 0 --limit 50 -o jsonl\n  keikoctl event tail --type keiko.registry.agent")]
+    #[command(
+        before_help = "Examples:\n  keikoctl event tail --follow\n  keikoctl event tail --from 0 --limit 50 -o jsonl\n  keikoctl event tail --type keiko.registry.agent"
+    )]
     Tail(TailArgs),
     /// The events of one revision.
     #[command(before_help = "Examples:\n  keikoctl event get 42 -o yaml")]
@@ -14,7 +16,7 @@ pub enum EventVerb {
 }
 
 #[derive(Args)]
-pub struct TailArgs {
+pub(crate) struct TailArgs {
     /// From this revision on; 0: everything that is kept.
     #[arg(long, value_name = "REVISION")]
     pub from: Option<u64>,
@@ -35,7 +37,7 @@ pub struct TailArgs {
 }
 
 #[derive(Args)]
-pub struct GetArgs {
+pub(crate) struct GetArgs {
     /// The revision.
     #[arg(value_name = "REVISION")]
     pub revision: u64,

@@ -4,5 +4,5 @@ mod args;
 mod run;
 mod table;
 
-pub use args::EventVerb;
-pub use run::run;
+pub(crate) use args::EventVerb;
+pub(crate) use run::run;

@@ -24,7 +24,7 @@ const ROWS_TOGETHER: usize = 500;
 const TOGETHER: Duration = Duration::from_millis(100);
 
 /// Runs a verb of events.
-pub async fn run(verb: EventVerb, session: &Session) -> Outcome {
+pub(crate) async fn run(verb: EventVerb, session: &Session) -> Outcome {
     match verb {
         EventVerb::Tail(args) => tail(args, session).await,
         EventVerb::Get(args) => get(args, session).await,

@@ -8,7 +8,7 @@ use keiko_client::proto::v1::{Actor, Event};
 use serde_json::{Value, json};
 
 /// An event as a row.
-pub struct Row(pub Event);
+pub(crate) struct Row(pub Event);
 
 impl Shown for Row {
     fn json(&self) -> Value {
@@ -21,7 +21,7 @@ impl Shown for Row {
 }
 
 /// The columns of events.
-pub const COLUMNS: &[Column<Row>] = &[
+pub(crate) const COLUMNS: &[Column<Row>] = &[
     Column::new("REVISION", |row: &Row, _| Cell::number(row.0.revision)),
     Column::new("AGE", |row: &Row, clock| Cell::age(clock, row.0.unix_ms)),
     Column::new("TYPE", |row: &Row, _| Cell::text(&row.0.r#type)),
@@ -29,8 +29,10 @@ pub const COLUMNS: &[Column<Row>] = &[
     Column::new("ACTOR", |row: &Row, _| Cell::text(actor(row.0.actor.as_ref()))),
     Column::new("TRACE", |row: &Row, _| Cell::text(&row.0.trace_id)).when(Wide),
     Column::new("REQUEST", |row: &Row, _| Cell::text(&row.0.request_id)).when(Wide),
-    Column::new("ENTRY", |row: &Row, _| Cell::text(row.0.entry_hash.chars().take(12).collect::<String>()))
-        .when(Wide),
+    Column::new("ENTRY", |row: &Row, _| {
+        Cell::text(row.0.entry_hash.chars().take(12).collect::<String>())
+    })
+    .when(Wide),
 ];
 
 fn actor(actor: Option<&Actor>) -> String {

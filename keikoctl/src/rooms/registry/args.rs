@@ -7,15 +7,22 @@ use crate::rooms::security::TokenArgs;
 use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]
-pub enum AgentVerb {
+pub(crate) enum AgentVerb {
     /// Fetches an agent's card and keeps the agent with its skills.
-    #[command(override_usage = "keikoctl agent register [NAME] URL [FLAGS]", before_help = "Examples:\n  keikoctl agent register hello http://127.0.0.1:41299\n  keikoctl agent register https://agent.example.com --label team=red\n  keikoctl agent register mine https://a.example.com --header Authorization=@my-key")]
+    #[command(
+        override_usage = "keikoctl agent register [NAME] URL [FLAGS]",
+        before_help = "Examples:\n  keikoctl agent register hello http://127.0.0.1:41299\n  keikoctl agent register https://agent.example.com --label team=red\n  keikoctl agent register mine https://a.example.com --header Authorization=@my-key"
+    )]
     Register(RegisterAgentArgs),
     /// Lists agents.
-    #[command(before_help = "Examples:\n  keikoctl agent list\n  keikoctl agent list -l team=red -o json\n  keikoctl agent list --watch")]
+    #[command(
+        before_help = "Examples:\n  keikoctl agent list\n  keikoctl agent list -l team=red -o json\n  keikoctl agent list --watch"
+    )]
     List(ListArgs),
     /// Shows one agent.
-    #[command(before_help = "Examples:\n  keikoctl agent get hello -o yaml\n  keikoctl agent get hello --at 42 -o yaml\n  keikoctl agent get hello -o jsonpath=.metadata.revision")]
+    #[command(
+        before_help = "Examples:\n  keikoctl agent get hello -o yaml\n  keikoctl agent get hello --at 42 -o yaml\n  keikoctl agent get hello -o jsonpath=.metadata.revision"
+    )]
     Get(GetArgs),
     /// Everything that is known of one agent, for people.
     #[command(before_help = "Examples:\n  keikoctl agent describe hello")]
@@ -24,26 +31,37 @@ pub enum AgentVerb {
     #[command(before_help = "Examples:\n  keikoctl agent history hello")]
     History(HistoryArgs),
     /// Sends a text and prints the answer.
-    #[command(before_help = "Examples:\n  keikoctl agent call hello \"hi\"\n  keikoctl agent call hello - < question.txt\n  keikoctl agent call hello \"hi\" -o json")]
+    #[command(
+        before_help = "Examples:\n  keikoctl agent call hello \"hi\"\n  keikoctl agent call hello - < question.txt\n  keikoctl agent call hello \"hi\" -o json"
+    )]
     Call(CallAgentArgs),
     /// Makes a token that may touch this agent's entry only.
-    #[command(before_help = "Examples:\n  keikoctl agent token hello --ttl 24h\n  keikoctl agent token hello > hello.token")]
+    #[command(
+        before_help = "Examples:\n  keikoctl agent token hello --ttl 24h\n  keikoctl agent token hello > hello.token"
+    )]
     Token(TokenArgs),
     /// Removes an agent and its skills.
-    #[command(before_help = "Examples:\n  keikoctl agent delete hello\n  keikoctl agent delete hello --yes")]
+    #[command(
+        before_help = "Examples:\n  keikoctl agent delete hello\n  keikoctl agent delete hello --yes"
+    )]
     Delete(DeleteArgs),
 }
 
 #[derive(Subcommand)]
-pub enum McpVerb {
+pub(crate) enum McpVerb {
     /// Asks an MCP server what it offers and keeps it with its tools.
-    #[command(override_usage = "keikoctl mcp register [NAME] URL [FLAGS]\n       keikoctl mcp register NAME [FLAGS] -- COMMAND…", before_help = "Examples:\n  keikoctl mcp register time -- mcp-server-time --local-timezone UTC\n  keikoctl mcp register https://mcp.example.com/mcp\n  keikoctl mcp register search https://mcp.example.com/mcp --header Authorization=@search-key")]
+    #[command(
+        override_usage = "keikoctl mcp register [NAME] URL [FLAGS]\n       keikoctl mcp register NAME [FLAGS] -- COMMAND…",
+        before_help = "Examples:\n  keikoctl mcp register time -- mcp-server-time --local-timezone UTC\n  keikoctl mcp register https://mcp.example.com/mcp\n  keikoctl mcp register search https://mcp.example.com/mcp --header Authorization=@search-key"
+    )]
     Register(RegisterMcpArgs),
     /// Lists MCP servers.
     #[command(before_help = "Examples:\n  keikoctl mcp list\n  keikoctl mcp list --watch -o jsonl")]
     List(ListArgs),
     /// Shows one MCP server.
-    #[command(before_help = "Examples:\n  keikoctl mcp get time -o yaml\n  keikoctl mcp get time --watch")]
+    #[command(
+        before_help = "Examples:\n  keikoctl mcp get time -o yaml\n  keikoctl mcp get time --watch"
+    )]
     Get(GetArgs),
     /// Everything that is known of one MCP server, for people.
     #[command(before_help = "Examples:\n  keikoctl mcp describe time")]
@@ -52,20 +70,28 @@ pub enum McpVerb {
     #[command(before_help = "Examples:\n  keikoctl mcp history time")]
     History(HistoryArgs),
     /// What a server that runs as a command wrote to its standard error.
-    #[command(before_help = "Examples:\n  keikoctl mcp logs time\n  keikoctl mcp logs time -f --tail 20")]
+    #[command(
+        before_help = "Examples:\n  keikoctl mcp logs time\n  keikoctl mcp logs time -f --tail 20"
+    )]
     Logs(LogsArgs),
     /// Removes an MCP server and its tools.
-    #[command(before_help = "Examples:\n  keikoctl mcp delete time\n  keikoctl mcp delete time --yes")]
+    #[command(
+        before_help = "Examples:\n  keikoctl mcp delete time\n  keikoctl mcp delete time --yes"
+    )]
     Delete(DeleteArgs),
 }
 
 #[derive(Subcommand)]
-pub enum ToolVerb {
+pub(crate) enum ToolVerb {
     /// Lists tools.
-    #[command(before_help = "Examples:\n  keikoctl tool list\n  keikoctl tool list --field spec.server=time -o name")]
+    #[command(
+        before_help = "Examples:\n  keikoctl tool list\n  keikoctl tool list --field spec.server=time -o name"
+    )]
     List(ListArgs),
     /// Shows one tool.
-    #[command(before_help = "Examples:\n  keikoctl tool get time.get_current_time -o jsonpath=.spec.inputSchema")]
+    #[command(
+        before_help = "Examples:\n  keikoctl tool get time.get_current_time -o jsonpath=.spec.inputSchema"
+    )]
     Get(GetArgs),
     /// Everything that is known of one tool, for people.
     #[command(before_help = "Examples:\n  keikoctl tool describe time.get_current_time")]
@@ -74,14 +100,18 @@ pub enum ToolVerb {
     #[command(before_help = "Examples:\n  keikoctl tool history time.get_current_time")]
     History(HistoryArgs),
     /// Calls a tool and prints its result; exit 9 if the tool says that it failed.
-    #[command(before_help = "Examples:\n  keikoctl tool call get_current_time '{\"timezone\":\"UTC\"}'\n  keikoctl tool call time.get_current_time @arguments.json -o json\n  keikoctl tool call time.get_current_time - < arguments.json")]
+    #[command(
+        before_help = "Examples:\n  keikoctl tool call get_current_time '{\"timezone\":\"UTC\"}'\n  keikoctl tool call time.get_current_time @arguments.json -o json\n  keikoctl tool call time.get_current_time - < arguments.json"
+    )]
     Call(CallToolArgs),
 }
 
 #[derive(Subcommand)]
-pub enum SkillVerb {
+pub(crate) enum SkillVerb {
     /// Lists skills.
-    #[command(before_help = "Examples:\n  keikoctl skill list\n  keikoctl skill list --field spec.agent=hello")]
+    #[command(
+        before_help = "Examples:\n  keikoctl skill list\n  keikoctl skill list --field spec.agent=hello"
+    )]
     List(ListArgs),
     /// Shows one skill.
     #[command(before_help = "Examples:\n  keikoctl skill get hello.greet -o yaml")]
@@ -96,7 +126,7 @@ pub enum SkillVerb {
 
 /// What both `register` verbs take.
 #[derive(Args, Clone)]
-pub struct RegisterFlags {
+pub(crate) struct RegisterFlags {
     /// A label, as in team=red; may be repeated.
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub labels: Vec<String>,
@@ -110,19 +140,25 @@ pub struct RegisterFlags {
 }
 
 #[derive(Args)]
-pub struct RegisterAgentArgs {
-    /// A name, unless the card's own will do, and the agent's URL.
-    #[arg(value_names = ["NAME", "URL"], num_args = 1..=2, required = true)]
-    pub words: Vec<String>,
+pub(crate) struct RegisterAgentArgs {
+    /// A name; or the URL at once, if the card's own name will do.
+    #[arg(value_name = "NAME")]
+    pub first: String,
+    /// Where the agent is.
+    #[arg(value_name = "URL")]
+    pub second: Option<String>,
     #[command(flatten)]
     pub flags: RegisterFlags,
 }
 
 #[derive(Args)]
-pub struct RegisterMcpArgs {
-    /// A name, unless the server's own will do, and its URL.
-    #[arg(value_names = ["NAME", "URL"], num_args = 1..=2, required = true)]
-    pub words: Vec<String>,
+pub(crate) struct RegisterMcpArgs {
+    /// A name; or the URL at once, if the server's own name will do.
+    #[arg(value_name = "NAME")]
+    pub first: String,
+    /// Where the server is.
+    #[arg(value_name = "URL")]
+    pub second: Option<String>,
     /// The command of a server that speaks over its standard streams.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
@@ -134,7 +170,7 @@ pub struct RegisterMcpArgs {
 }
 
 #[derive(Args)]
-pub struct CallAgentArgs {
+pub(crate) struct CallAgentArgs {
     /// NAME, or agent/NAME.
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -146,7 +182,7 @@ pub struct CallAgentArgs {
 }
 
 #[derive(Args)]
-pub struct CallToolArgs {
+pub(crate) struct CallToolArgs {
     /// SERVER.TOOL, or TOOL if all who offer it agree on its arguments.
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -158,7 +194,7 @@ pub struct CallToolArgs {
 }
 
 #[derive(Args)]
-pub struct LogsArgs {
+pub(crate) struct LogsArgs {
     /// NAME, or mcp/NAME.
     #[arg(value_name = "NAME")]
     pub name: String,

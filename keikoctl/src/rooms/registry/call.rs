@@ -22,7 +22,7 @@ const INPUT_BYTES_MAX: u64 = 4 << 20;
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs `tool call`.
-pub async fn tool(args: CallToolArgs, session: &Session) -> Outcome {
+pub(crate) async fn tool(args: CallToolArgs, session: &Session) -> Outcome {
     let patience = session.timeout(PATIENT);
     let request = CallToolRequest {
         namespace: args.namespace.one(),
@@ -40,14 +40,16 @@ pub async fn tool(args: CallToolArgs, session: &Session) -> Outcome {
     let printer = &session.printer;
     let document = tool_document(&called);
     match &printer.format {
-        Format::Plain(FormatKind::Table | FormatKind::Wide) => printer.foreign(&tool_text(&document))?,
+        Format::Plain(FormatKind::Table | FormatKind::Wide) => {
+            printer.foreign(&tool_text(&document))?;
+        }
         _ => printer.document(&document, |_| format!("tool/{}\n", called.tool))?,
     }
     Ok(if called.is_error { Exit::EndedBadly } else { Exit::Done })
 }
 
 /// Runs `agent call`.
-pub async fn agent(args: CallAgentArgs, session: &Session) -> Outcome {
+pub(crate) async fn agent(args: CallAgentArgs, session: &Session) -> Outcome {
     let patience = session.timeout(PATIENT);
     let text = if args.text == "-" { input(&mut std::io::stdin())? } else { args.text };
     let request = CallAgentRequest {
@@ -66,7 +68,9 @@ pub async fn agent(args: CallAgentArgs, session: &Session) -> Outcome {
     let called = called?;
     let printer = &session.printer;
     match &printer.format {
-        Format::Plain(FormatKind::Table | FormatKind::Wide) => printer.foreign(&agent_text(&called))?,
+        Format::Plain(FormatKind::Table | FormatKind::Wide) => {
+            printer.foreign(&agent_text(&called))?;
+        }
         _ => printer.document(&agent_document(&called), |_| format!("agent/{}\n", called.agent))?,
     }
     Ok(if called.failed { Exit::EndedBadly } else { Exit::Done })
@@ -149,7 +153,11 @@ fn tool_text(document: &Value) -> String {
             "resource_link" => writeln!(text, "[{} {}]", word("name"), word("uri")),
             kind => {
                 let bytes = word("data").len() / 4 * 3;
-                writeln!(text, "[{kind} {}, about {bytes} bytes; -o json shows it]", word("mimeType"))
+                writeln!(
+                    text,
+                    "[{kind} {}, about {bytes} bytes; -o json shows it]",
+                    word("mimeType")
+                )
             }
         };
     }
@@ -208,8 +216,10 @@ mod tests {
             tool_text(&document),
             "one\n[image image/png, about 6 bytes; -o json shows it]\ntwo\n[n a:b]\n"
         );
-        let structured =
-            CallToolResponse { structured_content: "{\"a\":1}".into(), ..CallToolResponse::default() };
+        let structured = CallToolResponse {
+            structured_content: "{\"a\":1}".into(),
+            ..CallToolResponse::default()
+        };
         assert_eq!(tool_text(&tool_document(&structured)), "{\n  \"a\": 1\n}\n");
     }
 }

@@ -4,7 +4,7 @@ use keiko_client::proto::v1::CredentialRef;
 use keiko_core::refusal::{Code, Refusal, Result};
 
 /// Reads `--header` or `--env`. What was typed in place of a name never comes back in an error.
-pub fn reference(flag: &str, text: &str) -> Result<CredentialRef> {
+pub(crate) fn reference(flag: &str, text: &str) -> Result<CredentialRef> {
     let refused = |why: &str| {
         Refusal::new(Code::CredentialRefused, format!("{flag} takes a credential by its name"))
             .cause(why)

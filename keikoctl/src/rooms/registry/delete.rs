@@ -14,7 +14,7 @@ use keiko_core::refusal::{Code, Refusal};
 use serde_json::json;
 
 /// Runs `delete`.
-pub async fn run(kind: KindWord, args: &DeleteArgs, session: &Session) -> Outcome {
+pub(crate) async fn run(kind: KindWord, args: &DeleteArgs, session: &Session) -> Outcome {
     let name = kind.name(&args.name)?;
     let namespace = args.namespace.one();
     let consent = session.consent(args.yes);
@@ -55,12 +55,7 @@ pub async fn run(kind: KindWord, args: &DeleteArgs, session: &Session) -> Outcom
 }
 
 /// The question, with what goes too.
-async fn question(
-    client: &Client,
-    kind: KindWord,
-    namespace: &str,
-    name: &str,
-) -> Outcome<String> {
+async fn question(client: &Client, kind: KindWord, namespace: &str, name: &str) -> Outcome<String> {
     let request = GetRequest {
         kind: kind.kind.into(),
         namespace: namespace.to_owned(),

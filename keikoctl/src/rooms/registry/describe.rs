@@ -14,7 +14,7 @@ use keiko_client::proto::v1::object::Object as Any;
 use keiko_client::proto::v1::{CredentialRef, GetRequest, Grant, Kind, ListRequest};
 
 /// Runs `describe`.
-pub async fn run(kind: KindWord, args: &DescribeArgs, session: &Session) -> Outcome {
+pub(crate) async fn run(kind: KindWord, args: &DescribeArgs, session: &Session) -> Outcome {
     let name = kind.name(&args.name)?;
     let client = session.client(QUICK).await?;
     let request = GetRequest {
@@ -36,7 +36,7 @@ pub async fn run(kind: KindWord, args: &DescribeArgs, session: &Session) -> Outc
 }
 
 /// The tools of a server, the skills of an agent.
-pub async fn parts_of(client: &Client, item: &Item) -> Outcome<Vec<Item>> {
+pub(crate) async fn parts_of(client: &Client, item: &Item) -> Outcome<Vec<Item>> {
     let kind = match item.kind().kind {
         Kind::McpServer => Kind::Tool,
         Kind::Agent => Kind::Skill,
@@ -151,7 +151,8 @@ fn spec(item: &Item, lines: &mut Lines) -> Option<(&'static str, String)> {
             lines.add("hints", table::hints(spec));
             lines.add("schema hash", &spec.schema_hash);
             let schema: Option<serde_json::Value> = serde_json::from_str(&spec.input_schema).ok();
-            let schema = schema.map_or_else(|| spec.input_schema.clone(), |json| format!("{json:#}"));
+            let schema =
+                schema.map_or_else(|| spec.input_schema.clone(), |json| format!("{json:#}"));
             lines.add("description", spec.description.trim());
             Some(("Arguments", schema))
         }
@@ -172,7 +173,8 @@ fn spec(item: &Item, lines: &mut Lines) -> Option<(&'static str, String)> {
 fn conditions(item: &Item) -> Grid {
     let rows = item.conditions().iter().map(|condition| {
         let since = time(condition.since_ms);
-        let words = [&condition.r#type, &condition.status, &condition.reason, &since, &condition.message];
+        let words =
+            [&condition.r#type, &condition.status, &condition.reason, &since, &condition.message];
         words.map(Cell::text).to_vec()
     });
     let mut headings = vec![Heading::default(); 5];

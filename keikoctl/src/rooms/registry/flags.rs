@@ -7,21 +7,29 @@ use uuid::Uuid;
 
 /// One namespace.
 #[derive(Args, Clone)]
-pub struct Namespace {
+pub(crate) struct Namespace {
     /// The namespace.
-    #[arg(short, long, env = "KEIKO_NAMESPACE", hide_env_values = true, value_name = "NAMESPACE", default_value = "default", hide_default_value = true)]
+    #[arg(
+        short,
+        long,
+        env = "KEIKO_NAMESPACE",
+        hide_env = true,
+        value_name = "NAMESPACE",
+        default_value = "default",
+        hide_default_value = true
+    )]
     namespace: String,
 }
 
 impl Namespace {
-    pub fn one(&self) -> String {
+    pub(crate) fn one(&self) -> String {
         self.namespace.clone()
     }
 }
 
 /// One namespace, or all.
 #[derive(Args, Clone)]
-pub struct Scope {
+pub(crate) struct Scope {
     #[command(flatten)]
     pub namespace: Namespace,
     /// All namespaces.
@@ -31,14 +39,14 @@ pub struct Scope {
 
 impl Scope {
     /// As the calls want it: empty for all.
-    pub fn wire(&self) -> String {
+    pub(crate) fn wire(&self) -> String {
         if self.all_namespaces { String::new() } else { self.namespace.one() }
     }
 }
 
 /// For verbs that change something.
 #[derive(Args, Clone)]
-pub struct RequestId {
+pub(crate) struct RequestId {
     /// The same id for every try, so that a retry has its effect once.
     #[arg(long = "request-id", value_name = "UUID")]
     pub id: Option<Uuid>,
@@ -46,7 +54,7 @@ pub struct RequestId {
 
 /// How fresh a read is.
 #[derive(Args, Clone)]
-pub struct Freshness {
+pub(crate) struct Freshness {
     /// How fresh: linearizable, lease (the default) or stale.
     #[arg(long, value_name = "LEVEL", hide_possible_values = true)]
     consistency: Option<Consistency>,
@@ -63,7 +71,7 @@ enum Consistency {
 }
 
 impl Freshness {
-    pub fn wire(&self) -> i32 {
+    pub(crate) fn wire(&self) -> i32 {
         let level = match self.consistency {
             _ if self.stale => wire::Consistency::Stale,
             Some(Consistency::Linearizable) => wire::Consistency::Linearizable,
@@ -77,7 +85,7 @@ impl Freshness {
 
 /// How rows look.
 #[derive(Args, Clone)]
-pub struct Look {
+pub(crate) struct Look {
     /// Sort by a column, or by a path as in .spec.url.
     #[arg(long, value_name = "COLUMN")]
     sort_by: Option<String>,
@@ -90,14 +98,14 @@ pub struct Look {
 }
 
 impl Look {
-    pub fn wanted(&self, all_namespaces: bool) -> Wanted {
+    pub(crate) fn wanted(&self, all_namespaces: bool) -> Wanted {
         Wanted { columns: self.columns.clone(), sort_by: self.sort_by.clone(), all_namespaces }
     }
 }
 
 /// What `list` takes.
 #[derive(Args, Clone)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     pub scope: Scope,
     /// Only with these labels, as in team=red,tier!=low,gpu.
@@ -120,7 +128,7 @@ pub struct ListArgs {
 
 /// What `get` takes.
 #[derive(Args, Clone)]
-pub struct GetArgs {
+pub(crate) struct GetArgs {
     /// NAME, or KIND/NAME as -o name prints it.
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -140,7 +148,7 @@ pub struct GetArgs {
 
 /// What `describe` takes.
 #[derive(Args, Clone)]
-pub struct DescribeArgs {
+pub(crate) struct DescribeArgs {
     /// NAME, or KIND/NAME as -o name prints it.
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -152,7 +160,7 @@ pub struct DescribeArgs {
 
 /// What `history` takes.
 #[derive(Args, Clone)]
-pub struct HistoryArgs {
+pub(crate) struct HistoryArgs {
     /// NAME, or KIND/NAME as -o name prints it.
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -167,7 +175,7 @@ pub struct HistoryArgs {
 
 /// What `delete` takes.
 #[derive(Args, Clone)]
-pub struct DeleteArgs {
+pub(crate) struct DeleteArgs {
     /// NAME, or KIND/NAME as -o name prints it.
     #[arg(value_name = "NAME")]
     pub name: String,

@@ -15,7 +15,7 @@ use keiko_client::proto::v1::{At, GetRequest, Object};
 use keiko_core::refusal::{Code, Refusal};
 
 /// Runs `get`.
-pub async fn run(kind: KindWord, args: &GetArgs, session: &Session) -> Outcome {
+pub(crate) async fn run(kind: KindWord, args: &GetArgs, session: &Session) -> Outcome {
     let name = kind.name(&args.name)?;
     let printer = &session.printer;
     let at = args.at.as_deref().map(|text| point(text, printer.clock.now_ms)).transpose()?;
@@ -55,7 +55,7 @@ pub async fn run(kind: KindWord, args: &GetArgs, session: &Session) -> Outcome {
 }
 
 /// One object.
-pub async fn fetch(client: &Client, request: GetRequest) -> Outcome<Item> {
+pub(crate) async fn fetch(client: &Client, request: GetRequest) -> Outcome<Item> {
     let response = client
         .read(request, |client, request| async move { client.registry().get(request).await })
         .await?;

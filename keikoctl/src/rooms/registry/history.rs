@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const DEPTH_MAX: usize = 3;
 
 /// Runs `history`.
-pub async fn run(kind: KindWord, args: &HistoryArgs, session: &Session) -> Outcome {
+pub(crate) async fn run(kind: KindWord, args: &HistoryArgs, session: &Session) -> Outcome {
     let request = HistoryRequest {
         kind: kind.kind.into(),
         namespace: args.namespace.one(),
@@ -62,7 +62,9 @@ impl Shown for Step {
 const COLUMNS: &[Column<Step>] = &[
     Column::new("REVISION", |step: &Step, _| Cell::number(step.revision)),
     Column::new("CHANGE", |step: &Step, _| Cell::text(step.change)),
-    Column::new("STATUS", |step: &Step, _| step.item.as_ref().map(table::status).unwrap_or_default()),
+    Column::new("STATUS", |step: &Step, _| {
+        step.item.as_ref().map(table::status).unwrap_or_default()
+    }),
     Column::new("WHAT", |step: &Step, _| Cell::text(step.what.join(", "))).flexible(),
     Column::new("AGE", |step: &Step, clock| {
         let updated_ms = step.item.as_ref().map_or(0, |item| item.metadata().updated_ms);
@@ -75,7 +77,8 @@ fn steps(versions: Vec<Version>) -> Vec<Step> {
     let items: Vec<(u64, Option<Item>)> =
         versions.into_iter().map(|version| (version.revision, version.object.map(Item))).collect();
     let olders = items.iter().skip(1).map(|(_, item)| item.as_ref()).chain([None]);
-    let described: Vec<_> = items.iter().zip(olders).map(|((_, item), older)| describe(item.as_ref(), older)).collect();
+    let described: Vec<_> =
+        items.iter().zip(olders).map(|((_, item), older)| describe(item.as_ref(), older)).collect();
     let pairs = items.into_iter().zip(described);
     pairs.map(|((revision, item), (change, what))| Step { revision, item, change, what }).collect()
 }
@@ -86,7 +89,9 @@ fn describe(item: Option<&Item>, older: Option<&Item>) -> (&'static str, Vec<Str
         (Some(item), Some(older)) if item.metadata().uid == older.metadata().uid => {
             let mut what = Vec::new();
             differences("", &older.json(), &item.json(), 0, &mut what);
-            what.retain(|path| !["metadata.revision", "metadata.updatedMs"].contains(&path.as_str()));
+            what.retain(|path| {
+                !["metadata.revision", "metadata.updatedMs"].contains(&path.as_str())
+            });
             ("updated", what)
         }
         // The oldest that is kept need not be the first that was.
@@ -126,7 +131,11 @@ mod tests {
             (json!({"a": 1, "b": {"c": 2}}), json!({"a": 2, "b": {"c": 3}}), vec!["a", "b.c"]),
             (json!({"a": {}}), json!({"b": 1}), vec!["a", "b"]),
             (json!({"a": [1]}), json!({"a": [2]}), vec!["a"]),
-            (json!({"a": {"b": {"c": {"d": 1}}}}), json!({"a": {"b": {"c": {"d": 2}}}}), vec!["a.b.c"]),
+            (
+                json!({"a": {"b": {"c": {"d": 1}}}}),
+                json!({"a": {"b": {"c": {"d": 2}}}}),
+                vec!["a.b.c"],
+            ),
         ] {
             let mut what = Vec::new();
             differences("", &older, &newer, 0, &mut what);

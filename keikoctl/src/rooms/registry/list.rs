@@ -5,9 +5,9 @@ use super::object::{Item, KindWord};
 use super::{table, watch};
 use crate::exit::Exit;
 use crate::fault::{Outcome, usage};
-use crate::print::{Listing, Shown};
 use crate::print::jsonpath::JsonPath;
 use crate::print::time::short;
+use crate::print::{Listing, Shown};
 use crate::session::{QUICK, Session};
 use keiko_client::Client;
 use keiko_client::proto::v1::ListRequest;
@@ -18,7 +18,7 @@ use keiko_core::selector::Selector;
 const PAGES_MAX: usize = 1000;
 
 /// Runs `list`.
-pub async fn run(kind: KindWord, args: &ListArgs, session: &Session) -> Outcome {
+pub(crate) async fn run(kind: KindWord, args: &ListArgs, session: &Session) -> Outcome {
     // The server knows it too; here it costs no call.
     Selector::parse(&args.selector)?;
     let fields = Fields::parse(&args.field)?;
@@ -64,14 +64,18 @@ pub async fn run(kind: KindWord, args: &ListArgs, session: &Session) -> Outcome 
 }
 
 /// A list as it was at one revision.
-pub struct Found {
+pub(crate) struct Found {
     pub items: Vec<Item>,
     pub revision: u64,
     pub staleness_ms: u64,
 }
 
 /// Every page, up to a limit.
-pub async fn fetch(client: &Client, first: ListRequest, limit: Option<u64>) -> Outcome<Found> {
+pub(crate) async fn fetch(
+    client: &Client,
+    first: ListRequest,
+    limit: Option<u64>,
+) -> Outcome<Found> {
     let mut found = Found { items: Vec::new(), revision: 0, staleness_ms: 0 };
     let mut request = first;
     for _ in 0..PAGES_MAX {
@@ -97,7 +101,7 @@ pub async fn fetch(client: &Client, first: ListRequest, limit: Option<u64>) -> O
 
 /// `--field`: all must hold.
 #[derive(Default)]
-pub struct Fields(Vec<Field>);
+pub(crate) struct Fields(Vec<Field>);
 
 struct Field {
     path: JsonPath,
@@ -107,16 +111,16 @@ struct Field {
 
 impl Fields {
     /// Reads `PATH=VALUE` and `PATH!=VALUE`.
-    pub fn parse(texts: &[String]) -> Result<Self> {
+    pub(crate) fn parse(texts: &[String]) -> Result<Self> {
         texts.iter().map(|text| Field::parse(text)).collect::<Result<_>>().map(Self)
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// True if the item fits them all.
-    pub fn fit(&self, item: &Item) -> bool {
+    pub(crate) fn fit(&self, item: &Item) -> bool {
         if self.is_empty() {
             return true;
         }

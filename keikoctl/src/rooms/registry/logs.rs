@@ -11,12 +11,16 @@ use keiko_client::proto::json::to_json;
 use keiko_client::proto::v1::{Kind, LogsRequest};
 
 /// Runs `mcp logs`.
-pub async fn run(args: LogsArgs, session: &Session) -> Outcome {
+pub(crate) async fn run(args: LogsArgs, session: &Session) -> Outcome {
     let printer = &session.printer;
     let as_json = match &printer.format {
         Format::Plain(FormatKind::Json | FormatKind::Jsonl) => true,
         Format::Plain(FormatKind::Table | FormatKind::Wide) => false,
-        _ => return Err(usage("logs are text or lines of JSON").hint("-o jsonl, or no -o at all").into()),
+        _ => {
+            return Err(usage("logs are text or lines of JSON")
+                .hint("-o jsonl, or no -o at all")
+                .into());
+        }
     };
     let request = LogsRequest {
         namespace: args.namespace.one(),
@@ -28,7 +32,9 @@ pub async fn run(args: LogsArgs, session: &Session) -> Outcome {
     let mut lines = client
         .open(request, |client, request| async move { client.registry().logs(request).await })
         .await?;
-    while let Some(line) = lines.message().await.map_err(|status| Stop::from(Error::from(status)))? {
+    while let Some(line) =
+        lines.message().await.map_err(|status| Stop::from(Error::from(status)))?
+    {
         if as_json {
             printer.data(&format!("{}\n", to_json("keiko.v1.LogLine", &line)))?;
         } else {

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 /// The noun of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KindWord {
+pub(crate) struct KindWord {
     /// As the calls want it.
     pub kind: Kind,
     /// As the command line has it.
@@ -20,7 +20,7 @@ pub struct KindWord {
 
 impl KindWord {
     /// The noun.
-    pub fn of(kind: Kind) -> Self {
+    pub(crate) fn of(kind: Kind) -> Self {
         let word = match kind {
             Kind::Agent => "agent",
             Kind::McpServer => "mcp",
@@ -32,7 +32,7 @@ impl KindWord {
     }
 
     /// Several of them, for people.
-    pub fn plural(self) -> &'static str {
+    pub(crate) fn plural(self) -> &'static str {
         match self.kind {
             Kind::Agent => "agents",
             Kind::McpServer => "MCP servers",
@@ -43,13 +43,16 @@ impl KindWord {
     }
 
     /// The name in `NAME` or `KIND/NAME`.
-    pub fn name(self, text: &str) -> Result<String, Refusal> {
+    pub(crate) fn name(self, text: &str) -> Result<String, Refusal> {
         let name = match text.split_once('/') {
             None => text,
             Some((word, name)) if word == self.word => name,
             Some((word, _)) => {
-                return Err(usage(format!("{text:?} is of the kind {word:?}, not {:?}", self.word))
-                    .hint(format!("as in: {}/NAME", self.word)));
+                return Err(usage(format!(
+                    "{text:?} is of the kind {word:?}, not {:?}",
+                    self.word
+                ))
+                .hint(format!("as in: {}/NAME", self.word)));
             }
         };
         if name.is_empty() {
@@ -61,7 +64,7 @@ impl KindWord {
 
 /// An object as it is shown.
 #[derive(Clone, Debug)]
-pub struct Item(pub Object);
+pub(crate) struct Item(pub Object);
 
 impl Shown for Item {
     fn json(&self) -> Value {
@@ -73,7 +76,7 @@ static NO_METADATA: LazyLock<Metadata> = LazyLock::new(Metadata::default);
 
 impl Item {
     /// Its kind.
-    pub fn kind(&self) -> KindWord {
+    pub(crate) fn kind(&self) -> KindWord {
         KindWord::of(match &self.0.object {
             Some(Any::Agent(_)) => Kind::Agent,
             Some(Any::McpServer(_)) => Kind::McpServer,
@@ -84,7 +87,7 @@ impl Item {
     }
 
     /// Its metadata.
-    pub fn metadata(&self) -> &Metadata {
+    pub(crate) fn metadata(&self) -> &Metadata {
         let metadata = match &self.0.object {
             Some(Any::Agent(agent)) => &agent.metadata,
             Some(Any::McpServer(server)) => &server.metadata,
@@ -96,7 +99,7 @@ impl Item {
     }
 
     /// Its conditions.
-    pub fn conditions(&self) -> &[Condition] {
+    pub(crate) fn conditions(&self) -> &[Condition] {
         let status = match &self.0.object {
             Some(Any::Agent(agent)) => &agent.status,
             Some(Any::McpServer(server)) => &server.status,
@@ -108,12 +111,12 @@ impl Item {
     }
 
     /// The condition that says whether it works.
-    pub fn ready(&self) -> Option<&Condition> {
+    pub(crate) fn ready(&self) -> Option<&Condition> {
         self.conditions().iter().find(|condition| condition.r#type == "Ready")
     }
 
     /// `kind/name`.
-    pub fn reference(&self) -> String {
+    pub(crate) fn reference(&self) -> String {
         format!("{}/{}", self.kind().word, self.metadata().name)
     }
 }

@@ -19,8 +19,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Runs `agent register`.
-pub async fn agent(args: RegisterAgentArgs, session: &Session) -> Outcome {
-    let (name, url) = name_and_url(Kind::Agent, &args.words)?;
+pub(crate) async fn agent(args: RegisterAgentArgs, session: &Session) -> Outcome {
+    let (name, url) = name_and_url(Kind::Agent, &args.first, args.second.as_deref())?;
     let message = RegisterAgentRequest {
         namespace: args.flags.namespace.one(),
         name,
@@ -41,11 +41,12 @@ pub async fn agent(args: RegisterAgentArgs, session: &Session) -> Outcome {
 }
 
 /// Runs `mcp register`.
-pub async fn mcp(args: RegisterMcpArgs, session: &Session) -> Outcome {
-    let RegisterMcpArgs { words, command, variables, flags } = args;
-    let (name, url) = match (&words[..], command.is_empty()) {
-        (words, true) => name_and_url(Kind::McpServer, words)?,
-        ([name], false) => (KindWord::of(Kind::McpServer).name(name)?, String::new()),
+pub(crate) async fn mcp(args: RegisterMcpArgs, session: &Session) -> Outcome {
+    let RegisterMcpArgs { first, second, command, variables, flags } = args;
+    let kind = KindWord::of(Kind::McpServer);
+    let (name, url) = match (second, command.is_empty()) {
+        (second, true) => name_and_url(kind.kind, &first, second.as_deref())?,
+        (None, false) if !is_url(&first) => (kind.name(&first)?, String::new()),
         (_, false) => {
             return Err(usage("a server is either at a URL or a command, not both")
                 .hint("keikoctl mcp register NAME -- COMMAND…")
@@ -99,15 +100,17 @@ fn show(made: &RegisterResponse, part: &str, session: &Session) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn name_and_url(kind: Kind, words: &[String]) -> Result<(String, String)> {
-    let is_url = |word: &str| word.contains("://");
+fn is_url(word: &str) -> bool {
+    word.contains("://")
+}
+
+fn name_and_url(kind: Kind, first: &str, second: Option<&str>) -> Result<(String, String)> {
     let kind = KindWord::of(kind);
-    match words {
-        [url] if is_url(url) => Ok((String::new(), url.clone())),
-        [name, url] if is_url(url) && !is_url(name) => Ok((kind.name(name)?, url.clone())),
-        [] => Err(usage("a URL is missing")),
-        [.., last] => {
-            let refusal = usage(format!("{last:?} is not a URL"))
+    match second {
+        None if is_url(first) => Ok((String::new(), first.to_owned())),
+        Some(url) if is_url(url) && !is_url(first) => Ok((kind.name(first)?, url.to_owned())),
+        _ => {
+            let refusal = usage(format!("{:?} is not a URL", second.unwrap_or(first)))
                 .hint(format!("keikoctl {} register [NAME] https://HOST/PATH", kind.word));
             Err(match kind.kind {
                 Kind::McpServer => refusal.hint("keikoctl mcp register NAME -- COMMAND…"),
@@ -174,18 +177,17 @@ mod tests {
 
     #[test]
     fn names_and_urls() {
-        for (words, expect) in [
-            (&["https://a"][..], Some(("", "https://a"))),
-            (&["n", "https://a"], Some(("n", "https://a"))),
-            (&["mcp/n", "https://a"], Some(("n", "https://a"))),
-            (&["n"], None),
-            (&["https://a", "n"], None),
-            (&["agent/n", "https://a"], None),
+        for (first, second, expect) in [
+            ("https://a", None, Some(("", "https://a"))),
+            ("n", Some("https://a"), Some(("n", "https://a"))),
+            ("mcp/n", Some("https://a"), Some(("n", "https://a"))),
+            ("n", None, None),
+            ("https://a", Some("n"), None),
+            ("agent/n", Some("https://a"), None),
         ] {
-            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            let read = name_and_url(Kind::McpServer, &words).ok();
+            let read = name_and_url(Kind::McpServer, first, second).ok();
             let read = read.as_ref().map(|(name, url)| (name.as_str(), url.as_str()));
-            assert_eq!(read, expect, "{words:?}");
+            assert_eq!(read, expect, "{first} {second:?}");
         }
     }
 

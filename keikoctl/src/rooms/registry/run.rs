@@ -9,7 +9,7 @@ use crate::session::Session;
 use keiko_client::proto::v1::Kind;
 
 /// Runs a verb of agents.
-pub async fn agent(verb: AgentVerb, session: &Session) -> Outcome {
+pub(crate) async fn agent(verb: AgentVerb, session: &Session) -> Outcome {
     let kind = KindWord::of(Kind::Agent);
     match verb {
         AgentVerb::Register(args) => register::agent(args, session).await,
@@ -24,7 +24,7 @@ pub async fn agent(verb: AgentVerb, session: &Session) -> Outcome {
 }
 
 /// Runs a verb of MCP servers.
-pub async fn mcp(verb: McpVerb, session: &Session) -> Outcome {
+pub(crate) async fn mcp(verb: McpVerb, session: &Session) -> Outcome {
     let kind = KindWord::of(Kind::McpServer);
     match verb {
         McpVerb::Register(args) => register::mcp(args, session).await,
@@ -38,7 +38,7 @@ pub async fn mcp(verb: McpVerb, session: &Session) -> Outcome {
 }
 
 /// Runs a verb of tools.
-pub async fn tool(verb: ToolVerb, session: &Session) -> Outcome {
+pub(crate) async fn tool(verb: ToolVerb, session: &Session) -> Outcome {
     let kind = KindWord::of(Kind::Tool);
     match verb {
         ToolVerb::List(args) => list::run(kind, &args, session).await,
@@ -50,7 +50,7 @@ pub async fn tool(verb: ToolVerb, session: &Session) -> Outcome {
 }
 
 /// Runs a verb of skills.
-pub async fn skill(verb: SkillVerb, session: &Session) -> Outcome {
+pub(crate) async fn skill(verb: SkillVerb, session: &Session) -> Outcome {
     let kind = KindWord::of(Kind::Skill);
     match verb {
         SkillVerb::List(args) => list::run(kind, &args, session).await,

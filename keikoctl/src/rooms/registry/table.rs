@@ -2,7 +2,6 @@
 
 use super::object::Item;
 use crate::print::columns::When::{AllNamespaces, Wide};
-use crate::print::time::Clock;
 use crate::print::{Cell, Column, Role};
 use keiko_client::proto::v1::object::Object as Any;
 use keiko_client::proto::v1::{AgentSpec, Kind, McpServerSpec, SkillSpec, ToolSpec};
@@ -27,7 +26,7 @@ const LABELS: Column<Item> = Column::new("LABELS", |item: &Item, _| {
 .when(Wide);
 
 /// The columns of a kind.
-pub fn columns(kind: Kind) -> &'static [Column<Item>] {
+pub(crate) fn columns(kind: Kind) -> &'static [Column<Item>] {
     match kind {
         Kind::Agent => AGENTS,
         Kind::McpServer => SERVERS,
@@ -46,9 +45,12 @@ const AGENTS: &[Column<Item>] = &[
     }),
     Column::new("URL", |item: &Item, _| agent(item, |spec| spec.url.clone())).flexible(),
     AGE,
-    Column::new("TITLE", |item: &Item, _| agent(item, |spec| spec.title.clone())).when(Wide).flexible(),
+    Column::new("TITLE", |item: &Item, _| agent(item, |spec| spec.title.clone()))
+        .when(Wide)
+        .flexible(),
     Column::new("VERSION", |item: &Item, _| agent(item, |spec| spec.version.clone())).when(Wide),
-    Column::new("SIGNATURE", |item: &Item, _| agent(item, |spec| spec.signature.clone())).when(Wide),
+    Column::new("SIGNATURE", |item: &Item, _| agent(item, |spec| spec.signature.clone()))
+        .when(Wide),
     REVISION,
     REASON,
     LABELS,
@@ -62,7 +64,8 @@ const SERVERS: &[Column<Item>] = &[
     Column::new("PROTOCOL", |item: &Item, _| server(item, |spec| spec.protocol_version.clone())),
     Column::new("ENDPOINT", |item: &Item, _| server(item, endpoint)).flexible(),
     AGE,
-    Column::new("SERVER", |item: &Item, _| server(item, |spec| spec.server_name.clone())).when(Wide),
+    Column::new("SERVER", |item: &Item, _| server(item, |spec| spec.server_name.clone()))
+        .when(Wide),
     Column::new("VERSION", |item: &Item, _| server(item, |spec| spec.version.clone())).when(Wide),
     Column::new("NODE", |item: &Item, _| {
         server(item, |spec| spec.grant.as_ref().map(|grant| grant.node.clone()).unwrap_or_default())
@@ -82,8 +85,10 @@ const TOOLS: &[Column<Item>] = &[
         .flexible(),
     AGE,
     Column::new("HINTS", |item: &Item, _| tool(item, hints)).when(Wide),
-    Column::new("SCHEMA", |item: &Item, _| tool(item, |spec| spec.schema_hash.chars().take(12).collect()))
-        .when(Wide),
+    Column::new("SCHEMA", |item: &Item, _| {
+        tool(item, |spec| spec.schema_hash.chars().take(12).collect())
+    })
+    .when(Wide),
     REVISION,
     REASON,
     LABELS,
@@ -104,7 +109,7 @@ const SKILLS: &[Column<Item>] = &[
 ];
 
 /// A word first, a colour second.
-pub fn status(item: &Item) -> Cell {
+pub(crate) fn status(item: &Item) -> Cell {
     match item.ready() {
         // Parts have no condition of their own: they are as their server or agent is.
         None => Cell::role(Role::Muted, "-"),
@@ -117,17 +122,14 @@ pub fn status(item: &Item) -> Cell {
 }
 
 /// Where an MCP server is: its URL or its command.
-pub fn endpoint(spec: &McpServerSpec) -> String {
+pub(crate) fn endpoint(spec: &McpServerSpec) -> String {
     if spec.url.is_empty() { spec.command.join(" ") } else { spec.url.clone() }
 }
 
 /// What a server says of its tool.
-pub fn hints(spec: &ToolSpec) -> String {
+pub(crate) fn hints(spec: &ToolSpec) -> String {
     let hints = spec.hints.unwrap_or_default();
-    let words = [
-        (hints.read_only, "read-only"),
-        (hints.idempotent, "idempotent"),
-    ];
+    let words = [(hints.read_only, "read-only"), (hints.idempotent, "idempotent")];
     words.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect::<Vec<_>>().join(",")
 }
 
@@ -144,7 +146,9 @@ fn agent(item: &Item, word: impl Fn(&AgentSpec) -> String) -> Cell {
 
 fn server(item: &Item, word: impl Fn(&McpServerSpec) -> String) -> Cell {
     match &item.0.object {
-        Some(Any::McpServer(server)) => Cell::text(server.spec.as_ref().map(word).unwrap_or_default()),
+        Some(Any::McpServer(server)) => {
+            Cell::text(server.spec.as_ref().map(word).unwrap_or_default())
+        }
         _ => Cell::default(),
     }
 }
@@ -163,15 +167,11 @@ fn skill(item: &Item, word: impl Fn(&SkillSpec) -> String) -> Cell {
     }
 }
 
-/// What a watch shows of one change.
-pub fn change_line(word: &str, item: &Item, clock: &Clock) -> String {
-    format!("{word} {} {} {}", item.reference(), status(item).text, clock.age(item.metadata().updated_ms))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::print::columns::Wanted;
+    use crate::print::time::Clock;
     use crate::print::{FormatKind, Style};
     use keiko_client::proto::v1::{Condition, McpServer, Metadata, Object, ObjectStatus};
 
@@ -186,11 +186,16 @@ pub(super) mod tests {
         };
         let spec = McpServerSpec {
             transport: "stdio".into(),
-            command: vec!["/usr/bin/mcp-server-time".into(), "--local-timezone".into(), "UTC".into()],
+            command: vec![
+                "/usr/bin/mcp-server-time".into(),
+                "--local-timezone".into(),
+                "UTC".into(),
+            ],
             protocol_version: "2026-07-28".into(),
             ..McpServerSpec::default()
         };
-        let ready = Condition { r#type: "Ready".into(), status: "True".into(), ..Condition::default() };
+        let ready =
+            Condition { r#type: "Ready".into(), status: "True".into(), ..Condition::default() };
         let server = McpServer {
             api_version: "keiko/v1".into(),
             kind: "McpServer".into(),
@@ -204,10 +209,11 @@ pub(super) mod tests {
     #[test]
     fn servers_in_columns() {
         let clock = Clock { now_ms: 181_000, utc: false };
-        let grid = Wanted::default().grid(SERVERS, &[time_server()], FormatKind::Table, &clock).unwrap();
+        let grid =
+            Wanted::default().grid(SERVERS, &[time_server()], FormatKind::Table, &clock).unwrap();
         assert_eq!(
             grid.lay_out(&Style::plain(), Some(80), true),
-            "NAME   STATUS   TRANSPORT   PROTOCOL     ENDPOINT                           AGE\n\
+            "NAME   STATUS   TRANSPORT   PROTOCOL     ENDPOINT                            AGE\n\
              time   Ready    stdio       2026-07-28   /usr/bin/mcp-server-time --local…   3m\n"
         );
     }

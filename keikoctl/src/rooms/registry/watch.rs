@@ -23,7 +23,7 @@ const REDRAW: Duration = Duration::from_millis(250);
 const REDRAWS_PER_AGE: u32 = 4;
 
 /// What is watched, and how it looks.
-pub struct Subject {
+pub(crate) struct Subject {
     pub kind: KindWord,
     pub namespace: String,
     /// Empty: every name.
@@ -35,7 +35,7 @@ pub struct Subject {
 }
 
 /// Watches until the caller has enough.
-pub async fn run(subject: Subject, client: &Client, session: &Session) -> Outcome {
+pub(crate) async fn run(subject: Subject, client: &Client, session: &Session) -> Outcome {
     let printer = &session.printer;
     let redraws = match &printer.format {
         Format::Plain(FormatKind::Table | FormatKind::Wide) => printer.is_terminal,
@@ -172,6 +172,9 @@ mod tests {
         assert_eq!(shown(known.take(change(Type::Modified), &fits)), Some(Type::Added));
         assert_eq!(shown(known.take(change(Type::Modified), &not)), Some(Type::Deleted));
         assert_eq!(shown(known.take(change(Type::Deleted), &not)), None);
-        assert_eq!(shown(known.take(change(Type::Deleted), &Fields::default())), Some(Type::Deleted));
+        assert_eq!(
+            shown(known.take(change(Type::Deleted), &Fields::default())),
+            Some(Type::Deleted)
+        );
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use std::time::Duration;
 
 #[derive(Args)]
-pub struct TokenArgs {
+pub(crate) struct TokenArgs {
     /// Whose entry it may touch: NAME or agent/NAME.
     #[arg(value_name = "NAME")]
     pub name: String,

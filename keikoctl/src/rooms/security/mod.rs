@@ -4,5 +4,5 @@ mod args;
 mod run;
 mod table;
 
-pub use args::TokenArgs;
-pub use run::run;
+pub(crate) use args::TokenArgs;
+pub(crate) use run::run;

@@ -9,10 +9,12 @@ use crate::session::{QUICK, Session};
 use keiko_client::proto::v1::{CreateAgentTokenRequest, Kind};
 
 /// Runs `agent token`.
-pub async fn run(args: TokenArgs, session: &Session) -> Outcome {
+pub(crate) async fn run(args: TokenArgs, session: &Session) -> Outcome {
     let ttl_ms = u64::try_from(args.ttl.as_millis()).unwrap_or(u64::MAX);
     if ttl_ms == 0 {
-        return Err(usage("a token that lives for no time is of no use").hint("as in: --ttl 24h").into());
+        return Err(usage("a token that lives for no time is of no use")
+            .hint("as in: --ttl 24h")
+            .into());
     }
     let message = CreateAgentTokenRequest {
         namespace: args.namespace.one(),

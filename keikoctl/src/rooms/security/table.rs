@@ -6,13 +6,13 @@ use keiko_client::proto::v1::CreateAgentTokenResponse;
 use serde_json::{Value, json};
 
 /// The JSON.
-pub fn document(made: &CreateAgentTokenResponse) -> Value {
+pub(crate) fn document(made: &CreateAgentTokenResponse) -> Value {
     let mut document = to_json("keiko.v1.CreateAgentTokenResponse", made);
     document["revision"] = json!(made.write.unwrap_or_default().revision);
     document
 }
 
 /// What is worth knowing, for people.
-pub fn note(made: &CreateAgentTokenResponse) -> String {
+pub(crate) fn note(made: &CreateAgentTokenResponse) -> String {
     format!("it may touch {} until {}; it is not shown again", made.scope, rfc3339(made.expires_ms))
 }

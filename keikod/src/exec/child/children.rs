@@ -1,9 +1,9 @@
 //! The handle to all children of this node.
 
 use super::cgroup::Cgroups;
-use super::confine::Cover;
+use super::cover;
 use super::home::Homes;
-use super::isolation::Isolation;
+use super::isolation::{Isolation, Measure};
 use super::launch::{self, Launcher};
 use super::log::{self, Follow, LogLine, Logs};
 use super::process::{Exit, Grace, Process};
@@ -11,12 +11,11 @@ use super::spawner::{self, Job, Shared, Started};
 use super::{Child, Command, SPAWN_DEADLINE, Settings, leftovers, proc, record};
 use keiko_core::refusal::{Code, Refusal, Result, refuse};
 use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ChildStderr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -60,7 +59,7 @@ impl Children {
         let boot = proc::boot_id();
         let cgroups = Cgroups::find(&tag);
         end_leftovers(&data, &boot, &tag, &cgroups);
-        let paths = covered_paths(&data, &covered);
+        let paths = cover::paths(&data, &covered);
         let homes = Arc::new(Homes::open(homes, &data, root, &tag)?);
         if root && let Some(path) = paths.iter().find(|path| homes.root().starts_with(path)) {
             return Err(failed(
@@ -69,15 +68,19 @@ impl Children {
             )
             .hint("put the data folder elsewhere"));
         }
-        let covers =
-            covers(&paths).map_err(|error| failed("a path can't be covered", error.to_string()))?;
+        let covers = cover::all(&paths)
+            .map_err(|error| failed("a path can't be covered", error.to_string()))?;
         let isolation = Isolation::find(root, &cgroups, &covers);
+        if root && let Measure::Off(why) = &isolation.mount_namespace {
+            tracing::warn!(%why, "commands that run as root can read the data folder: set [exec] user");
+        }
         let cgroups = cgroups.ok().map(Arc::new);
         let launcher = Launcher {
             root,
             homes: Arc::clone(&homes),
             cgroups: cgroups.clone(),
-            covers,
+            data: data.clone(),
+            covered,
             isolation: isolation.clone(),
             files_max,
         };
@@ -220,24 +223,4 @@ fn end_leftovers(
     if in_cgroups + processes > 0 {
         tracing::info!(cgroups = in_cgroups, processes, "ended what a killed daemon left behind");
     }
-}
-
-/// What exists of the data folder and the other paths, without those that lie in another of them.
-fn covered_paths(data: &Path, others: &[PathBuf]) -> Vec<PathBuf> {
-    let mut paths = vec![data.to_owned()];
-    for path in others.iter().filter_map(|path| fs::canonicalize(path).ok()) {
-        if !paths.iter().any(|covered| path.starts_with(covered)) {
-            paths.retain(|covered| !covered.starts_with(&path));
-            paths.push(path);
-        }
-    }
-    paths
-}
-
-fn covers(paths: &[PathBuf]) -> io::Result<Vec<Cover>> {
-    let cover = |path: &PathBuf| {
-        let name = CString::new(path.as_os_str().as_bytes())?;
-        Ok(if path.is_dir() { Cover::Folder(name) } else { Cover::File(name) })
-    };
-    paths.iter().map(cover).collect()
 }

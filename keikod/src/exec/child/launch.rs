@@ -7,10 +7,10 @@
 //! always confined. Never: searches a PATH, or starts anything that was not said in full.
 
 use super::cgroup::{Cgroup, Cgroups};
-use super::confine::{self, Confinement, Cover, Failed, Image, Word};
+use super::confine::{self, Confinement, Failed, Image, Word};
 use super::home::{Home, Homes, file_name};
 use super::isolation::Isolation;
-use super::{Command, proc};
+use super::{Command, cover, proc};
 use crate::exec::account::{self, Account};
 use keiko_core::refusal::{Code, Refusal, Result, refuse};
 use nix::sys::resource::{Resource, getrlimit};
@@ -34,7 +34,9 @@ pub(super) struct Launcher {
     pub(super) root: bool,
     pub(super) homes: Arc<Homes>,
     pub(super) cgroups: Option<Arc<Cgroups>>,
-    pub(super) covers: Vec<Cover>,
+    pub(super) data: PathBuf,
+    /// Hidden from root besides the data folder, where they exist.
+    pub(super) covered: Vec<PathBuf>,
     pub(super) isolation: Isolation,
     pub(super) files_max: u64,
 }
@@ -120,7 +122,11 @@ impl Launcher {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         Ok(Confinement {
             cgroup: cgroup.map(Cgroup::entrance).transpose()?,
-            covers: if covered { self.covers.clone() } else { Vec::new() },
+            covers: if covered {
+                cover::all(&cover::paths(&self.data, &self.covered))?
+            } else {
+                Vec::new()
+            },
             account,
             powerless,
             files_max: Some(self.files_max.min(hard)),

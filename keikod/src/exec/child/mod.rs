@@ -20,6 +20,7 @@
 mod cgroup;
 mod children;
 mod confine;
+mod cover;
 mod home;
 mod isolation;
 mod launch;

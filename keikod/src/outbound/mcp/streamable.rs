@@ -139,10 +139,7 @@ impl Endpoint {
         status: StatusCode,
         body: &[u8],
     ) -> Result<StreamableHttpPostResponse, Failure> {
-        let told = match serde_json::from_slice(body) {
-            Ok(ServerJsonRpcMessage::Error(told)) => Some(told.error),
-            _ => None,
-        };
+        let told = told(body);
         if in_session
             && (status == StatusCode::NOT_FOUND || is_session_unknown(status, told.as_ref()))
         {
@@ -184,6 +181,14 @@ impl Endpoint {
     fn not_mcp(&self, answer: &str) -> Refusal {
         let message = format!("{} does not speak MCP at this path", shown(&self.url));
         Refusal::new(Code::ProtocolUnknown, message).cause(format!("it answers {answer}"))
+    }
+}
+
+/// The error of the protocol in the body of an answer that is an error of HTTP.
+fn told(body: &[u8]) -> Option<ErrorData> {
+    match serde_json::from_slice(body) {
+        Ok(ServerJsonRpcMessage::Error(told)) => Some(told.error),
+        _ => None,
     }
 }
 
@@ -285,15 +290,22 @@ impl StreamableHttpClient for Endpoint {
             request.headers.insert(LAST_EVENT, id);
         }
         let deadline = Instant::now() + STREAM_HEAD_MAX;
-        let (response, _) = self.http.open(request, deadline).await.map_err(failed)?;
-        let kind =
-            response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        match response.status() {
-            status if status.is_success() && kind.starts_with(EVENTS.as_bytes()) => {
-                Ok(sse::events(response.bytes_stream(), max_sse_event_size, self.link.clone()))
-            }
-            StatusCode::NOT_FOUND if session_id.is_some() => Err(self.session_lost()),
-            _ => Err(StreamableHttpError::ServerDoesNotSupportSse),
+        let (response, url) = self.http.open(request, deadline).await.map_err(failed)?;
+        let status = response.status();
+        let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if status.is_success() && kind.unwrap_or_default().starts_with(EVENTS.as_bytes()) {
+            self.link.streamed();
+            let link = self.link.clone();
+            return Ok(sse::events(response.bytes_stream(), max_sse_event_size, link));
         }
+        // Who never had a stream may answer anything; who had one has forgotten us.
+        if self.link.has_streamed() && status.is_client_error() {
+            let body = read(response, &url, ERROR_BYTES_MAX, deadline).await.unwrap_or_default();
+            let told = told(&body);
+            if status == StatusCode::NOT_FOUND || is_session_unknown(status, told.as_ref()) {
+                return Err(self.session_lost());
+            }
+        }
+        Err(StreamableHttpError::ServerDoesNotSupportSse)
     }
 }

@@ -16,8 +16,12 @@ use keiko_proto::v1::{
 };
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
+
+/// What the group may take after a start until it has a leader that applied what was committed.
+const READY_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Founds, and opens what was founded.
 pub struct Founding {
@@ -57,6 +61,7 @@ impl Founding {
         let _turn = self.turn.lock().await;
         let consensus = self.control.consensus();
         if consensus.is_founded() {
+            self.control.group()?.ready(READY_DEADLINE).await?;
             if let Some(record) = self.record().await?.0 {
                 return Err(Refusal::new(
                     Code::AlreadyFounded,
@@ -73,6 +78,7 @@ impl Founding {
     /// Completes and opens what this node's log holds.
     pub async fn open(&self) -> Result<Arc<Authority>> {
         let _turn = self.turn.lock().await;
+        self.control.group()?.ready(READY_DEADLINE).await?;
         self.complete(self.control.as_node()).await
     }
 

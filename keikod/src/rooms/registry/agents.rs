@@ -9,6 +9,7 @@ use super::driver::Fleet;
 use super::reach::Reach;
 use super::supervise::{reason, sentence};
 use crate::outbound::a2a::{self, Fetched};
+use crate::outbound::detect;
 use crate::outbound::http::parse_url;
 use http::HeaderMap;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// How often a card is asked for again.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
@@ -56,7 +58,7 @@ pub(super) async fn ask(
     let values = reach.headers(url, headers, spec.grant.as_ref())?;
     let deadline = Instant::now() + deadline;
     let url = parse_url(url)?;
-    let card = a2a::find(reach.http(), &url, &values, reach.card_keys(), deadline).await?;
+    let card = detect::agent(reach.http(), &url, &values, reach.card_keys(), deadline).await?;
     Ok(Found {
         title: card.name.clone(),
         spec: convert::agent(&spec, &card)?,
@@ -107,7 +109,8 @@ pub(super) struct AgentProbe {
     key: ObjectKey,
     uid: String,
     given: AgentSpec,
-    etag: Option<String>,
+    /// Where the card is, and its ETag.
+    seen: Option<(Url, String)>,
     was_ready: bool,
 }
 
@@ -118,7 +121,7 @@ impl AgentProbe {
         });
         let (control, reach) = (fleet.control.clone(), fleet.reach.clone());
         let given = agent.spec.unwrap_or_default();
-        Self { control, reach, key, uid, given, etag: None, was_ready }
+        Self { control, reach, key, uid, given, seen: None, was_ready }
     }
 
     pub(super) fn start(mut self, stop: CancellationToken) {
@@ -163,19 +166,17 @@ impl AgentProbe {
         let put = found.put(&self.key, BTreeMap::new(), PutMode::Refresh, &self.uid);
         let op = RegistryOp { op: Some(registry_op::Op::PutAgent(put)) };
         self.control.write(self.control.as_node(), Room::Registry(op)).await?;
-        self.etag = card.etag;
+        self.seen = card.etag.map(|etag| (card.url, etag));
         self.was_ready = true;
         Ok(())
     }
 
     /// Only a card with an ETag can be asked for cheaply.
     async fn is_unchanged(&self, values: &HeaderMap, deadline: Instant) -> Result<bool> {
-        let Some(etag) = &self.etag else { return Ok(false) };
-        let url = parse_url(&self.given.url)?;
-        let Ok(url) = url.join("/.well-known/agent-card.json") else { return Ok(false) };
+        let Some((url, etag)) = &self.seen else { return Ok(false) };
         let keys = self.reach.card_keys();
         let fetched =
-            a2a::fetch(self.reach.http(), &url, Some(etag), values, keys, deadline).await?;
+            a2a::fetch(self.reach.http(), url, Some(etag), values, keys, deadline).await?;
         Ok(matches!(fetched, Fetched::Unchanged))
     }
 

@@ -80,6 +80,7 @@ pub(super) fn agent(spec: &AgentSpec, card: &Card) -> Result<AgentSpec> {
         version: cut(&card.version, 128),
         interfaces: std::iter::once(preferred).chain(others).map(interface).collect(),
         card: card.raw.to_string(),
+        card_url: card.url.to_string(),
         card_etag: card.etag.clone().unwrap_or_default(),
         signature: signature.to_owned(),
         ..spec.clone()

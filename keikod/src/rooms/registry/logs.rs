@@ -46,7 +46,10 @@ pub(super) async fn logs(
             }
         }
         let mut next = followed.next;
-        while asked.follow {
+        if !asked.follow {
+            return;
+        }
+        loop {
             let line = tokio::select! {
                 line = next.recv() => line,
                 () = sender.closed() => return,

@@ -9,7 +9,7 @@ use crate::exec::{
 };
 use crate::outbound::http::{parse_url, secret_headers};
 use crate::outbound::a2a::CardKey;
-use crate::outbound::{Http, mcp};
+use crate::outbound::{Http, detect, mcp};
 use crate::settings::Current;
 use http::HeaderMap;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -64,6 +64,25 @@ impl Reach {
             true => self.link_url(spec, deadline).await,
             false => self.link_command(key, spec, deadline).await,
         }
+    }
+
+    /// The same for an endpoint that is new here: the URL may be the server's address, and then
+    /// the spec learns where on it the server answers.
+    pub async fn find(
+        &self,
+        key: &ObjectKey,
+        spec: &mut McpServerSpec,
+        deadline: Duration,
+    ) -> Result<Link> {
+        let deadline = Instant::now() + deadline;
+        if !spec.command.is_empty() {
+            return self.link_command(key, spec, deadline).await;
+        }
+        let headers = self.headers(&spec.url, &spec.headers, spec.grant.as_ref())?;
+        let url = parse_url(&spec.url)?;
+        let (url, session) = detect::mcp_server(&self.http, &url, &headers, deadline).await?;
+        spec.url = url.to_string();
+        Ok(Link::new(session, None))
     }
 
     async fn link_url(&self, spec: &McpServerSpec, deadline: Instant) -> Result<Link> {

@@ -104,7 +104,7 @@ pub(super) async fn server(
     let put = PutMcpServer { mode, uid: String::new(), server: Some(server), tools: inventory.tools };
     let op = RegistryOp { op: Some(registry_op::Op::PutMcpServer(put)) };
     if let Opened::Own(link) = link {
-        service.fleet.offer(&key, link);
+        service.fleet.offer(&key, *link);
     }
     match propose(service, caller, op).await {
         Ok((put, write)) => {
@@ -123,7 +123,7 @@ pub(super) async fn server(
 /// A link for asking: the supervised one of the same endpoint, or a new one.
 enum Opened {
     Shared(std::sync::Arc<Link>),
-    Own(Link),
+    Own(Box<Link>),
 }
 
 impl Opened {
@@ -147,24 +147,8 @@ async fn open(service: &Service, key: &ObjectKey, spec: &mut McpServerSpec) -> R
     {
         return Ok(Opened::Shared(link));
     }
-    match service.reach.link(key, spec, ASK_DEADLINE).await {
-        Ok(link) => Ok(Opened::Own(link)),
-        // Most people give the server's address, not the endpoint on it.
-        Err(refusal) if refusal.code == Code::ProtocolUnknown && is_bare(&spec.url) => {
-            let guess = McpServerSpec {
-                url: format!("{}/mcp", spec.url.trim_end_matches('/')),
-                ..spec.clone()
-            };
-            let link = service.reach.link(key, &guess, ASK_DEADLINE).await.map_err(|_| refusal)?;
-            *spec = guess;
-            Ok(Opened::Own(link))
-        }
-        Err(refusal) => Err(refusal),
-    }
-}
-
-fn is_bare(url: &str) -> bool {
-    crate::outbound::http::parse_url(url).is_ok_and(|url| url.path() == "/")
+    let link = service.reach.find(key, spec, ASK_DEADLINE).await?;
+    Ok(Opened::Own(Box::new(link)))
 }
 
 fn adopt(service: &Service, key: &ObjectKey, put: &PutReply) {

@@ -82,11 +82,12 @@ async fn files_are_covered_too() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (file, other) = (folder.path().join("socket"), folder.path().join("credentials"));
-    fs::write(&file, "s3cret").unwrap();
     fs::create_dir(&other).unwrap();
     fs::write(other.join("github"), "s3cret").unwrap();
     let covered = vec![file.clone(), other.clone(), folder.path().join("absent")];
     let children = Children::start(Settings { covered, ..settings(folder.path()) }).unwrap();
+    // Made after the thread, as the socket may be.
+    fs::write(&file, "s3cret").unwrap();
     let script = format!("cat {} {}/github; echo end", file.display(), other.display());
     let child = children.spawn(command("a", &shell(&script))).await.unwrap();
     assert_eq!(output(child).await, "end\n");

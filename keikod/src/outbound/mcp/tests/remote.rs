@@ -113,6 +113,30 @@ async fn a_forgotten_session_surely_ran_nothing() {
     }
 }
 
+/// A stream that ends at once, and is gone when it is asked for again.
+async fn brief_stream(State(remote): State<Remote>) -> Response {
+    match remote.sessions.fetch_add(1, Ordering::SeqCst) {
+        0 => ([("content-type", "text/event-stream")], "retry: 10\n\n").into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_gone_ends_the_session() {
+    let state = Remote {
+        script: Arc::new(handshake),
+        sessions: Arc::default(),
+        forget_with: StatusCode::NOT_FOUND,
+        seen: Arc::default(),
+    };
+    let app = Router::new().route("/", post(remote).get(brief_stream)).with_state(state);
+    let url = parse_url(&format!("http://{}/", serve(app).await)).unwrap();
+    let target = Target::Http { url, credentials: HeaderMap::new() };
+    let session = connect(&http(), target, None, soon()).await.unwrap();
+    let closed = tokio::time::timeout_at(soon(), session.closed()).await.unwrap();
+    assert_eq!(closed.code, Code::PeerUnreachable);
+}
+
 #[tokio::test]
 async fn what_is_no_mcp_server_is_named() {
     let page = || async { ([("content-type", "text/html")], "<html>") };
