@@ -63,7 +63,7 @@ impl Cluster for Script {
         request: Request<wire::InitRequest>,
     ) -> Result<Response<wire::InitResponse>, Status> {
         self.next(&request)?;
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -75,7 +75,7 @@ impl Security for Script {
     ) -> Result<Response<wire::CreateAgentTokenResponse>, Status> {
         self.0.lock().unwrap().request_ids.push(request.get_ref().request_id.clone());
         self.next(&request)?;
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 
     async fn list_tokens(
@@ -83,7 +83,7 @@ impl Security for Script {
         request: Request<wire::ListTokensRequest>,
     ) -> Result<Response<wire::ListTokensResponse>, Status> {
         self.next(&request)?;
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 
     async fn revoke_token(
@@ -91,7 +91,7 @@ impl Security for Script {
         request: Request<wire::RevokeTokenRequest>,
     ) -> Result<Response<wire::RevokeTokenResponse>, Status> {
         self.next(&request)?;
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -120,7 +120,7 @@ impl Journal for Script {
         request: Request<wire::GetEventsRequest>,
     ) -> Result<Response<wire::GetEventsResponse>, Status> {
         self.next(&request)?;
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -294,9 +294,10 @@ async fn over_tls(script: &Script, host: &str) -> (Vec<u8>, u16) {
         let mut incoming = TcpListenerStream::new(listener);
         while let Some(Ok(stream)) = incoming.next().await {
             // A client that turns away ends its own handshake only.
-            if let Ok(stream) = acceptor.accept(stream).await {
-                give.send(Ok::<_, std::io::Error>(stream)).await.unwrap();
-            }
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let (mut near, far) = tokio::io::duplex(64 << 10);
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut stream, &mut near).await });
+            give.send(Ok::<_, std::io::Error>(far)).await.unwrap();
         }
     });
     let server = Server::builder().add_service(ClusterServer::new(script.clone()));

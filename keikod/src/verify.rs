@@ -41,9 +41,7 @@ fn as_json(report: &Report) -> Value {
             "replayed": group.replayed,
         })
     };
-    let family = |family: &FamilyReport| {
-        json!({ "name": family.name, "keys": family.keys, "bytes": family.bytes })
-    };
+    let family = |family: &FamilyReport| json!({ "name": family.name, "keys": family.keys, "bytes": family.bytes });
     json!({
         "groups": report.groups.iter().map(group).collect::<Vec<_>>(),
         "families": report.families.iter().map(family).collect::<Vec<_>>(),

@@ -256,9 +256,12 @@ impl Stream {
         let end = Instant::now() + DEADLINE;
         let mut seen = String::new();
         loop {
-            let line = match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            let line = match self.lines.recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => line,
-                Err(RecvTimeoutError::Timeout) => panic!("{}: no {what}; it says:\n{seen}", self.line),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{}: no {what}; it says:\n{seen}", self.line)
+                }
                 Err(RecvTimeoutError::Disconnected) => {
                     panic!("{}: ended without {what}; it says:\n{seen}", self.line)
                 }

@@ -180,8 +180,10 @@ impl Node {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.expect("a folder in the data folder");
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(folder.join(name));
-        std::io::Write::write_all(&mut file.expect("a file"), value.as_bytes()).expect("it is written");
+        let file =
+            options.write(true).create(true).truncate(true).mode(0o600).open(folder.join(name));
+        std::io::Write::write_all(&mut file.expect("a file"), value.as_bytes())
+            .expect("it is written");
     }
 
     /// Its process.

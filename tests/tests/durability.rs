@@ -11,8 +11,8 @@ use keiko_client::{Client, Endpoint, Identity};
 use keiko_tests::report::Dice;
 use keiko_tests::{DEADLINE, Node, Plan, fake, full, heavy_time, measure, seed};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -64,16 +64,18 @@ async fn send(client: &Client, id: Uuid, write: &Write) -> keiko_client::Result<
         }
         Write::Revoke { id: token } => {
             let message = wire::RevokeTokenRequest { id: token, ..Default::default() };
-            let call =
-                |client: Client, request| async move { client.security().revoke_token(request).await };
+            let call = |client: Client, request| async move {
+                client.security().revoke_token(request).await
+            };
             let revoked = client.write(Some(id), message, call).await?;
             Ok(Acknowledged { revision: revision(revoked.write), what: String::new() })
         }
         Write::Agent { name, url, step } => {
             let labels = BTreeMap::from([("step".to_owned(), step.to_string())]);
             let message = wire::RegisterAgentRequest { name, url, labels, ..Default::default() };
-            let call =
-                |client: Client, request| async move { client.registry().register_agent(request).await };
+            let call = |client: Client, request| async move {
+                client.registry().register_agent(request).await
+            };
             let made = client.write(Some(id), message, call).await?;
             let what = format!("{:?}", made.object);
             Ok(Acknowledged { revision: revision(made.write), what })
@@ -89,7 +91,13 @@ async fn connect(node: &Node) -> Client {
 }
 
 /// Writes until the daemon is gone.
-async fn writer(client: Client, mut dice: Dice, me: u64, url: String, stop: Arc<AtomicBool>) -> Notes {
+async fn writer(
+    client: Client,
+    mut dice: Dice,
+    me: u64,
+    url: String,
+    stop: Arc<AtomicBool>,
+) -> Notes {
     let mut notes = Notes::default();
     // Short: what breaks off is sent again after the restart, under the same id.
     let client = client.within(PATIENCE);
@@ -223,7 +231,8 @@ async fn no_acknowledged_write_is_lost() {
         stop.store(true, Ordering::Relaxed);
         kills += 1;
         for (notes, running) in notes.iter_mut().zip(running) {
-            let new = tokio::time::timeout(DEADLINE, running).await.expect("it ends").expect("it ends");
+            let new =
+                tokio::time::timeout(DEADLINE, running).await.expect("it ends").expect("it ends");
             notes.acknowledged = new.acknowledged;
             notes.in_flight = new.in_flight;
             notes.tokens = new.tokens;
@@ -232,7 +241,10 @@ async fn no_acknowledged_write_is_lost() {
         let client = connect(&node).await;
         check(&client, &mut notes, from, &mut dice).await;
         for notes in &mut notes {
-            let surely = notes.acknowledged.iter().filter(|(_, write, _)| !matches!(write, Write::Agent { .. }));
+            let surely = notes
+                .acknowledged
+                .iter()
+                .filter(|(_, write, _)| !matches!(write, Write::Agent { .. }));
             all.extend(surely.map(|(id, _, reply)| (id.to_string(), reply.revision)));
             // Tokens are few: what is left of this round goes.
             for token in notes.tokens.drain(..) {

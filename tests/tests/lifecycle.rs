@@ -70,7 +70,8 @@ fn a_second_daemon_is_refused() {
 
 #[test]
 fn a_mistake_in_the_configuration_is_named_with_its_line() {
-    let node = Node::prepare(Plan::config("[log]\nfilter = \"info\"\n\n[lisen]\napi = \"127.0.0.1:0\"\n"));
+    let node =
+        Node::prepare(Plan::config("[log]\nfilter = \"info\"\n\n[lisen]\napi = \"127.0.0.1:0\"\n"));
     node.run(&node.arguments())
         .refused(2, Code::ConfigInvalid)
         .says("keiko.toml:4")
@@ -227,7 +228,8 @@ fn verify_finds_a_flipped_bit() {
     }
     assert_eq!(node.terminate(), 0);
     let verify = ["verify", "--data-dir", &node.data().display().to_string()].map(str::to_owned);
-    let report = node.run(&[&verify[..], &["-o".to_owned(), "json".to_owned()]].concat()).ok().json();
+    let report =
+        node.run(&[&verify[..], &["-o".to_owned(), "json".to_owned()]].concat()).ok().json();
     assert_eq!(report["groups"][0]["replayed"], true, "{report}");
     assert!(report["groups"][0]["revision"].as_u64() > Some(40), "{report}");
 

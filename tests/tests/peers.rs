@@ -84,9 +84,9 @@ fn a_lost_session_is_made_again() {
     let server = Peer::everything(test, port).expect("it was there before");
     // The very next call: the server knows no session any more.
     assert!(node.ctl.ok(&call).stdout.contains("hi there"), "{}", server.said());
-    let structured = node.ctl.json(&format!(
-        r#"tool call {name}.get-structured-content '{{"location":"New York"}}'"#
-    ));
+    let structured = node
+        .ctl
+        .json(&format!(r#"tool call {name}.get-structured-content '{{"location":"New York"}}'"#));
     assert!(structured["structuredContent"].is_object(), "{structured}");
     drop(server);
     let gone = node.ctl.run(&call);

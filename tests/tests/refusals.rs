@@ -36,7 +36,8 @@ async fn without_identity_every_method_is_refused() {
 #[tokio::test]
 async fn without_identity_every_path_is_refused() {
     let node = shared();
-    let openapi = keiko_tests::http::get(&node.socket(), "/openapi.json").expect("it answers").json();
+    let openapi =
+        keiko_tests::http::get(&node.socket(), "/openapi.json").expect("it answers").json();
     let mut paths = vec![("get".to_owned(), "/openapi.json".to_owned())];
     for (path, item) in openapi["paths"].as_object().expect("it has paths") {
         for verb in item.as_object().expect("a path has verbs").keys() {
@@ -174,7 +175,8 @@ async fn a_credential_goes_where_it_is_bound_and_nowhere_else() {
 fn the_neighbourhood_is_closed() {
     let node = shared();
     let name = unique("closed");
-    let redirecting = Web::start(|_, _| Reply::redirect("http://169.254.169.254/latest/meta-data/"));
+    let redirecting =
+        Web::start(|_, _| Reply::redirect("http://169.254.169.254/latest/meta-data/"));
     let own = format!("https://{}", node.api());
     let metrics = format!("http://{}", node.metrics());
     let targets = [
@@ -206,7 +208,8 @@ fn who_is_not_admitted_gets_no_further_than_the_socket() {
         return report::skip(test, "only root can be somebody else");
     }
     let nobody = nix::unistd::User::from_name("nobody").ok().flatten().expect("nobody is known");
-    let group = nix::unistd::Group::from_gid(nobody.gid).ok().flatten().expect("its group is known");
+    let group =
+        nix::unistd::Group::from_gid(nobody.gid).ok().flatten().expect("its group is known");
     let flags = "--socket {socket}";
     let place = keiko_tests::place::Place::new();
     let socket = place.join("open.sock");

@@ -29,7 +29,11 @@ async fn a_token_touches_its_entry_only() {
         async move { ask(node, "get", &path, Some(&text), None).await }
     };
     let (status, body) = get(&format!("/v1/objects/agent/default/{mine}")).await;
-    assert_eq!((status, &body["object"]["metadata"]["name"]), (200, &mine.as_str().into()), "{body}");
+    assert_eq!(
+        (status, &body["object"]["metadata"]["name"]),
+        (200, &mine.as_str().into()),
+        "{body}"
+    );
     for path in [
         format!("/v1/objects/agent/default/{other}"),
         format!("/v1/objects/agent/elsewhere/{mine}"),
@@ -117,7 +121,8 @@ async fn what_is_no_token_any_more() {
     }
 
     let path = format!("/v1/tokens/{id}");
-    let revoked = keiko_tests::http::ask(&node.socket(), "DELETE", &path, &[], "").expect("it answers");
+    let revoked =
+        keiko_tests::http::ask(&node.socket(), "DELETE", &path, &[], "").expect("it answers");
     assert_eq!(revoked.status, 200, "{revoked:?}");
     assert_eq!(ask(text(&made)).await, refused);
 }
@@ -148,6 +153,9 @@ fn keikoctl_with_a_token() {
     // With the CA it is recognised, and asks who calls.
     let ca = node.data().join("ca.pem");
     remote.refused(&format!("status --ca {}", ca.display()), 4, Code::Unauthenticated);
-    Ctl::new(Some("127.0.0.1:1".to_owned()))
-        .refused(&format!("status --ca {}", ca.display()), 3, Code::Unreachable);
+    Ctl::new(Some("127.0.0.1:1".to_owned())).refused(
+        &format!("status --ca {}", ca.display()),
+        3,
+        Code::Unreachable,
+    );
 }

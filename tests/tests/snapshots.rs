@@ -24,7 +24,8 @@ fn listed(help: &str) -> Vec<String> {
     for line in help.lines() {
         if !line.starts_with(' ') {
             let heading = line.trim_end_matches(':');
-            inside = ["Verbs", "Commands", "Fleet", "Insight", "Admin", "This command"].contains(&heading);
+            inside = ["Verbs", "Commands", "Fleet", "Insight", "Admin", "This command"]
+                .contains(&heading);
         } else if inside && line.starts_with("  ") && !line.starts_with("   ") {
             names.extend(line.split_whitespace().next().map(str::to_owned));
         }
@@ -92,10 +93,23 @@ fn tables() {
     node.ctl.ok(&format!("mcp register fake -- {}", programs::path("fake-mcp").display()));
     crate::objects::wait_ready(&node.ctl, "fake", "True");
     for line in [
-        "agent list", "agent list -o wide", "agent list -o name", "agent list -o csv",
-        "agent get hello", "agent describe hello", "agent history hello", "mcp list", "mcp list -o wide",
-        "mcp describe fake", "tool list", "tool list -o wide", "tool describe fake.echo", "skill list",
-        "skill describe hello.greet", "status", "cluster status",
+        "agent list",
+        "agent list -o wide",
+        "agent list -o name",
+        "agent list -o csv",
+        "agent get hello",
+        "agent describe hello",
+        "agent history hello",
+        "mcp list",
+        "mcp list -o wide",
+        "mcp describe fake",
+        "tool list",
+        "tool list -o wide",
+        "tool describe fake.echo",
+        "skill list",
+        "skill describe hello.greet",
+        "status",
+        "cluster status",
         "event tail --from 0 --type keiko.registry.agent",
     ] {
         let name = format!("table-{}", line.replace("--", "").replace([' ', '.'], "-"));

@@ -18,9 +18,8 @@ fn the_tour_works_as_written() {
     status(&node.ctl);
     let watch = node.ctl.stream("mcp list --watch -o jsonl");
     node.ctl.ok("mcp register time -- mcp-server-time --local-timezone UTC");
-    let seen = watch.find_json("the server in the watch", |item| {
-        item["object"]["metadata"]["name"] == "time"
-    });
+    let seen = watch
+        .find_json("the server in the watch", |item| item["object"]["metadata"]["name"] == "time");
     assert!(seen["revision"].as_u64().is_some_and(|revision| revision > 0), "{seen}");
     tools(&node.ctl);
     agent(&node.ctl, &hello);
@@ -59,7 +58,8 @@ fn tools(ctl: &Ctl) {
     assert!(text.contains("UTC"), "{text}");
     let named = ctl.ok(r#"tool call time.get_current_time '{"timezone":"UTC"}'"#);
     assert!(named.stdout.contains("UTC"), "{named}");
-    let typed = ctl.run_with("tool call tool/time.get_current_time -", r#"{"timezone":"UTC"}"#).ok();
+    let typed =
+        ctl.run_with("tool call tool/time.get_current_time -", r#"{"timezone":"UTC"}"#).ok();
     assert!(typed.stdout.contains("UTC"), "{typed}");
 }
 
@@ -81,7 +81,8 @@ fn agent(ctl: &Ctl, hello: &Peer) {
 /// Every change, with actor, revision, trace id.
 fn events(ctl: &Ctl) {
     let events = ctl.ok("event tail --from 0 --limit 50 -o jsonl").jsonl();
-    let revisions: Vec<u64> = events.iter().filter_map(|event| event["revision"].as_u64()).collect();
+    let revisions: Vec<u64> =
+        events.iter().filter_map(|event| event["revision"].as_u64()).collect();
     assert_eq!(revisions.len(), events.len(), "each has a revision: {events:?}");
     assert!(revisions.is_sorted(), "{revisions:?}");
     for event in &events {
@@ -124,7 +125,9 @@ fn token_and_end(ctl: &Ctl) {
     ctl.refused("agent get hello", 6, Code::NotFound);
     assert_eq!(names(&ctl.json("skill list")), Vec::<String>::new());
     // What is gone still has its past.
-    assert!(ctl.json("agent history hello")["items"].as_array().is_some_and(|items| items.len() > 1));
+    assert!(
+        ctl.json("agent history hello")["items"].as_array().is_some_and(|items| items.len() > 1)
+    );
     ctl.ok("mcp delete time --yes");
     assert_eq!(names(&ctl.json("tool list")), Vec::<String>::new());
 }

@@ -3,8 +3,8 @@
 use super::model::{Kind, ObjectKey, Op, Put, metadata};
 use crate::id::is_part_name;
 use crate::limits::{
-    COMMAND_BYTES_MAX, COMMAND_WORDS_MAX, CREDENTIAL_NAME_BYTES_MAX, CREDENTIALS_MAX, LABELS_MAX, OBJECT_BYTES_MAX,
-    PARTS_MAX, URL_CHARS_MAX,
+    COMMAND_BYTES_MAX, COMMAND_WORDS_MAX, CREDENTIAL_NAME_BYTES_MAX, CREDENTIALS_MAX, LABELS_MAX,
+    OBJECT_BYTES_MAX, PARTS_MAX, URL_CHARS_MAX,
 };
 use crate::refusal::{Code, Refusal, Result, refuse};
 use crate::selector::{label_key, label_value};

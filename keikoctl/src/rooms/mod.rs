@@ -1,6 +1,4 @@
 //! The rooms' verbs: `args` is the grammar, `run` the verbs, `table` the columns.
-//!
-//! none: the dashboard has its own issue
 
 pub(crate) mod cluster;
 pub(crate) mod journal;

@@ -7,10 +7,10 @@ use super::{
 use crate::consensus;
 use crate::lifecycle::Addresses;
 use crate::net::{self, Names, Renewal, Server};
+use crate::outbound::Http;
 use crate::outbound::a2a::CardKey;
 use crate::outbound::egress::Policy;
 use crate::outbound::schema::Schemas;
-use crate::outbound::Http;
 use crate::rooms::Control;
 use crate::settings::{Live, Reloaded, Settings};
 use keiko_core::features;
@@ -181,10 +181,8 @@ impl Parts {
             readiness: state.readiness().clone(),
             api_address: self.node.api_address.clone(),
         };
-        let security = security::Service {
-            control: self.control.clone(),
-            authority: self.founding.opened(),
-        };
+        let security =
+            security::Service { control: self.control.clone(), authority: self.founding.opened() };
         let registry = registry::Service {
             control: self.control.clone(),
             reach: self.reach.clone(),

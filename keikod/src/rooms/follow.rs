@@ -31,7 +31,11 @@ pub(super) enum Followed {
 }
 
 /// Follows from behind `after` until the receiver goes; if not `forever`, until it has caught up.
-pub(super) fn follow(control: Control, after: u64, forever: bool) -> mpsc::Receiver<Result<Followed>> {
+pub(super) fn follow(
+    control: Control,
+    after: u64,
+    forever: bool,
+) -> mpsc::Receiver<Result<Followed>> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         if let Err(refusal) = run(&control, after, forever, &sender).await {

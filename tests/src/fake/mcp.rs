@@ -117,7 +117,8 @@ fn call(id: &Value, params: &Value) -> Effect {
 }
 
 fn tools(flavour: Flavour) -> Value {
-    let text = json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
+    let text =
+        json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
     let none = json!({"type": "object"});
     let seconds = json!({"type": "object", "properties": {"seconds": {"type": "integer"}}});
     let tool = |name: &str, schema: &Value, read_only: bool| {

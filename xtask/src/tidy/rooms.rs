@@ -31,7 +31,7 @@ pub(crate) const ROOM_ORDER: &[&str] = &[
 
 const CORE_FILES: &[&str] = &["mod.rs", "model.rs", "wire.rs", "state.rs", "query.rs", "tests.rs"];
 const HANDS_FILES: &[&str] = &["mod.rs", "service.rs", "driver.rs", "metrics.rs"];
-const FACE_FILES: &[&str] = &["mod.rs", "args.rs", "run.rs", "table.rs", "view.rs"];
+const FACE_FILES: &[&str] = &["mod.rs", "args.rs", "run.rs", "table.rs"];
 
 /// The shared files, each with one line that connects a room.
 const SHARED: &[&str] = &[

@@ -119,9 +119,8 @@ impl Founding {
 
     async fn write_authority(&self, cluster_id: &str, caller: Caller) -> Result<wire::Authority> {
         let (authority, _) = Authority::create(cluster_id, &self.keys)?;
-        let op = security_op::Op::StoreAuthority(StoreAuthority {
-            authority: Some(authority.clone()),
-        });
+        let op =
+            security_op::Op::StoreAuthority(StoreAuthority { authority: Some(authority.clone()) });
         let caller = Caller { request_id: Vec::new(), ..caller };
         self.control.write(caller, Room::Security(SecurityOp { op: Some(op) })).await?;
         Ok(authority)

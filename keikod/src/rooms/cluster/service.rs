@@ -93,9 +93,12 @@ impl Service {
         (response.term, response.revision) = (status.term, status.revision);
         response.quorum = Some(quorum(&status));
         if let Some(step_ms) = group.clock_alarm() {
-            response.alarms.push(format!("the wall clock stepped by {step_ms} ms since the term began"));
+            response
+                .alarms
+                .push(format!("the wall clock stepped by {step_ms} ms since the term began"));
         }
-        response.nodes = nodes.into_iter().map(|node| info(node, self.control.node(), &status)).collect();
+        response.nodes =
+            nodes.into_iter().map(|node| info(node, self.control.node(), &status)).collect();
         Ok(response)
     }
 }

@@ -50,7 +50,8 @@ impl Driver {
                 journal::revision_at(view, group, now_ms.saturating_sub(keep_ms))
             })
             .await?;
-        let oldest = |view: &crate::store::View<'_>| journal::oldest_revision(view, GroupId::CONTROL);
+        let oldest =
+            |view: &crate::store::View<'_>| journal::oldest_revision(view, GroupId::CONTROL);
         let mut more = self.control.read_local(oldest).await? < before_revision;
         while more {
             let op = journal_op::Op::Compact(Compact { before_revision });

@@ -1,7 +1,7 @@
 //! Parse, authorise, query, answer.
 
-use super::super::follow::{Followed, follow};
 use super::super::Control;
+use super::super::follow::{Followed, follow};
 use crate::net::{Identity, Permission, Resource, status::to_status};
 use crate::store::View;
 use keiko_core::id::GroupId;
@@ -39,7 +39,10 @@ impl Service {
 impl Journal for Service {
     type TailStream = Pin<Box<dyn Stream<Item = Result<TailResponse, Status>> + Send>>;
 
-    async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
+    async fn tail(
+        &self,
+        request: Request<TailRequest>,
+    ) -> Result<Response<Self::TailStream>, Status> {
         allow(&request).map_err(|refusal| to_status(&refusal))?;
         let tail = request.into_inner();
         if tail.types.len() > TYPES_MAX {

@@ -49,12 +49,8 @@ pub(super) async fn ask(
     grant: Option<Grant>,
     deadline: Duration,
 ) -> Result<Found> {
-    let spec = AgentSpec {
-        url: url.to_owned(),
-        headers: headers.to_vec(),
-        grant,
-        ..Default::default()
-    };
+    let spec =
+        AgentSpec { url: url.to_owned(), headers: headers.to_vec(), grant, ..Default::default() };
     let values = reach.headers(url, headers, spec.grant.as_ref())?;
     let deadline = Instant::now() + deadline;
     let url = parse_url(url)?;
@@ -116,9 +112,12 @@ pub(super) struct AgentProbe {
 
 impl AgentProbe {
     pub(super) fn new(fleet: &Fleet, key: ObjectKey, uid: String, agent: Agent) -> Self {
-        let was_ready = agent.status.unwrap_or_default().conditions.iter().any(|condition| {
-            condition.r#type == "Ready" && condition.status == "True"
-        });
+        let was_ready = agent
+            .status
+            .unwrap_or_default()
+            .conditions
+            .iter()
+            .any(|condition| condition.r#type == "Ready" && condition.status == "True");
         let (control, reach) = (fleet.control.clone(), fleet.reach.clone());
         let given = agent.spec.unwrap_or_default();
         Self { control, reach, key, uid, given, seen: None, was_ready }

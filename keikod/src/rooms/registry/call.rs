@@ -16,8 +16,8 @@ use keiko_core::id::{GroupId, Name};
 use keiko_core::refusal::{Class, Code, Refusal, Result};
 use keiko_core::registry::{self, Kind, ObjectKey};
 use keiko_proto::v1::{
-    Agent, AgentSpec, CallAgentRequest, CallAgentResponse, CallToolRequest, CallToolResponse, Object, Tool,
-    object::Object as Inner,
+    Agent, AgentSpec, CallAgentRequest, CallAgentResponse, CallToolRequest, CallToolResponse,
+    Object, Tool, object::Object as Inner,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -89,9 +89,8 @@ pub(super) async fn tool(
 
 async fn resolve(service: &Service, namespace: Name, name: &str) -> Result<Vec<Tool>> {
     let name = name.to_owned();
-    let query = move |view: &View<'_>| {
-        registry::resolve_tool(view, GroupId::CONTROL, &namespace, &name)
-    };
+    let query =
+        move |view: &View<'_>| registry::resolve_tool(view, GroupId::CONTROL, &namespace, &name);
     service.control.read_local(query).await?
 }
 
@@ -152,9 +151,8 @@ impl Call<'_> {
                 supervised.again.notify_one();
                 // Until the supervisor took the lost link back, it would be found again.
                 let mut live = supervised.link.clone();
-                let gone = live.wait_for(|live| {
-                    !live.as_ref().is_some_and(|live| Arc::ptr_eq(live, &link))
-                });
+                let gone = live
+                    .wait_for(|live| !live.as_ref().is_some_and(|live| Arc::ptr_eq(live, &link)));
                 let _waited = tokio::time::timeout(Duration::from_secs(1), gone).await;
             }
             let hints = spec.hints.unwrap_or_default();
@@ -228,7 +226,8 @@ pub(super) async fn agent(
         "" => uuid::Uuid::now_v7().to_string(),
         given => given.to_owned(),
     };
-    let result = send(service, &key, &spec, asked.text, message_id, trace, deadline(asked.timeout_ms));
+    let result =
+        send(service, &key, &spec, asked.text, message_id, trace, deadline(asked.timeout_ms));
     let result = result.await;
     let took = begun.elapsed();
     let outcome = match &result {

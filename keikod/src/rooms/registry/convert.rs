@@ -20,11 +20,7 @@ const TEXT_CHARS_MAX: usize = 16 * 1024;
 const LEFT_OUT_SHOWN: usize = 8;
 
 /// What a server says of itself, in the law's form.
-pub(super) fn inventory(
-    spec: &McpServerSpec,
-    session: &Session,
-    tools: &[mcp::Tool],
-) -> Inventory {
+pub(super) fn inventory(spec: &McpServerSpec, session: &Session, tools: &[mcp::Tool]) -> Inventory {
     let server = session.server.clone();
     let (name, title, version) = match server {
         Some(server) => (server.name, server.title.unwrap_or_default(), server.version),
@@ -40,7 +36,11 @@ pub(super) fn inventory(
     };
     let (kept, odd): (Vec<_>, Vec<_>) = tools.iter().partition(|tool| is_part_name(&tool.name));
     let left_out = odd.iter().take(LEFT_OUT_SHOWN).map(|tool| format!("{:?}", cut(&tool.name, 64)));
-    Inventory { spec, tools: kept.into_iter().map(declared).collect(), left_out: left_out.collect() }
+    Inventory {
+        spec,
+        tools: kept.into_iter().map(declared).collect(),
+        left_out: left_out.collect(),
+    }
 }
 
 fn declared(tool: &mcp::Tool) -> Tool {

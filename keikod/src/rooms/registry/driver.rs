@@ -10,11 +10,11 @@ use super::link::Link;
 use super::supervise::{Supervised, Supervisor};
 use super::{Metrics, Reach};
 use crate::store::View;
+use keiko_core::house;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::Result;
 use keiko_core::registry::{self, Filter, Kind, ObjectKey};
 use keiko_core::selector::Selector;
-use keiko_core::house;
 use keiko_proto::v1::{McpServer, McpServerSpec, Object, object::Object as Inner};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -124,7 +124,8 @@ impl Fleet {
             Some(before) => {
                 let (fleet, key, uid) = (self.clone(), key.clone(), uid.to_owned());
                 tokio::spawn(async move {
-                    let _ended = tokio::time::timeout(STOP_DEADLINE, before.stopped.cancelled()).await;
+                    let _ended =
+                        tokio::time::timeout(STOP_DEADLINE, before.stopped.cancelled()).await;
                     let supervised = fleet.supervise(&key, &uid, server);
                     fleet.lock().insert(key, supervised);
                 });

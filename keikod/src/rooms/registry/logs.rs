@@ -57,9 +57,10 @@ pub(super) async fn logs(
             };
             let line = match line {
                 Ok(line) => wire(line),
-                Err(RecvError::Lagged(count)) => {
-                    LogLine { unix_ms: 0, text: format!("… {count} lines were written too fast …") }
-                }
+                Err(RecvError::Lagged(count)) => LogLine {
+                    unix_ms: 0,
+                    text: format!("… {count} lines were written too fast …"),
+                },
                 Err(RecvError::Closed) => return,
             };
             if sender.send(Ok(line)).await.is_err() {

@@ -40,7 +40,8 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Self {
         Self {
             calls: registry.latencies("keiko_registry_call_seconds", "Calls to tools and agents"),
-            links: registry.gauge("keiko_registry_links", "MCP servers that are linked on this node"),
+            links: registry
+                .gauge("keiko_registry_links", "MCP servers that are linked on this node"),
         }
     }
 

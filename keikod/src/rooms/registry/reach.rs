@@ -7,8 +7,8 @@ use super::link::Link;
 use crate::exec::{
     Children, Command, Credentials, Destination, Grace, Grant, LogLine, Policy, Process, Secret,
 };
-use crate::outbound::http::{parse_url, secret_headers};
 use crate::outbound::a2a::CardKey;
+use crate::outbound::http::{parse_url, secret_headers};
 use crate::outbound::{Http, detect, mcp};
 use crate::settings::Current;
 use http::HeaderMap;
@@ -112,10 +112,8 @@ impl Reach {
         let env: Vec<(String, Secret)> = env.collect::<Result<_>>()?;
         let command = Command { id: child_id(key), argv: spec.command.clone(), env, run_as };
         let child = self.children.spawn(command).await?;
-        let target = mcp::Target::Stdio {
-            reader: Box::new(child.stdout),
-            writer: Box::new(child.stdin),
-        };
+        let target =
+            mcp::Target::Stdio { reader: Box::new(child.stdout), writer: Box::new(child.stdin) };
         let era = spec.protocol_version.parse().ok();
         match mcp::connect(&self.http, target, era, deadline).await {
             Ok(session) => Ok(Link::new(session, Some(child.process))),

@@ -16,11 +16,7 @@ use keiko_proto::v1::{
 const GROUP: GroupId = GroupId::CONTROL;
 
 /// Asks for a permission on one object.
-pub(super) fn require_on(
-    caller: &Identity,
-    permission: Permission,
-    key: &ObjectKey,
-) -> Result<()> {
+pub(super) fn require_on(caller: &Identity, permission: Permission, key: &ObjectKey) -> Result<()> {
     let (kind, namespace) = (key.kind.noun(), key.namespace.as_str());
     caller.require(permission, &Resource::object(kind, namespace, &key.name))
 }

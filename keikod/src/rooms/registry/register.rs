@@ -15,10 +15,9 @@ use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::{self, Kind, ObjectKey};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    Change, Grant, McpServer, McpServerSpec, Metadata, Object, ObjectStatus,
-    PutMcpServer, PutMode, PutReply, RegisterAgentRequest, RegisterMcpServerRequest,
-    RegisterResponse, RegistryOp, WriteInfo, object::Object as Inner, registry_op, registry_reply,
-    reply,
+    Change, Grant, McpServer, McpServerSpec, Metadata, Object, ObjectStatus, PutMcpServer, PutMode,
+    PutReply, RegisterAgentRequest, RegisterMcpServerRequest, RegisterResponse, RegistryOp,
+    WriteInfo, object::Object as Inner, registry_op, registry_reply, reply,
 };
 use std::time::Duration;
 use tonic::Request;
@@ -44,7 +43,8 @@ pub(super) async fn agent(
         identity.require(Permission::RegistryWrite, &all)?;
     }
     let grant = grant_of(&identity);
-    let found = agents::ask(&service.reach, &asked.url, &asked.headers, grant, ASK_DEADLINE).await?;
+    let found =
+        agents::ask(&service.reach, &asked.url, &asked.headers, grant, ASK_DEADLINE).await?;
     let key = match named {
         Some(key) => key,
         None => own_name(Kind::Agent, &asked.namespace, &found.title)?,
@@ -101,7 +101,8 @@ pub(super) async fn server(
         ..Default::default()
     };
     let mode = PutMode::Register.into();
-    let put = PutMcpServer { mode, uid: String::new(), server: Some(server), tools: inventory.tools };
+    let put =
+        PutMcpServer { mode, uid: String::new(), server: Some(server), tools: inventory.tools };
     let op = RegistryOp { op: Some(registry_op::Op::PutMcpServer(put)) };
     if let Opened::Own(link) = link {
         service.fleet.offer(&key, *link);
@@ -194,7 +195,11 @@ fn spec_of(
 }
 
 /// Starting a command only to be told that its name is taken would be a waste, and a risk.
-async fn check_name_is_free(service: &Service, key: &ObjectKey, spec: &McpServerSpec) -> Result<()> {
+async fn check_name_is_free(
+    service: &Service,
+    key: &ObjectKey,
+    spec: &McpServerSpec,
+) -> Result<()> {
     let asked = key.clone();
     let read = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &asked, None).ok();
     let Some(Object { object: Some(Inner::McpServer(known)) }) =

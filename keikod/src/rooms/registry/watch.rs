@@ -8,14 +8,12 @@ use super::super::follow::{Followed, follow};
 use super::read::filter;
 use crate::net::{Identity, Permission, Resource, status::to_status};
 use crate::store::View;
+use keiko_core::house;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::{self, Filter, ObjectKey};
-use keiko_core::house;
 use keiko_proto::v1::watch_response::Type;
-use keiko_proto::v1::{
-    Event, Object, WatchRequest, WatchResponse, event::Body, registry_event,
-};
+use keiko_proto::v1::{Event, Object, WatchRequest, WatchResponse, event::Body, registry_event};
 use tokio::sync::mpsc;
 use tonic::Status;
 

@@ -12,9 +12,9 @@ use keiko_core::{house, security};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::security_server::Security;
 use keiko_proto::v1::{
-    CreateAgentTokenRequest, CreateAgentTokenResponse, CreateToken,
-    ListTokensRequest, ListTokensResponse, RevokeToken, RevokeTokenRequest, RevokeTokenResponse,
-    SecurityOp, Token, TokenInfo, reply, security_op, security_reply,
+    CreateAgentTokenRequest, CreateAgentTokenResponse, CreateToken, ListTokensRequest,
+    ListTokensResponse, RevokeToken, RevokeTokenRequest, RevokeTokenResponse, SecurityOp, Token,
+    TokenInfo, reply, security_op, security_reply,
 };
 use std::sync::Arc;
 use tokio::sync::watch;

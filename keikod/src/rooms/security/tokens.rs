@@ -14,9 +14,8 @@ pub struct StoredTokens(pub Control);
 impl Tokens for StoredTokens {
     async fn find(&self, id: &str) -> Option<Token> {
         let id = id.to_owned();
-        let query = move |view: &crate::store::View<'_>| {
-            security::token(view, GroupId::CONTROL, &id)
-        };
+        let query =
+            move |view: &crate::store::View<'_>| security::token(view, GroupId::CONTROL, &id);
         self.0.read_local(query).await.ok().flatten()
     }
 }

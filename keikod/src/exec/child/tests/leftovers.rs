@@ -34,10 +34,10 @@ fn ends_only_what_is_surely_the_noted_process() {
     let pid = process.id().cast_signed();
     let start_ticks = proc::stat(pid).unwrap().start_ticks;
     // The number is taken, by a process that started later: it is another one.
-    note(&settings.data, &process, start_ticks - 1, Path::new("/home/of/a"));
+    note(&settings.data, &process, start_ticks - 1, Path::new("/a/home"));
     drop(Children::start(settings.clone()).unwrap());
     assert!(lives(pid));
-    note(&settings.data, &process, start_ticks, Path::new("/home/of/a"));
+    note(&settings.data, &process, start_ticks, Path::new("/a/home"));
     drop(Children::start(settings.clone()).unwrap());
     assert!(!lives(pid));
     process.wait().unwrap();
