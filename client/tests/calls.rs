@@ -1,5 +1,8 @@
 //! What the client promises, against a server that misbehaves on purpose.
+#![allow(clippy::unwrap_used)]
 
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 use keiko_client::proto::v1 as wire;
 use keiko_client::{Client, Endpoint, Identity, Refusal, Settings, Trust, code};
 use std::path::Path;

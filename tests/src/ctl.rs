@@ -90,11 +90,9 @@ impl Ctl {
     /// The command itself, for what is special about a case.
     pub fn command(&self, line: &str) -> Command {
         let mut command = program("keikoctl", &self.place, &words(line));
-        match &self.endpoint {
-            Some(endpoint) => command.env("KEIKO_ENDPOINT", endpoint),
-            // The machine's own daemon is not for tests.
-            None => command.env(MARK, HIDDEN),
-        };
+        if let Some(endpoint) = &self.endpoint {
+            command.env("KEIKO_ENDPOINT", endpoint).env_remove(MARK);
+        }
         command
     }
 }
@@ -109,6 +107,8 @@ pub fn program(name: &str, place: &Place, arguments: &[String]) -> Command {
         path.push(folder);
     }
     command.env("PATH", path).env("LANG", "C.UTF-8").env("RUST_BACKTRACE", "1");
+    // The machine's own daemon and its link are not for tests.
+    command.env(MARK, HIDDEN);
     for (variable, folder) in [
         ("HOME", "home"),
         ("TMPDIR", "tmp"),
@@ -230,13 +230,16 @@ pub struct Stream {
     line: String,
     child: Child,
     lines: Receiver<String>,
+    place: Place,
 }
 
 impl Stream {
     /// Starts it.
     #[track_caller]
     pub fn start(mut command: Command, line: &str) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let place = Place::new();
+        let stderr = std::fs::File::create(place.join("stderr")).expect("a file in the place");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let (send, lines) = sync_channel(LINES_AHEAD);
@@ -247,7 +250,7 @@ impl Stream {
                 }
             }
         });
-        Self { line: line.to_owned(), child, lines }
+        Self { line: line.to_owned(), child, lines, place }
     }
 
     /// The first line, from now on, of which `fits` makes something.
@@ -260,10 +263,10 @@ impl Stream {
             {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Timeout) => {
-                    panic!("{}: no {what}; it says:\n{seen}", self.line)
+                    self.lacks(what, &seen)
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    panic!("{}: ended without {what}; it says:\n{seen}", self.line)
+                    self.lacks(&format!("{what} before it ended"), &seen)
                 }
             };
             if let Some(found) = fits(&line) {
@@ -272,6 +275,12 @@ impl Stream {
             seen.push_str(&line);
             seen.push('\n');
         }
+    }
+
+    #[track_caller]
+    fn lacks(&self, what: &str, seen: &str) -> ! {
+        let stderr = std::fs::read_to_string(self.place.join("stderr")).unwrap_or_default();
+        panic!("{}: no {what}\n-- stdout\n{seen}\n-- stderr\n{stderr}", self.line)
     }
 
     /// The first JSON line, from now on, that fits.

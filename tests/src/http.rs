@@ -88,7 +88,11 @@ pub fn open(
     if !body.is_empty() {
         text.push_str(&format!("content-length: {}\r\n", body.len()));
     }
-    stream.write_all(format!("{text}\r\n{body}").as_bytes())?;
+    match stream.write_all(format!("{text}\r\n{body}").as_bytes()) {
+        // Who refuses a large body answers before it has read all of it.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written?,
+    }
     let mut stream = BufReader::new(stream);
     let status = line(&mut stream)?;
     let status = status.split(' ').nth(1).and_then(|number| number.parse().ok());

@@ -129,7 +129,11 @@ fn standard_error_is_kept() {
     assert_eq!(last.len(), 1, "{last:?}");
     assert!(last[0]["text"].is_string(), "{last:?}");
     node.ctl.ok(&format!("mcp delete {name} --yes"));
-    node.ctl.refused(&format!("mcp logs {name}"), 6, Code::NotFound);
+    // What it wrote goes when its process has ended.
+    eventually("its log is gone", || {
+        let logs = node.ctl.run(&format!("mcp logs {name}"));
+        expect(logs.status == 6, || logs.to_string())
+    });
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn header(path: &str, room: &str) -> String {
         }
         "mod.rs" => {
             format!(
-                "//! The face of {room}.\n\npub mod args;\npub mod run;\npub mod table;\npub mod view;\n"
+                "//! The face of {room}.\n\npub mod args;\npub mod run;\npub mod table;\n"
             )
         }
         _ => format!("//! {}\n", purpose(file, room)),
@@ -91,8 +91,7 @@ fn purpose(file: &str, room: &str) -> String {
         "run.rs" => {
             format!("The verbs of {room}, for the command line and the dashboard's actions.")
         }
-        "table.rs" => format!("The columns of {room}, for tables and the dashboard."),
-        _ => format!("The own screens of {room}."),
+        _ => format!("The columns of {room}, for tables and the dashboard."),
     }
 }
 

@@ -167,7 +167,7 @@ mod tests {
             "x".repeat(1 << 20),
         ];
         for text in cases {
-            assert!(Presented::parse(&text).is_err(), "{:.60}", text);
+            assert!(Presented::parse(&text).is_err(), "{text:.60}");
         }
     }
 }

@@ -79,7 +79,6 @@ const SERVERS: &[Column<Item>] = &[
 const TOOLS: &[Column<Item>] = &[
     NAMESPACE,
     NAME,
-    STATUS,
     Column::new("SERVER", |item: &Item, _| tool(item, |spec| spec.server.clone())),
     Column::new("DESCRIPTION", |item: &Item, _| tool(item, |spec| first_line(&spec.description)))
         .flexible(),
@@ -89,6 +88,7 @@ const TOOLS: &[Column<Item>] = &[
         tool(item, |spec| spec.schema_hash.chars().take(12).collect())
     })
     .when(Wide),
+    STATUS.when(Wide),
     REVISION,
     REASON,
     LABELS,
@@ -97,12 +97,12 @@ const TOOLS: &[Column<Item>] = &[
 const SKILLS: &[Column<Item>] = &[
     NAMESPACE,
     NAME,
-    STATUS,
     Column::new("AGENT", |item: &Item, _| skill(item, |spec| spec.agent.clone())),
     Column::new("DESCRIPTION", |item: &Item, _| skill(item, |spec| first_line(&spec.description)))
         .flexible(),
     AGE,
     Column::new("TAGS", |item: &Item, _| skill(item, |spec| spec.tags.join(","))).when(Wide),
+    STATUS.when(Wide),
     REVISION,
     REASON,
     LABELS,
