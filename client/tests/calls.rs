@@ -1,8 +1,7 @@
 //! What the client promises, against a server that misbehaves on purpose.
-#![allow(clippy::unwrap_used)]
-
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use keiko_client::proto::v1 as wire;
 use keiko_client::{Client, Endpoint, Identity, Refusal, Settings, Trust, code};
 use std::path::Path;
@@ -299,7 +298,9 @@ async fn over_tls(script: &Script, host: &str) -> (Vec<u8>, u16) {
             // A client that turns away ends its own handshake only.
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
             let (mut near, far) = tokio::io::duplex(64 << 10);
-            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut stream, &mut near).await });
+            tokio::spawn(
+                async move { tokio::io::copy_bidirectional(&mut stream, &mut near).await },
+            );
             give.send(Ok::<_, std::io::Error>(far)).await.unwrap();
         }
     });

@@ -114,7 +114,14 @@ fn start(folder: &Folder, session: &Session) -> Result<Child> {
     let log = fs::File::create(folder.log()).map_err(failed)?;
     let program = program()?;
     session.printer.detail(&format!("{} on {}", program.display(), folder.data().display()));
-    Command::new(program)
+    let mut command = Command::new(program);
+    // What is set for another daemon is not meant for this one.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("KEIKOD_") {
+            command.env_remove(name);
+        }
+    }
+    command
         .args(["run", "--init", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
         .arg("--data-dir")
         .arg(folder.data())
@@ -201,7 +208,11 @@ fn announce(
         "pid": std::process::id(),
     });
     session.printer.document(&document, |_| format!("{endpoint}\n"))?;
-    session.printer.note("a throw-away node runs: every keikoctl of yours talks to it now");
+    let other = crate::context::set("KEIKO_ENDPOINT");
+    session.printer.note(match other {
+        None => "a throw-away node runs: every keikoctl of yours talks to it now",
+        Some(_) => "a throw-away node runs, but $KEIKO_ENDPOINT is set and counts before it",
+    });
     session.printer.note("  try   keikoctl status");
     session.printer.note("  end   Ctrl-C; what it holds goes with it");
     Ok(())

@@ -131,7 +131,13 @@ pub fn keikod(line: &str) -> Output {
 
 /// Runs a command to its end; after [`DEADLINE`] it is killed, and that is a failure.
 #[track_caller]
-pub fn run(mut command: Command, line: &str, input: &str) -> Output {
+pub fn run(command: Command, line: &str, input: &str) -> Output {
+    run_within(DEADLINE, command, line, input)
+}
+
+/// The same with a bound of its own.
+#[track_caller]
+pub fn run_within(bound: Duration, mut command: Command, line: &str, input: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
     let mut stdin = child.stdin.take().expect("a pipe");
@@ -140,7 +146,7 @@ pub fn run(mut command: Command, line: &str, input: &str) -> Output {
     std::thread::spawn(move || stdin.write_all(input.as_bytes()).is_ok());
     let stdout = collect(child.stdout.take().expect("a pipe"));
     let stderr = collect(child.stderr.take().expect("a pipe"));
-    let status = end_of(&mut child, DEADLINE);
+    let status = end_of(&mut child, bound);
     if status.is_none() {
         let _ = child.kill();
         let _ = child.wait();
@@ -148,7 +154,7 @@ pub fn run(mut command: Command, line: &str, input: &str) -> Output {
     let take = |texts: &Receiver<String>| texts.recv_timeout(DEADLINE).unwrap_or_default();
     let (stdout, stderr) = (take(&stdout), take(&stderr));
     let Some(status) = status else {
-        panic!("{line}: not done within {DEADLINE:?}\n{stdout}\n{stderr}");
+        panic!("{line}: not done within {bound:?}\n{stdout}\n{stderr}");
     };
     Output { line: line.to_owned(), status, stdout, stderr }
 }
@@ -262,9 +268,7 @@ impl Stream {
             let line = match self.lines.recv_timeout(end.saturating_duration_since(Instant::now()))
             {
                 Ok(line) => line,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.lacks(what, &seen)
-                }
+                Err(RecvTimeoutError::Timeout) => self.lacks(what, &seen),
                 Err(RecvTimeoutError::Disconnected) => {
                     self.lacks(&format!("{what} before it ended"), &seen)
                 }

@@ -265,3 +265,24 @@ async fn no_acknowledged_write_is_lost() {
     let verify = ["verify", "--data-dir", &node.data().display().to_string()].map(str::to_owned);
     node.run(&verify).ok();
 }
+
+/// A harness that finds nothing proves nothing: a write that never was must be missed.
+#[tokio::test]
+async fn the_check_notices_a_lost_write() {
+    let node = Node::start(Plan::default());
+    let client = connect(&node).await;
+    let write = Write::Token { name: "kept".to_owned() };
+    let id = client.request_id();
+    let reply = send(&client, id, &write).await.expect("it is made");
+    let found = async |id: Uuid, revision: u64| {
+        let reply = Acknowledged { revision, ..reply.clone() };
+        let mut notes =
+            [Notes { acknowledged: vec![(id, write.clone(), reply)], ..Notes::default() }];
+        let client = client.clone();
+        let check = tokio::spawn(async move { check(&client, &mut notes, 0, &mut Dice(1)).await });
+        check.await.is_ok()
+    };
+    assert!(found(id, reply.revision).await, "what is there is found");
+    assert!(!found(client.request_id(), reply.revision).await, "another id is missed");
+    assert!(!found(id, reply.revision + 1).await, "another revision is missed");
+}

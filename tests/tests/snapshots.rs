@@ -77,8 +77,15 @@ const FILTERS: &[(&str, &str)] = &[
     (r"\b\d{13}\b", "MS"),
     (r"\b\d+(ms|s|m)\b +", "AGE "),
     (r"\b\d+(ms|s|m)\b", "AGE"),
-    (r"(revision|REVISION|Revision)( *:? *)\d+", "$1$2N"),
+    (r"(revision:? +)\d+", "${1}N"),
+    // Right-aligned in tables, and in rows of csv.
+    (r" {2,}\d+( +|\n)", "   N$1"),
+    (r",\d+,CardFetched", ",N,CardFetched"),
+    // Whoever runs the tests; root's number is not even shown.
     (r"uid \d+", "uid UID"),
+    (r"    node: n1\n    uid: \d+\n", "    node: n1\n"),
+    // As wide as the path of the program.
+    (r"ENDPOINT +", "ENDPOINT   "),
     (r" +\n", "\n"),
 ];
 

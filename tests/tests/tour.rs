@@ -3,9 +3,11 @@
 use crate::objects::{condition, names, wait_ready};
 use keiko_core::refusal::Code;
 use keiko_tests::peers::{self, Peer};
+use keiko_tests::place::Place;
 use keiko_tests::wait::expect;
-use keiko_tests::{Ctl, Node, Plan, eventually, processes};
+use keiko_tests::{Ctl, Node, Plan, ctl, eventually, processes, programs, report};
 use serde_json::Value;
+use std::time::Duration;
 
 #[test]
 fn the_tour_works_as_written() {
@@ -130,6 +132,27 @@ fn token_and_end(ctl: &Ctl) {
     );
     ctl.ok("mcp delete time --yes");
     assert_eq!(names(&ctl.json("tool list")), Vec::<String>::new());
+}
+
+/// It builds what is missing and waits for Python, which is slow on a cold disk.
+const DEMO_BOUND: Duration = Duration::from_secs(600);
+
+#[test]
+fn the_demo_ends_well() {
+    let test = "tour::the_demo_ends_well";
+    let xtask = programs::target().join("debug/xtask");
+    if !xtask.exists() {
+        return report::skip(test, "xtask is not built: ./x builds it");
+    }
+    let place = Place::new();
+    let words = [xtask.display().to_string(), "demo".to_owned()];
+    let mut command = ctl::program("ends-with-parent", &place, &words);
+    // It calls cargo, which wants its own surroundings.
+    let kept = ["HOME", "PATH", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CI"];
+    command.envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.env("CARGO_TARGET_DIR", programs::target());
+    let demo = ctl::run_within(DEMO_BOUND, command, "./x demo", "").ok();
+    assert!(demo.stdout.contains("demo: all of it worked"), "{demo}");
 }
 
 #[test]

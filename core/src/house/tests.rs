@@ -22,7 +22,7 @@ pub(crate) struct World {
 
 impl Default for World {
     fn default() -> Self {
-        let peer = SocketPeer { node: "one".to_owned(), uid: 0 };
+        let peer = SocketPeer { node: "one".to_owned(), uid: Some(0) };
         Self {
             store: MemoryStore::default(),
             now_ms: 1_800_000_000_000,

@@ -118,7 +118,7 @@ fn a_grant_is_the_actor_and_never_the_text() {
     let mut world = World::default();
     let mut forged = server("time", &["/bin/time"]);
     forged.spec.as_mut().unwrap().grant =
-        Some(keiko_proto::v1::Grant { node: "other".to_owned(), uid: 7 });
+        Some(keiko_proto::v1::Grant { node: "other".to_owned(), uid: Some(7) });
     world.accept(room(Op::PutMcpServer(PutMcpServer {
         mode: PutMode::Register.into(),
         server: Some(forged),
@@ -127,7 +127,7 @@ fn a_grant_is_the_actor_and_never_the_text() {
     let object = get(&world.store, World::GROUP, &key(Kind::McpServer, "time"), None).unwrap();
     let Some(Inner::McpServer(server)) = object.object else { panic!("no server") };
     let grant = server.spec.unwrap().grant.unwrap();
-    assert_eq!((grant.node.as_str(), grant.uid), ("one", 0));
+    assert_eq!((grant.node.as_str(), grant.uid), ("one", Some(0)));
 
     world.actor = Actor { who: Some(Who::Token(Default::default())) };
     assert_eq!(world.refuse(put("other", &["/bin/sh"], &[])), Code::ExecRefused);

@@ -192,6 +192,11 @@ impl Group {
         self.inner.shared.revisions.subscribe()
     }
 
+    /// About how many bytes the group's history and journal take on the disk.
+    pub fn past_bytes(&self) -> u64 {
+        self.inner.shared.database.past_bytes(self.inner.shared.group)
+    }
+
     /// How the group is.
     pub fn status(&self) -> Status {
         let Shared { group, database, .. } = &*self.inner.shared;

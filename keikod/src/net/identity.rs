@@ -141,7 +141,7 @@ impl Identity {
     pub fn actor(&self) -> wire::Actor {
         let who = match self {
             Self::Socket { node, uid } => {
-                Who::Socket(wire::SocketPeer { node: node.clone(), uid: *uid })
+                Who::Socket(wire::SocketPeer { node: node.clone(), uid: Some(*uid) })
             }
             Self::Token { id, .. } => Who::Token(wire::TokenBearer { id: id.clone() }),
         };

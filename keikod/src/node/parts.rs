@@ -218,7 +218,9 @@ impl Parts {
         tokio::spawn(driver.run(shutdown.clone()));
         let days = u32::try_from(*self.settings.settings().keep_days).unwrap_or(u32::MAX);
         let metrics = self.room_metrics.journal.clone();
-        let driver = journal::Driver { control, keep: DAY.saturating_mul(days), metrics };
+        let keep_bytes = *self.settings.settings().keep_bytes;
+        let keep = DAY.saturating_mul(days);
+        let driver = journal::Driver { control, keep, keep_bytes, metrics };
         tokio::spawn(driver.run(shutdown.clone()));
         Ok(())
     }

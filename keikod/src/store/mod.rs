@@ -161,6 +161,16 @@ impl Database {
         Ok(groups)
     }
 
+    /// About how many bytes the group's past takes on the disk: its history and its journal, as
+    /// far as they left the memory tables.
+    pub fn past_bytes(&self, group: GroupId) -> u64 {
+        let (start, end) = group.range();
+        let ranges = [rocksdb::Range::new(&start, &end)];
+        let sizes = [Family::History, Family::Journal]
+            .map(|family| self.rocks.get_approximate_sizes_cf(self.family(family), &ranges));
+        sizes.iter().flatten().sum()
+    }
+
     /// The vote that was saved last.
     pub fn vote(&self, group: GroupId) -> Result<Option<Vote>> {
         self.meta(group, Meta::Vote, Vote::decode)

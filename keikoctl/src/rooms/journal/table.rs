@@ -37,7 +37,7 @@ pub(crate) const COLUMNS: &[Column<Row>] = &[
 
 fn actor(actor: Option<&Actor>) -> String {
     match actor.and_then(|actor| actor.who.as_ref()) {
-        Some(Who::Socket(peer)) => format!("uid {} on {}", peer.uid, peer.node),
+        Some(Who::Socket(peer)) => format!("uid {} on {}", peer.uid(), peer.node),
         Some(Who::Token(bearer)) => format!("token {}", bearer.id),
         Some(Who::Node(node)) => format!("node {node}"),
         None => String::new(),

@@ -207,5 +207,5 @@ fn credentials(references: &[CredentialRef]) -> String {
 }
 
 fn granted(grant: Option<&Grant>) -> String {
-    grant.map(|grant| format!("on {} by uid {}", grant.node, grant.uid)).unwrap_or_default()
+    grant.map(|grant| format!("on {} by uid {}", grant.node, grant.uid())).unwrap_or_default()
 }

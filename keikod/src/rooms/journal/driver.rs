@@ -13,12 +13,17 @@ use tokio_util::sync::CancellationToken;
 /// How often the age of the oldest event is looked at.
 const EVERY: Duration = Duration::from_secs(600);
 
+/// The part of all kept revisions that goes when they take too many bytes.
+const OLDEST_PART: u64 = 8;
+
 /// The loop.
 pub struct Driver {
     /// Where it reads and proposes.
     pub control: Control,
     /// Events and past versions younger than this are kept.
     pub keep: Duration,
+    /// Above this, older ones go earlier.
+    pub keep_bytes: u64,
     /// What it tells.
     pub metrics: Metrics,
 }
@@ -42,12 +47,17 @@ impl Driver {
             return Ok(());
         }
         let keep_ms = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
+        let too_large = self.control.group()?.past_bytes() > self.keep_bytes;
         let before_revision = self
             .control
             .read_local(move |view| {
                 let group = GroupId::CONTROL;
                 let now_ms = house::last_stamp_ms(view, group);
-                journal::revision_at(view, group, now_ms.saturating_sub(keep_ms))
+                let by_age = journal::revision_at(view, group, now_ms.saturating_sub(keep_ms));
+                let oldest = journal::oldest_revision(view, group);
+                let kept = house::revision(view, group).saturating_sub(oldest);
+                let by_size = if too_large { oldest + kept / OLDEST_PART } else { 0 };
+                by_age.max(by_size)
             })
             .await?;
         let oldest =

@@ -188,7 +188,8 @@ async fn ended(key: &ObjectKey, process: &Process, refusal: Refusal) -> Refusal 
 }
 
 fn grant(grant: Option<&WireGrant>) -> Option<Grant> {
-    grant.map(|grant| Grant { node: grant.node.clone(), uid: grant.uid })
+    let grant = grant?;
+    Some(Grant { node: grant.node.clone(), uid: grant.uid? })
 }
 
 fn child_id(key: &ObjectKey) -> String {

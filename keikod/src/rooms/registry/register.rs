@@ -275,7 +275,7 @@ fn own_name(kind: Kind, namespace: &str, title: &str) -> Result<ObjectKey> {
 
 fn grant_of(identity: &Identity) -> Option<Grant> {
     match identity {
-        Identity::Socket { node, uid } => Some(Grant { node: node.clone(), uid: *uid }),
+        Identity::Socket { node, uid } => Some(Grant { node: node.clone(), uid: Some(*uid) }),
         Identity::Token { .. } => None,
     }
 }
