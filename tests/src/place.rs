@@ -30,6 +30,7 @@ fn root() -> &'static Path {
     &ROOT.get_or_init(open).path
 }
 
+#[allow(clippy::zombie_processes, reason = "it ends after this process")]
 fn open() -> Root {
     // Short: the path of a unix socket has 107 bytes at most.
     let path = std::env::temp_dir().join(format!("kt{}", std::process::id()));

@@ -10,7 +10,6 @@ use crate::session::{QUICK, Session};
 use keiko_client::Client;
 use keiko_client::proto::json::to_json;
 use keiko_client::proto::v1::{DeleteRequest, GetRequest};
-use keiko_core::refusal::{Code, Refusal};
 use serde_json::json;
 
 /// Runs `delete`.
@@ -25,7 +24,8 @@ pub(crate) async fn run(kind: KindWord, args: &DeleteArgs, session: &Session) ->
     if !consent.yes {
         let question = question(&client, kind, &namespace, &name).await?;
         if !prompt::confirm(&question) {
-            return Err(Refusal::new(Code::InvalidArgument, "nothing was deleted").into());
+            session.printer.note("nothing was deleted");
+            return Ok(Exit::Refused(1));
         }
     }
     let request = DeleteRequest {
