@@ -205,8 +205,10 @@ async fn take_down(
     consensus: Arc<Consensus>,
 ) {
     let (fleet, children) = (parts.fleet.clone(), parts.children.clone());
+    let unlink = parts.unlink.clone();
     let graceful = async {
         handle.stopped().await;
+        unlink.cancel();
         fleet.stopped().await;
         children.stop_all(crate::exec::Grace::default()).await;
     };

@@ -56,9 +56,7 @@ impl Peer {
         let mut command = held(&command(test, "mcp-server-everything")?);
         command.arg("streamableHttp").env("PORT", port.to_string());
         let peer = Self::spawn(command, format!("http://127.0.0.1:{port}/mcp"));
-        eventually("the everything server", || {
-            TcpStream::connect(("127.0.0.1", port)).map(drop).map_err(|error| error.to_string())
-        });
+        peer.wait_open();
         Some(peer)
     }
 
@@ -71,7 +69,17 @@ impl Peer {
             let line = said.lines().find_map(|line| line.strip_prefix("listening on "));
             line.map(str::to_owned).ok_or(said)
         });
+        // One that chooses its port first says so a little before it listens.
+        peer.wait_open();
         peer
+    }
+
+    fn wait_open(&self) {
+        let rest = self.url.trim_start_matches("http://");
+        let address = rest.split('/').next().unwrap_or_default();
+        eventually("the peer listens", || {
+            TcpStream::connect(address).map(drop).map_err(|error| error.to_string())
+        });
     }
 
     fn spawn(mut command: Command, url: String) -> Self {

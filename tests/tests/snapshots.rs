@@ -77,7 +77,7 @@ const FILTERS: &[(&str, &str)] = &[
     (r"\b\d{13}\b", "MS"),
     (r"\b\d+(ms|s|m)\b +", "AGE "),
     (r"\b\d+(ms|s|m)\b", "AGE"),
-    (r"(revision:? +)\d+", "${1}N"),
+    (r"((?:revision|newest is):? +)\d+", "${1}N"),
     // Right-aligned in tables, and in rows of csv.
     (r" {2,}\d+( +|\n)", "   N$1"),
     (r",\d+,CardFetched", ",N,CardFetched"),

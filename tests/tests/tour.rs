@@ -5,8 +5,9 @@ use keiko_core::refusal::Code;
 use keiko_tests::peers::{self, Peer};
 use keiko_tests::place::Place;
 use keiko_tests::wait::expect;
-use keiko_tests::{Ctl, Node, Plan, ctl, eventually, processes, programs, report};
+use keiko_tests::{Ctl, Node, Plan, ctl, eventually, processes, programs};
 use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
 
 #[test]
@@ -139,13 +140,9 @@ const DEMO_BOUND: Duration = Duration::from_secs(600);
 
 #[test]
 fn the_demo_ends_well() {
-    let test = "tour::the_demo_ends_well";
-    let xtask = programs::target().join("debug/xtask");
-    if !xtask.exists() {
-        return report::skip(test, "xtask is not built: ./x builds it");
-    }
+    let x = Path::new(env!("CARGO_MANIFEST_DIR")).join("../x");
     let place = Place::new();
-    let words = [xtask.display().to_string(), "demo".to_owned()];
+    let words = [x.display().to_string(), "demo".to_owned()];
     let mut command = ctl::program("ends-with-parent", &place, &words);
     // It calls cargo, which wants its own surroundings.
     let kept = ["HOME", "PATH", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CI"];
@@ -171,7 +168,7 @@ fn the_context_of_dev_is_current_while_it_lives() {
     assert_eq!(dev.interrupt(), 0);
     assert!(!processes::is_alive(children[0].pid), "its node is still there");
     let socket = announced.trim_start_matches("unix:").to_owned();
-    assert!(!std::path::Path::new(&socket).exists(), "{socket} is still there");
+    assert!(!Path::new(&socket).exists(), "{socket} is still there");
     // Neither the context nor a link is left: there is no daemon to talk to.
     let gone = ctl.run("status");
     assert_eq!(gone.status, 3, "{gone}");

@@ -69,9 +69,7 @@ fn header(path: &str, room: &str) -> String {
             )
         }
         "mod.rs" => {
-            format!(
-                "//! The face of {room}.\n\npub mod args;\npub mod run;\npub mod table;\n"
-            )
+            format!("//! The face of {room}.\n\npub mod args;\npub mod run;\npub mod table;\n")
         }
         _ => format!("//! {}\n", purpose(file, room)),
     }

@@ -137,7 +137,7 @@ impl Server {
         tokio::spawn(async move {
             drain.begin.cancelled().await;
             finish(&drain).await;
-            files.remove();
+            drop(files);
             stopped.cancel();
         });
         Ok(handle)

@@ -81,9 +81,10 @@ impl Bound {
     }
 }
 
-impl Files {
+/// A start that fails leaves nothing either.
+impl Drop for Files {
     /// Removes the links that still lead here, and the socket.
-    pub(super) fn remove(&self) {
+    fn drop(&mut self) {
         for link in &self.links {
             if fs::read_link(link).is_ok_and(|target| target == self.path) {
                 let _ = fs::remove_file(link);

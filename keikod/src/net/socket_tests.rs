@@ -23,7 +23,9 @@ fn a_socket_is_replaced_only_if_it_is_dead() {
     assert_eq!(fs::metadata(first.path()).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(Bound::bind(&settings).unwrap_err().message.contains("another daemon"));
     // A daemon that was killed leaves its files behind.
-    drop(first);
+    let (listener, files) = first.into_parts();
+    std::mem::forget(files);
+    drop(listener);
     let second = Bound::bind(&settings).unwrap();
     assert!(second.is_linked());
     UnixStream::connect(folder.path().join("run/keiko.sock")).unwrap();
@@ -46,11 +48,11 @@ fn the_first_live_daemon_has_the_link() {
 
     let (listener, files) = second.into_parts();
     drop(listener);
-    files.remove();
+    drop(files);
     assert!(link.exists(), "the link is the first one's");
     let (listener, files) = first.into_parts();
     drop(listener);
-    files.remove();
+    drop(files);
     assert!(fs::symlink_metadata(&link).is_err());
     assert!(fs::symlink_metadata(folder.path().join("a.sock")).is_err());
 }

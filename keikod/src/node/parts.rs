@@ -34,6 +34,8 @@ pub(super) struct Parts {
     pub(super) fleet: registry::Fleet,
     pub(super) children: Children,
     pub(super) socket_path: PathBuf,
+    /// Cancelled when no call is under way any more: then the links to servers end.
+    pub(super) unlink: CancellationToken,
     settings: Arc<Current>,
     certificates: Arc<Certificates>,
     names: Names,
@@ -72,12 +74,13 @@ impl Parts {
         consensus: Arc<Consensus>,
         addresses: Addresses,
         metrics: &Registry,
-        stop: CancellationToken,
+        closing: CancellationToken,
     ) -> Result<Self> {
+        let unlink = CancellationToken::new();
         let settings = current.settings();
         let data = &settings.data_dir.value;
         let name = settings.node_name.value.clone();
-        let control = Control::new(consensus, name.clone(), stop.clone());
+        let control = Control::new(consensus, name.clone(), closing);
         let names = Names::new(name.clone(), [addresses.api.ip()]);
         let certificates = Certificates::new(NodeCertificate::ephemeral(&names)?)?;
         let keys = Keys::open(&data.join("keys"))?;
@@ -121,7 +124,7 @@ impl Parts {
             control.clone(),
             reach.clone(),
             room_metrics.registry.clone(),
-            stop,
+            unlink.clone(),
         );
         let socket_path = settings.socket_path.value.clone();
         Ok(Self {
@@ -130,6 +133,7 @@ impl Parts {
             fleet,
             children,
             socket_path,
+            unlink,
             settings: current,
             certificates,
             names,

@@ -216,7 +216,11 @@ mod tests {
         let found = |list: Vec<Process>| {
             list.iter().any(|p| p.command == "sleep 60" && p.pid.as_raw() as u32 == pid)
         };
-        assert!(found(children(std::process::id())));
+        // Until it has become `sleep`, the child looks like this process.
+        let until = Instant::now() + Duration::from_secs(10);
+        while !found(children(std::process::id())) {
+            assert!(Instant::now() < until);
+        }
         end_child(child);
         assert!(!found(children(std::process::id())));
     }
