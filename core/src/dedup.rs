@@ -13,6 +13,8 @@ use crate::txn::Txn;
 
 const REPLIES: u8 = 2;
 const EXPIRY: u8 = 3;
+/// Where the queue of expiry begins: everything before it was removed.
+const BEGINNING: u8 = 4;
 
 /// A request id that is inside the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,32 +54,58 @@ fn reply_key(group: GroupId, id: RequestId) -> Key {
     Key::new(group, RoomByte::House as u8, REPLIES).bytes(&id.0)
 }
 
-/// The reply that this request already got.
-pub fn find(store: &dyn Store, group: GroupId, id: RequestId) -> Option<Vec<u8>> {
-    store.get(Space::State, reply_key(group, id).as_bytes())
+/// What a request is, beside its id: the same id with another one is no retry.
+pub type RequestHash = [u8; 32];
+
+/// The reply that this request already got; refused if the id belongs to another request.
+pub fn find(
+    store: &dyn Store,
+    group: GroupId,
+    id: RequestId,
+    hash: &RequestHash,
+) -> Result<Option<Vec<u8>>> {
+    let Some(kept) = store.get(Space::State, reply_key(group, id).as_bytes()) else {
+        return Ok(None);
+    };
+    let (known, reply) = kept.split_first_chunk::<32>().expect("invariant: written by `keep`");
+    if known == hash {
+        return Ok(Some(reply.to_vec()));
+    }
+    Err(Refusal::new(Code::InvalidArgument, "the request id belongs to another request")
+        .hint("take a new id for each request, and the same one only to send it again"))
 }
 
 /// Keeps the reply, and forgets a few that are too old.
-pub fn keep(txn: &mut Txn<'_>, id: RequestId, unix_ms: u64, reply: &[u8]) {
+pub fn keep(txn: &mut Txn<'_>, id: RequestId, hash: &RequestHash, unix_ms: u64, reply: &[u8]) {
     let group = txn.group();
+    forget(txn, unix_ms);
+    let kept = [hash.as_slice(), reply].concat();
+    txn.put(Space::State, reply_key(group, id).into_bytes(), kept);
     let expiry = Key::new(group, RoomByte::House as u8, EXPIRY);
+    txn.put(Space::State, expiry.number(unix_ms).bytes(&id.0).into_bytes(), Vec::new());
+}
+
+/// Starts where it ended: a scan from the very beginning would pass over every key that was
+/// removed since the store last compacted, at each entry.
+fn forget(txn: &mut Txn<'_>, unix_ms: u64) {
+    let group = txn.group();
+    let house = |table| Key::new(group, RoomByte::House as u8, table);
+    let beginning = house(BEGINNING).into_bytes();
+    let start = txn.get(Space::State, &beginning).unwrap_or_else(|| house(EXPIRY).into_bytes());
     // An id may be a minute ahead of the stamp, so a reply is kept that much longer.
     let kept_ms = DEDUP_WINDOW_MS + REQUEST_ID_AHEAD_MS;
-    let end = expiry.clone().number(unix_ms.saturating_sub(kept_ms)).into_bytes();
-    let due: Vec<_> = txn
-        .scan(Space::State, expiry.as_bytes(), &end)
-        .take(DEDUP_EXPIRE_MAX)
-        .map(|(key, _)| key)
-        .collect();
+    let end = house(EXPIRY).number(unix_ms.saturating_sub(kept_ms)).into_bytes();
+    let due: Vec<_> =
+        txn.scan(Space::State, &start, &end).take(DEDUP_EXPIRE_MAX).map(|(key, _)| key).collect();
+    let Some(last) = due.last().cloned() else { return };
     for key in due {
         let mut parts = Parts::of(&key);
         let old = parts.number().and_then(|_| parts.bytes()?.try_into().ok());
-        let old = RequestId(old.expect("invariant: written below"));
+        let old = RequestId(old.expect("invariant: written by `keep`"));
         txn.delete(Space::State, reply_key(group, old).into_bytes());
         txn.delete(Space::State, key);
     }
-    txn.put(Space::State, reply_key(group, id).into_bytes(), reply.to_vec());
-    txn.put(Space::State, expiry.number(unix_ms).bytes(&id.0).into_bytes(), Vec::new());
+    txn.put(Space::State, beginning, last);
 }
 
 #[cfg(test)]

@@ -128,11 +128,6 @@ pub fn revision(store: &dyn Store, group: GroupId) -> u64 {
     Head::read(store, group).revision
 }
 
-/// The chained state hash of a group.
-pub fn state_hash(store: &dyn Store, group: GroupId) -> Hash {
-    Head::read(store, group).hash
-}
-
 /// The stamp clock of a group.
 pub fn last_stamp_ms(store: &dyn Store, group: GroupId) -> u64 {
     Head::read(store, group).unix_ms
@@ -180,10 +175,19 @@ impl<'s> Round<'s> {
             }
         };
         let group = self.txn.group();
-        if let Some(reply) = request.and_then(|id| dedup::find(&self.txn, group, id)) {
-            self.advance(index, unix_ms, self.head.revision, Vec::new());
-            return Ok(Applied { reply, revision: self.head.revision, events: 0 });
+        let asked = request_hash(&entry);
+        let known = request.map_or(Ok(None), |id| dedup::find(&self.txn, group, id, &asked));
+        match known {
+            Ok(None) => {}
+            Ok(Some(reply)) => {
+                self.advance(index, unix_ms, self.head.revision, Vec::new());
+                return Ok(Applied { reply, revision: self.head.revision, events: 0 });
+            }
+            Err(refusal) => {
+                return Ok(self.conclude(index, unix_ms, None, Vec::new(), Err(refusal)));
+            }
         }
+        let request = request.map(|id| (id, asked));
         let entry_hash = *blake3::hash(bytes).as_bytes();
         let (writes, outcome) = self.enter(index, unix_ms, entry, entry_hash);
         Ok(self.conclude(index, unix_ms, request, writes, outcome))
@@ -233,7 +237,7 @@ impl<'s> Round<'s> {
         &mut self,
         index: u64,
         unix_ms: u64,
-        request: Option<dedup::RequestId>,
+        request: Option<(dedup::RequestId, dedup::RequestHash)>,
         writes: Vec<Write>,
         outcome: Outcome<(WireResult, u32)>,
     ) -> Applied {
@@ -245,8 +249,8 @@ impl<'s> Round<'s> {
         let reply = wire::Reply { revision, unix_ms, result: Some(result) }.encode_to_vec();
         let mut txn = Txn::new(&self.txn, self.txn.group());
         txn.absorb(writes);
-        if let Some(request) = request {
-            dedup::keep(&mut txn, request, unix_ms, &reply);
+        if let Some((id, asked)) = request {
+            dedup::keep(&mut txn, id, &asked, unix_ms, &reply);
         }
         let writes = txn.into_writes();
         self.advance(index, unix_ms, revision, writes);
@@ -261,6 +265,14 @@ impl<'s> Round<'s> {
         let group = self.txn.group();
         self.txn.put(Space::State, Head::key(group), self.head.to_bytes());
     }
+}
+
+/// Who asked for what: the actor, and the request as the proposer hashed it.
+fn request_hash(entry: &wire::Entry) -> dedup::RequestHash {
+    let actor = entry.actor.clone().unwrap_or_default().encode_to_vec();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(actor.len() as u64).to_be_bytes()).update(&actor).update(&entry.request_hash);
+    *hasher.finalize().as_bytes()
 }
 
 /// The outer of the two levels; each room matches its own ops.

@@ -45,6 +45,10 @@ pub const URL_CHARS_MAX: usize = 2048;
 /// Items of one page of a list; 1,000 objects of 4 KiB fill one message of 4 MiB.
 pub const PAGE_ITEMS_MAX: u32 = 1000;
 
+/// Bytes of the objects in one answer, once there is at least one: with the frame around them they
+/// stay below the 4 MiB that clients decode by default.
+pub const ANSWER_BYTES_MAX: usize = 3 << 20;
+
 /// Past versions that one call returns.
 pub const HISTORY_ITEMS_MAX: u32 = 1000;
 

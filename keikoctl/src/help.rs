@@ -67,7 +67,7 @@ pub(crate) fn dress(command: Command) -> Command {
         .max_term_width(100)
         .before_help(FIRST_EXAMPLES)
         .help_template(format!(
-            "{{about}}\n\n{{before-help}}{{usage-heading}} {{usage}}\n\n{after}{{all-args}}\n\n\
+            "{{about}}\n\n{{before-help}}{{usage-heading}} {{usage}}\n\n{after}Flags of every command:\n{{options}}\n\n\
              A verb's own help: keikoctl agent register --help. Exit codes: keikoctl help exit-codes\n"
         ))
 }

@@ -87,7 +87,8 @@ async fn serve(settings: Arc<Current>, log: Log) -> Result<()> {
     let feed = Arc::clone(&notify);
     let ended = CancellationToken::new();
     let fed_until = ended.clone();
-    tokio::spawn(async move { feed.feed(|| true, fed_until).await });
+    let of = Arc::clone(&consensus);
+    tokio::spawn(async move { feed.feed(move || of.alive(), fed_until).await });
 
     let result = live(&parts, &state, &readiness, &notify, &stop, at_start.init).await;
     stop.graceful.cancel();
@@ -132,7 +133,7 @@ async fn live(
     }
     parts.start_drivers(&stop.graceful)?;
     state.serve();
-    notify.ready("serving");
+    notify.ready(parts.words());
     tracing::info!(node = parts.control.node(), "ready");
     stop.graceful.cancelled().await;
     Ok(())
@@ -159,7 +160,7 @@ async fn wait_for_init(parts: &Parts, state: &NodeState, readiness: &Readiness, 
     let task = readiness.cluster_task(&parts.socket_path);
     state.wait();
     tracing::warn!("{}", readiness.text().trim_end());
-    notify.ready("waiting for keikoctl cluster init");
+    notify.ready(parts.words());
     let mut opened = parts.founding.opened();
     // The sender lives in `founding`, so the wait can't fail.
     let _opened = opened.wait_for(Option::is_some).await;
@@ -192,7 +193,7 @@ async fn reload_and_stop(
                 );
             }
         }
-        notify.ready("serving");
+        notify.ready(parts.words());
     };
     signals.run(stop, reload).await;
 }
@@ -217,10 +218,6 @@ async fn take_down(
         () = stop.at_once.cancelled() => tracing::warn!("ending at once"),
     }
     drop((parts, fleet, children));
-    match Arc::into_inner(consensus) {
-        Some(consensus) => consensus.shutdown().await,
-        // A task still holds it; the log is synced as far as it was acknowledged.
-        None => tracing::debug!("consensus ends with the process"),
-    }
+    consensus.shutdown().await;
     tracing::info!("ended");
 }

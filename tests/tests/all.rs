@@ -6,12 +6,14 @@
 //! lifecycle    how a daemon begins, ends and refuses to    restart      what survives an end
 //! peers        real servers and agents that break          durability   kill -9 under load
 //! calls        what is repeated and what is not            security     tokens over the network
+//! links        what keeps a server linked
 //! ```
 
 mod calls;
 mod durability;
 mod http;
 mod lifecycle;
+mod links;
 mod network;
 mod objects;
 mod peers;

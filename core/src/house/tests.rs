@@ -7,8 +7,10 @@ use crate::limits::DEDUP_WINDOW_MS;
 use crate::refusal::{Code, Refusal};
 use crate::store::MemoryStore;
 use keiko_proto::v1::{
-    Actor, ClusterOp, Entry, Node, NoteNode, Reply, SocketPeer, actor::Who, cluster_op,
-    entry::Room, reply,
+    Actor, Agent, AgentSpec, ClusterOp, Compact, DeleteObject, Entry, JournalOp, McpServer,
+    McpServerSpec, Metadata, Node, NoteNode, ObjectRef, PruneTokens, PutAgent, PutMcpServer,
+    RegistryOp, Reply, SecurityOp, SocketPeer, TokenBearer, actor::Who, cluster_op, entry::Room,
+    journal_op, registry_op, reply, security_op,
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -99,6 +101,20 @@ fn a_retry_gets_the_same_reply_and_does_nothing() {
 }
 
 #[test]
+fn an_id_stands_for_one_request_of_one_actor() {
+    let mut world = World::default();
+    let entry = Entry { request_id: request_id(world.now_ms, 1), ..world.entry(note(1)) };
+    world.propose(&entry);
+    let other = Entry { request_hash: vec![1], ..entry.clone() };
+    let stranger = Actor { who: Some(Who::Node("one".to_owned())) };
+    for strange in [other, Entry { actor: Some(stranger), ..entry }] {
+        let reply = world.propose(&strange).result.unwrap();
+        let reply::Result::Refusal(refusal) = reply else { panic!("{reply:?}") };
+        assert_eq!(Refusal::from_wire(refusal).code, Code::InvalidArgument);
+    }
+}
+
+#[test]
 fn replies_are_forgotten_after_the_window() {
     let mut world = World::default();
     for tail in 0..50 {
@@ -136,6 +152,51 @@ fn a_newer_entry_stops_the_node_before_its_op_is_read() {
     assert_eq!(halt, Err(Halt::FeatureLevel { index: 1, level: 99, known: features::LEVEL }));
 }
 
+/// One of the ops of every room, from one of three actors.
+fn any_entry(kind: u8, number: u8, actor: u8) -> Vec<u8> {
+    let name = format!("n{number}");
+    let metadata = Some(Metadata { name: name.clone(), ..Default::default() });
+    let object = Some(ObjectRef { kind: 1 + i32::from(number % 2), name, ..Default::default() });
+    let registry = |op| Room::Registry(RegistryOp { op: Some(op) });
+    let room = match kind {
+        0 => note(number.into()),
+        1 => registry(registry_op::Op::PutMcpServer(PutMcpServer {
+            mode: 1 + i32::from(number % 2),
+            server: Some(McpServer {
+                metadata,
+                spec: Some(McpServerSpec {
+                    transport: "stdio".to_owned(),
+                    command: vec!["/bin/x".to_owned()],
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        })),
+        2 => registry(registry_op::Op::PutAgent(PutAgent {
+            mode: 1,
+            agent: Some(Agent {
+                metadata,
+                spec: Some(AgentSpec { url: format!("http://a/{kind}"), ..Default::default() }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        })),
+        3 => registry(registry_op::Op::Delete(DeleteObject { object, revision: 0 })),
+        4 => Room::Journal(JournalOp {
+            op: Some(journal_op::Op::Compact(Compact { before_revision: number.into() })),
+        }),
+        _ => Room::Security(SecurityOp { op: Some(security_op::Op::PruneTokens(PruneTokens {})) }),
+    };
+    let who = match actor {
+        0 => Who::Socket(SocketPeer { node: "one".to_owned(), uid: Some(0) }),
+        1 => Who::Node("one".to_owned()),
+        _ => Who::Token(TokenBearer { id: "t".to_owned() }),
+    };
+    let world = World { actor: Actor { who: Some(who) }, ..World::default() };
+    Entry { request_id: request_id(world.now_ms, number), ..world.entry(room) }.encode_to_vec()
+}
+
 proptest! {
     /// Total and deterministic: whatever the bytes, one round or many, the same hash.
     #[test]
@@ -143,15 +204,11 @@ proptest! {
         log in prop::collection::vec(
             prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..40),
-                (0u32..4, 0u8..3).prop_map(|(version, tail)| {
-                    let world = World::default();
-                    let request_id = request_id(world.now_ms, tail);
-                    Entry { request_id, ..world.entry(note(version)) }.encode_to_vec()
-                }),
+                (0u8..6, 0u8..4, 0u8..3).prop_map(|(kind, number, actor)| any_entry(kind, number, actor)),
             ],
-            0..20,
+            0..40,
         ),
-        cut in 0usize..20,
+        cut in 0usize..40,
     ) {
         let replay = |cuts: &[usize]| {
             let mut store = MemoryStore::default();

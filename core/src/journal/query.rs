@@ -56,7 +56,16 @@ pub fn resolve(store: &dyn Store, group: GroupId, at: Option<&At>) -> Result<Opt
     let newest = house::revision(store, group);
     let revision = match point {
         Point::Revision(revision) => revision,
-        Point::UnixMs(unix_ms) => revision_at(store, group, unix_ms),
+        Point::UnixMs(unix_ms) => {
+            let oldest = OLDEST.get(store, &OLDEST.key(group)).unwrap_or_default();
+            if unix_ms < oldest.oldest_ms {
+                return refuse(
+                    Code::Compacted,
+                    format!("what was so at {unix_ms} ms is no longer kept"),
+                );
+            }
+            revision_at(store, group, unix_ms)
+        }
     };
     if revision > newest {
         return refuse(

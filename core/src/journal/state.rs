@@ -51,7 +51,10 @@ fn compact(txn: &mut Txn<'_>, stamp: &Stamp, before: u64, emit: Emit<'_>) -> Res
     let oldest = query::oldest_revision(txn, stamp.group);
     let oldest_revision = before.max(oldest);
     if oldest_revision > oldest {
-        let compacted = Compacted { oldest_revision };
+        let oldest_ms = query::events_of(txn, stamp.group, oldest_revision)
+            .first()
+            .map_or(stamp.unix_ms, |event| event.unix_ms);
+        let compacted = Compacted { oldest_revision, oldest_ms };
         OLDEST.put(txn, OLDEST.key(stamp.group), &compacted);
         emit(Emitted {
             kind: "keiko.journal.compacted".to_owned(),

@@ -46,6 +46,9 @@ fn compaction_names_what_is_left() {
     world.accept(compact(5));
     assert_eq!(at(&world, Point::Revision(4)), Err(Code::Compacted));
     assert_eq!(at(&world, Point::Revision(5)), Ok(Some(5)));
+    let then = world.now_ms;
+    assert_eq!(at(&world, Point::UnixMs(then - 1)), Err(Code::Compacted));
+    assert!(at(&world, Point::UnixMs(then)).is_ok());
     let kept: Vec<_> =
         super::after(&world.store, World::GROUP, 0).map(|event| event.revision).collect();
     assert_eq!(kept, [5, 6, 7, 8, 9, 10, 11]);

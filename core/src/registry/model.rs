@@ -181,7 +181,7 @@ pub(super) fn status_mut(object: &mut wire::Object) -> &mut wire::ObjectStatus {
     }
 }
 
-/// The group that holds every object of this room.
+/// The byte of each kind's table in keys. For ever: never changed, never used again.
 pub(super) const fn table_byte(kind: Kind) -> u8 {
     match kind {
         Kind::Agent => 1,

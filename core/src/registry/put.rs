@@ -28,10 +28,10 @@ pub(super) fn apply(
         (None, None) => {}
     }
     let refresh = refresh_uid.is_some();
-    settle_grant(stamp, before.as_ref(), &mut owner, refresh)?;
     if refresh {
-        keep_labels(before.as_ref(), &mut owner);
+        keep_given(before.as_ref(), &mut owner);
     }
+    settle_grant(stamp, before.as_ref(), &mut owner, refresh)?;
     let mut changed = put_one(txn, stamp, &key, before.as_ref(), owner, emit);
     changed |= put_parts(txn, stamp, &key, parts, emit);
     let change = match (before, changed) {
@@ -202,11 +202,26 @@ fn references(object: &Object) -> Vec<wire::CredentialRef> {
     }
 }
 
-/// A probe knows nothing of labels.
-fn keep_labels(before: Option<&Object>, owner: &mut Object) {
-    if let Some(old) = before.and_then(metadata) {
+/// A probe says what it saw. What was registered, and for whom, is not its to change.
+fn keep_given(before: Option<&Object>, owner: &mut Object) {
+    let Some(before) = before else { return };
+    if let Some(old) = metadata(before) {
         let new = metadata_mut(owner);
         new.labels.clone_from(&old.labels);
         new.annotations.clone_from(&old.annotations);
+    }
+    match (&before.object, owner.object.as_mut()) {
+        (Some(Inner::Agent(old)), Some(Inner::Agent(new))) => {
+            let (old, new) =
+                (old.spec.clone().unwrap_or_default(), new.spec.get_or_insert_default());
+            (new.url, new.headers) = (old.url, old.headers);
+        }
+        (Some(Inner::McpServer(old)), Some(Inner::McpServer(new))) => {
+            let (old, new) =
+                (old.spec.clone().unwrap_or_default(), new.spec.get_or_insert_default());
+            (new.transport, new.url, new.command) = (old.transport, old.url, old.command);
+            (new.headers, new.env) = (old.headers, old.env);
+        }
+        _ => {}
     }
 }

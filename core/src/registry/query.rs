@@ -5,11 +5,12 @@ use super::state::{TOOLS_BY_NAME, table};
 use crate::history::Version;
 use crate::id::{GroupId, Name};
 use crate::key::Parts;
-use crate::limits::{HISTORY_ITEMS_MAX, PAGE_ITEMS_MAX};
+use crate::limits::{ANSWER_BYTES_MAX, HISTORY_ITEMS_MAX, PAGE_ITEMS_MAX};
 use crate::refusal::{Code, Refusal, Result, refuse};
 use crate::selector::Selector;
 use crate::store::Store;
 use keiko_proto::v1::{Object, Tool, object::Object as Inner};
+use prost::Message;
 
 /// Which objects of a kind.
 #[derive(Clone, Debug)]
@@ -59,7 +60,8 @@ pub fn get(store: &dyn Store, group: GroupId, key: &ObjectKey, at: Option<u64>) 
     })
 }
 
-/// The objects that fit, from where the page before ended.
+/// The objects that fit, from where the page before ended: at most `limit`, and as many as one
+/// answer holds.
 pub fn list(
     store: &dyn Store,
     group: GroupId,
@@ -87,10 +89,15 @@ pub fn list(
         None => Box::new(table.scan(store, &prefix, after.as_ref())),
         Some(revision) => Box::new(table.scan_at(store, &prefix, after.as_ref(), revision)),
     };
-    let mut items: Vec<_> =
-        objects.filter(|object| filter.matches(object)).take(limit + 1).collect();
-    let more = items.len() > limit;
-    items.truncate(limit);
+    let (mut items, mut bytes, mut more) = (Vec::new(), 0, false);
+    for object in objects.filter(|object| filter.matches(object)) {
+        bytes += object.encoded_len();
+        if items.len() == limit || (bytes > ANSWER_BYTES_MAX && !items.is_empty()) {
+            more = true;
+            break;
+        }
+        items.push(object);
+    }
     let next = match items.last().and_then(metadata) {
         Some(last) if more => Some(format!("{}/{}", last.namespace, last.name)),
         Some(_) | None => None,
@@ -98,7 +105,7 @@ pub fn list(
     Ok(Page { items, next })
 }
 
-/// Past versions of one object, newest first.
+/// Past versions of one object, newest first, as far as one answer holds them.
 pub fn history(
     store: &dyn Store,
     group: GroupId,
@@ -112,8 +119,12 @@ pub fn history(
     } as usize;
     let table = table(key.kind);
     let row = key.row(table.key(group));
-    let mut versions: Vec<_> = Vec::new();
+    let (mut versions, mut bytes) = (Vec::new(), 0);
     for version in table.versions(store, &row, u64::MAX).take(limit) {
+        bytes += version.value.as_ref().map_or(0, Message::encoded_len);
+        if bytes > ANSWER_BYTES_MAX && !versions.is_empty() {
+            break;
+        }
         // The newest version below the oldest revision is what was so at that revision.
         let last = version.revision <= oldest;
         versions.push(version);

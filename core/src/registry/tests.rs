@@ -196,3 +196,23 @@ fn pages_hold_everything_once() {
     }
     assert_eq!(seen, 25);
 }
+
+#[test]
+fn a_refresh_changes_only_what_the_server_says() {
+    let mut world = World::default();
+    world.accept(put("time", &["/bin/time"], &[("now", "a")]));
+    let uid = uid(&world, Kind::McpServer, "time");
+    world.actor = Actor { who: Some(Who::Node("one".to_owned())) };
+    world.accept(room(Op::PutMcpServer(PutMcpServer {
+        mode: PutMode::Refresh.into(),
+        uid,
+        server: Some(server("time", &["/bin/evil"])),
+        tools: tools(&[("later", "b")]),
+    })));
+    let object = get(&world.store, World::GROUP, &key(Kind::McpServer, "time"), None).unwrap();
+    let Some(Inner::McpServer(server)) = object.object else { panic!("no server") };
+    let spec = server.spec.unwrap();
+    assert_eq!(spec.command, ["/bin/time"]);
+    assert_eq!(spec.grant.map(|grant| grant.uid()), Some(0));
+    assert_eq!(names(&world, Kind::Tool, None), ["time.later"]);
+}

@@ -116,8 +116,9 @@ fn owner_key(kind: Kind, metadata: Option<&wire::Metadata>) -> Result<ObjectKey>
         }
     }
     for (name, value) in &metadata.labels {
-        label_key(name)?;
-        label_value(value)?;
+        if label_key(name)? != *name || label_value(value)? != *value {
+            return refuse(Code::InvalidArgument, format!("label {name:?} has space around it"));
+        }
     }
     ObjectKey::parse(kind, &metadata.namespace, &metadata.name)
 }

@@ -23,6 +23,10 @@ const SNAPSHOT_MS_MAX: u64 = 180_000;
 /// What every group runs with. `enable_leader_restore` is off: with openraft's default, a leader
 /// that comes back in its old term hands out log ids again that followers already acknowledged, and
 /// the nodes diverge in silence.
+///
+/// A restarted voter does not remember which leader's lease it vouched for: so a transport to peers
+/// must refuse their vote requests until `election_ms_max` after the start, unless this node is the
+/// only voter, or a leader elsewhere could still answer lease reads when the next one is elected.
 pub fn raft_config(settings: &Settings) -> Result<Arc<Config>> {
     let config = Config {
         cluster_name: settings.node_name.clone(),

@@ -33,6 +33,11 @@ impl DiskWatermarks {
         let part = u128::from(total) * u128::from(percent) / 100;
         free < self.full_bytes || u128::from(free) < part
     }
+
+    /// Whether `bytes` of `free` can be used without making the disk nearly full.
+    fn fits(&self, bytes: u64, free: u64, total: u64) -> bool {
+        free.checked_sub(bytes).is_some_and(|left| !self.is_full(false, left, total))
+    }
 }
 
 /// Watches the disk that the data folder lies on.
@@ -81,22 +86,32 @@ impl Disk {
             .hint("free space on that disk, or delete what is not needed"))
     }
 
+    /// Whether `bytes` more can be written without making the disk nearly full.
+    pub(super) fn fits(&self, bytes: u64) -> bool {
+        self.room().is_none_or(|(free, total)| self.watermarks.fits(bytes, free, total))
+    }
+
     fn look(&self) {
-        match statvfs(&self.folder) {
-            Ok(found) => {
-                let block = wide(found.fragment_size());
-                let free = wide(found.blocks_available()).saturating_mul(block);
-                let total = wide(found.blocks()).saturating_mul(block);
-                let was_full = self.full.load(Ordering::Relaxed);
-                let full = self.watermarks.is_full(was_full, free, total);
-                self.full.store(full, Ordering::Relaxed);
-                if full != was_full {
-                    tracing::warn!(full, free, total, "the disk's room changed");
-                }
-            }
-            // Not to know is no reason to refuse: a disk that fails is found by the next sync.
-            Err(error) => tracing::warn!(%error, "can't ask for the disk's room"),
+        let Some((free, total)) = self.room() else {
+            return;
+        };
+        let was_full = self.full.load(Ordering::Relaxed);
+        let full = self.watermarks.is_full(was_full, free, total);
+        self.full.store(full, Ordering::Relaxed);
+        if full != was_full {
+            tracing::warn!(full, free, total, "the disk's room changed");
         }
+    }
+
+    /// Free and total bytes. Not to know them is no reason to refuse: a disk that fails is found by
+    /// the next sync.
+    fn room(&self) -> Option<(u64, u64)> {
+        let found = statvfs(&self.folder)
+            .inspect_err(|error| tracing::warn!(%error, "can't ask for the disk's room"))
+            .ok()?;
+        let block = wide(found.fragment_size());
+        let bytes = |blocks: u64| blocks.saturating_mul(block);
+        Some((bytes(wide(found.blocks_available())), bytes(wide(found.blocks()))))
     }
 }
 
@@ -125,6 +140,22 @@ mod tests {
         check(false, GIB / 2, 4 * GIB, false);
         check(false, GIB / 2 - 1, 4 * GIB, true);
         check(true, GIB / 2 - 1, GIB, true);
+    }
+
+    #[test]
+    fn what_fits_leaves_the_watermark() {
+        let default = DiskWatermarks::default();
+        let none = DiskWatermarks { full_percent: 0, full_bytes: 0, clear_percent: 0 };
+        for (watermarks, bytes, free, total, expect) in [
+            (default, GIB, 6 * GIB, 100 * GIB, true),
+            (default, GIB + 1, 6 * GIB, 100 * GIB, false),
+            (default, GIB / 2, GIB, 4 * GIB, true),
+            (default, GIB / 2 + 1, GIB, 4 * GIB, false),
+            (none, GIB, GIB, GIB, true),
+            (none, GIB + 1, GIB, GIB, false),
+        ] {
+            assert_eq!(watermarks.fits(bytes, free, total), expect, "{bytes} of {free}");
+        }
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! The handle of one group: propose, wait, ask how it is.
 
 use super::clock::LeaderClock;
-use super::disk::Disk;
 use super::log::Log;
 use super::machine::{Machine, Shared};
 use super::monitor::{self, Health};
 use super::network::Network;
 use super::types::{Command, Member, Outcome, Types};
-use super::{Context, stopped};
+use super::{Context, check_open, stopped};
 use keiko_core::hash::Hash;
 use keiko_core::house::Head;
 use keiko_core::id::GroupId;
@@ -21,8 +20,10 @@ use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
 use prost::Message as _;
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub(super) type Raft = openraft::Raft<Types, Machine>;
@@ -38,8 +39,10 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) election_max: Duration,
-    disk: Arc<Disk>,
     clock: Mutex<LeaderClock>,
+    closing: Arc<AtomicBool>,
+    /// That of consensus; its blocking threads are left behind at the end, not waited for.
+    runtime: Handle,
 }
 
 /// How a group is, as this node sees it.
@@ -70,9 +73,9 @@ pub struct Status {
 impl Group {
     /// Starts a group's tasks on the runtime that this is called in.
     pub(super) async fn start(context: Arc<Context>, id: GroupId) -> Result<Self> {
-        let Context { settings, config, database, counters, disk, queue } = &*context;
+        let Context { settings, config, database, counters, disk, queue, closing } = &*context;
         let log = Log::open(id, database.clone(), queue.clone())?;
-        let shared = Arc::new(Shared::new(id, database.clone(), counters.clone()));
+        let shared = Arc::new(Shared::new(id, database.clone(), counters.clone(), disk.clone()));
         let machine = Machine::open(shared.clone())?;
         let raft = Raft::new(settings.node_id, config.clone(), Network, log, machine)
             .await
@@ -80,8 +83,8 @@ impl Group {
         let election_max = Duration::from_millis(settings.election_ms_max);
         let health = monitor::start(id, raft.clone());
         monitor::campaign_if_alone(&raft).await;
-        let (disk, clock) = (disk.clone(), Mutex::default());
-        let inner = Inner { raft, shared, health, election_max, disk, clock };
+        let (clock, closing, runtime) = (Mutex::default(), closing.clone(), Handle::current());
+        let inner = Inner { raft, shared, health, election_max, clock, closing, runtime };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -101,6 +104,7 @@ impl Group {
     /// Waits until the group has a leader and this node has applied again all that was committed
     /// before it started.
     pub async fn ready(&self, deadline: Duration) -> Result<()> {
+        self.check_open()?;
         let mut health = self.inner.health.clone();
         let ready = health.wait_for(|health| health.recovered);
         match tokio::time::timeout(deadline, ready).await {
@@ -115,7 +119,8 @@ impl Group {
     /// [`Code::OutcomeUnknown`] means what it says: the entry may still be committed. A retry with
     /// the same request id gets the same reply.
     pub async fn propose(&self, entry: words::Entry, deadline: Duration) -> Result<words::Reply> {
-        self.inner.disk.check()?;
+        self.check_open()?;
+        self.inner.shared.disk.check()?;
         self.propose_freeing(entry, deadline).await
     }
 
@@ -172,6 +177,7 @@ impl Group {
 
     /// The leader's clock, which stamps are made of; refused if this node does not lead.
     pub fn now_ms(&self) -> Result<u64> {
+        self.check_open()?;
         let term = {
             let metrics = self.inner.raft.metrics();
             let metrics = metrics.borrow_watched();
@@ -195,6 +201,21 @@ impl Group {
     /// About how many bytes the group's history and journal take on the disk.
     pub fn past_bytes(&self) -> u64 {
         self.inner.shared.database.past_bytes(self.inner.shared.group)
+    }
+
+    /// Gives back the disk space of what was deleted from the group's history and journal, which
+    /// [`past_bytes`](Self::past_bytes) counts until then. Rewrites what is kept of them, so it may
+    /// take a minute; the group goes on meanwhile.
+    pub async fn reclaim_past(&self) -> Result<()> {
+        self.check_open()?;
+        let shared = self.inner.shared.clone();
+        let reclaim = move || shared.database.reclaim_past(shared.group);
+        self.inner.runtime.spawn_blocking(reclaim).await.map_err(|_| stopped())
+    }
+
+    /// Refuses once the node ends.
+    pub(super) fn check_open(&self) -> Result<()> {
+        check_open(&self.inner.closing)
     }
 
     /// How the group is.

@@ -7,6 +7,7 @@
 //! - An entry that needs a newer release, or a law that panics, ends the process before anything of
 //!   the round is written.
 
+use super::disk::Disk;
 use super::types::{Command, Entry, LogId, Outcome, SnapshotMeta, StoredMembership, Types};
 use super::wire;
 use crate::store::counters::Counters;
@@ -32,16 +33,22 @@ pub(super) struct Shared {
     pub(super) group: GroupId,
     pub(super) database: Arc<Database>,
     pub(super) counters: Arc<Counters>,
+    pub(super) disk: Arc<Disk>,
     pub(super) revisions: watch::Sender<u64>,
     /// Odd while a snapshot replaces the state.
     installs: AtomicU64,
 }
 
 impl Shared {
-    pub(super) fn new(group: GroupId, database: Arc<Database>, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        group: GroupId,
+        database: Arc<Database>,
+        counters: Arc<Counters>,
+        disk: Arc<Disk>,
+    ) -> Self {
         let revision = house::revision(&database.view(), group);
         let (revisions, _) = watch::channel(revision);
-        Self { group, database, counters, revisions, installs: AtomicU64::new(0) }
+        Self { group, database, counters, disk, revisions, installs: AtomicU64::new(0) }
     }
 
     /// A view that is surely not of a half installed state.
@@ -136,6 +143,21 @@ impl RaftStateMachine<Types> for Machine {
         }
         self.apply_round(round);
         Ok(())
+    }
+
+    /// `None` while a snapshot would make the disk nearly full: a snapshot that runs out of space
+    /// ends the node, one that is put off leaves a longer log. openraft asks again after as many
+    /// entries as lie between two snapshots.
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+        let Shared { group, database, disk, .. } = &*self.shared;
+        if !force {
+            let bytes = database.group_bytes(*group);
+            if !disk.fits(bytes) {
+                tracing::warn!(%group, bytes, "no snapshot is taken: the disk has no room for it");
+                return None;
+            }
+        }
+        Some(self.get_snapshot_builder().await)
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {

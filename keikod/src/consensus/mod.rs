@@ -22,6 +22,7 @@ mod monitor;
 mod network;
 mod read;
 mod tail;
+mod thread;
 mod types;
 pub mod verify;
 mod wire;
@@ -42,11 +43,10 @@ use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use thread::{Pulse, Thread};
 use types::Member;
 
 /// How long a new cluster may take to elect its only voter and apply its first entries: two
@@ -98,13 +98,21 @@ struct Context {
     counters: Arc<Counters>,
     disk: Arc<Disk>,
     queue: Queue,
+    /// True once the node ends; shared with every [`Group`].
+    closing: Arc<AtomicBool>,
+}
+
+/// What runs until [`Consensus::shutdown`].
+struct Running {
+    // Dropped first, so that no group queues a write when the flusher has ended.
+    thread: Thread,
+    flusher: Flusher,
 }
 
 /// The store, the flusher and the groups of this node.
 pub struct Consensus {
-    // Dropped first, so that no group queues a write when the flusher has ended.
-    thread: Thread,
-    flusher: Flusher,
+    running: Mutex<Option<Running>>,
+    pulse: Arc<Pulse>,
     context: Arc<Context>,
     groups: RwLock<BTreeMap<GroupId, Group>>,
     founding: tokio::sync::Mutex<()>,
@@ -120,15 +128,19 @@ impl Consensus {
         let flusher = Flusher::start(database.clone(), note, counters.clone())?;
         let disk = Arc::new(Disk::new(settings.folder.clone(), settings.full));
         let queue = flusher.queue();
-        let context = Arc::new(Context { settings, config, database, counters, disk, queue });
-        let thread = Thread::start()?;
+        let closing = Arc::default();
+        let context = Context { settings, config, database, counters, disk, queue, closing };
+        let context = Arc::new(context);
+        let pulse = Arc::new(Pulse::new());
+        let thread = Thread::start(pulse.clone())?;
         let mut groups = BTreeMap::new();
         for id in context.database.groups()? {
             let group = thread.block_on(Group::start(context.clone(), id))??;
             groups.insert(id, group);
         }
         let (groups, founding) = (RwLock::new(groups), tokio::sync::Mutex::new(()));
-        Ok(Self { context, flusher, groups, founding, thread })
+        let running = Mutex::new(Some(Running { thread, flusher }));
+        Ok(Self { running, pulse, context, groups, founding })
     }
 
     /// True if this node holds a cluster.
@@ -139,6 +151,7 @@ impl Consensus {
     /// Founds a cluster with this node as the only voter of the control group.
     pub async fn found(&self) -> Result<()> {
         let _one_at_a_time = self.founding.lock().await;
+        self.check_open()?;
         if self.is_founded() {
             let message = "this node already belongs to a cluster";
             return Err(Refusal::new(Code::AlreadyFounded, message)
@@ -146,15 +159,18 @@ impl Consensus {
         }
         let context = self.context.clone();
         let Settings { node_id, node_name, node_addr, .. } = context.settings.clone();
-        let founded = self.thread.spawn(async move {
+        let founded = self.spawn(async move {
             let group = Group::start(context, GroupId::CONTROL).await?;
             let member = Member { name: node_name, addr: node_addr };
             group.initialize(BTreeMap::from([(node_id, member)])).await?;
             Ok::<_, Refusal>(group)
         });
-        let group = founded.await.map_err(|_| stopped())??;
+        let group = founded?.await.map_err(|_| stopped())??;
         group.ready(FOUND_DEADLINE).await?;
-        self.groups.write().unwrap_or_else(PoisonError::into_inner).insert(GroupId::CONTROL, group);
+        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock, so that a shutdown either ends this group or is seen here.
+        self.check_open()?;
+        groups.insert(GroupId::CONTROL, group);
         Ok(())
     }
 
@@ -168,15 +184,27 @@ impl Consensus {
         self.context.counters.clone()
     }
 
-    /// Ends the groups, syncs what they wrote, and closes the store once the last [`Group`] handle
-    /// is gone.
-    pub async fn shutdown(self) {
-        let groups = self.groups.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for (_, group) in groups {
-            let ended = self.thread.spawn(async move { group.shutdown().await });
+    /// False if the thread of consensus has run nothing for ten seconds: it hangs, or has ended.
+    pub fn alive(&self) -> bool {
+        self.pulse.is_alive()
+    }
+
+    /// Ends the groups and syncs what they wrote. After this every call answers
+    /// [`Code::Draining`], and another shutdown does nothing. The store closes when this and the
+    /// last [`Group`] handle are dropped.
+    pub async fn shutdown(&self) {
+        self.context.closing.store(true, Ordering::SeqCst);
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { thread, flusher }) = running else {
+            return;
+        };
+        // The handles stay, so that whoever asks for one hears that the node ends, not that it
+        // holds no cluster.
+        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for group in groups.into_values() {
+            let ended = thread.spawn(async move { group.shutdown().await });
             let _ = ended.await;
         }
-        let (thread, flusher) = (self.thread, self.flusher);
         // Both join a thread, which no runtime's worker may wait for.
         let _ = tokio::task::spawn_blocking(move || {
             thread.stop();
@@ -184,73 +212,25 @@ impl Consensus {
         })
         .await;
     }
-}
 
-/// The thread that runs every group's tasks.
-struct Thread {
-    handle: Handle,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Thread {
-    fn start() -> Result<Self> {
-        let failed = |error: std::io::Error| {
-            Refusal::new(Code::Internal, "can't start the thread of consensus").cause(error)
-        };
-        let runtime = Builder::new_current_thread()
-            .thread_name("consensus-blocking")
-            .max_blocking_threads(4)
-            .enable_all()
-            .build()
-            .map_err(failed)?;
-        let handle = runtime.handle().clone();
-        let (stop, stopping) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("consensus".to_owned())
-            .spawn(move || {
-                let _ = runtime.block_on(stopping);
-                // Snapshots under way are left; the next start finds what is complete.
-                runtime.shutdown_background();
-            })
-            .map_err(failed)?;
-        Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
-    }
-
-    fn spawn<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
+    fn spawn<F>(&self, future: F) -> Result<tokio::task::JoinHandle<F::Output>>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        self.handle.spawn(future)
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(running.as_ref().ok_or_else(stopped)?.thread.spawn(future))
     }
 
-    /// Waits on the calling thread, which may be another runtime's.
-    fn block_on<F>(&self, future: F) -> Result<F::Output>
-    where
-        F: Future<Output: Send + 'static> + Send + 'static,
-    {
-        let (done, result) = std::sync::mpsc::channel();
-        self.handle.spawn(async move {
-            let _ = done.send(future.await);
-        });
-        result.recv().map_err(|_| stopped())
-    }
-
-    fn stop(mut self) {
-        self.stop_thread();
-    }
-
-    fn stop_thread(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    fn check_open(&self) -> Result<()> {
+        check_open(&self.context.closing)
     }
 }
 
-impl Drop for Thread {
-    fn drop(&mut self) {
-        self.stop_thread();
+/// Refuses once the node ends.
+fn check_open(closing: &AtomicBool) -> Result<()> {
+    match closing.load(Ordering::SeqCst) {
+        true => Err(stopped()),
+        false => Ok(()),
     }
 }
 

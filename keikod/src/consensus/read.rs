@@ -44,6 +44,7 @@ impl Group {
         consistency: Consistency,
         query: impl FnOnce(&View<'_>) -> R + Send + 'static,
     ) -> Result<Read<R>> {
+        self.check_open()?;
         match consistency {
             Consistency::Linearizable => self.confirm(ReadPolicy::ReadIndex.into()).await?,
             // A lease that has run out is renewed by a heartbeat, which the read waits for.

@@ -8,6 +8,7 @@ use crate::store;
 use keiko_core::house::Head;
 use keiko_proto::v1 as words;
 use openraft::StorageError;
+use openraft::storage::RaftStateMachine as _;
 use openraft::testing::log::{StoreBuilder, Suite};
 use std::path::Path;
 use std::time::Duration;
@@ -31,7 +32,8 @@ impl StoreBuilder<Types, Log, Machine, Guard> for Fresh {
         let flusher = Flusher::start(database.clone(), note, counters.clone()).unwrap();
         let group = GroupId::CONTROL;
         let log = Log::open(group, database.clone(), flusher.queue()).unwrap();
-        let shared = Arc::new(Shared::new(group, database, counters));
+        let disk = Arc::new(Disk::new(folder.path().to_owned(), room_for(0)));
+        let shared = Arc::new(Shared::new(group, database, counters, disk));
         let machine = Machine::open(shared).unwrap();
         Ok((Guard { _flusher: flusher, _folder: folder }, log, machine))
     }
@@ -44,8 +46,12 @@ async fn openrafts_suite_passes() {
 
 fn settings(folder: &Path) -> Settings {
     let mut settings = Settings::new(folder, 1, "n1");
-    settings.full = DiskWatermarks { full_percent: 0, full_bytes: 0, clear_percent: 0 };
+    settings.full = room_for(0);
     settings
+}
+
+fn room_for(full_percent: u64) -> DiskWatermarks {
+    DiskWatermarks { full_percent, full_bytes: 0, clear_percent: 0 }
 }
 
 /// An entry that changes a node's address to `number`.
@@ -88,8 +94,11 @@ async fn a_node_is_founded_once_and_answers_again_after_a_restart() {
     assert_eq!(status.voters, [(1, "n1".to_owned())]);
     assert_eq!(status.last_log_index, status.applied_index);
     let before = head(&group);
-    drop(group);
+    assert!(node.alive());
     node.shutdown().await;
+    answers_draining(&node, &group).await;
+    node.shutdown().await;
+    drop((group, node));
 
     let report = verify(temporary.path()).unwrap();
     assert!(report.groups[0].replayed);
@@ -110,6 +119,49 @@ async fn a_node_is_founded_once_and_answers_again_after_a_restart() {
     assert!(group.status().term > status.term, "a new start is a new term");
     drop(group);
     node.shutdown().await;
+}
+
+async fn answers_draining(node: &Consensus, group: &Group) {
+    let refusals = [
+        node.found().await.err(),
+        group.ready(DEADLINE).await.err(),
+        group.propose(entry(99), DEADLINE).await.err(),
+        group.propose_freeing(entry(99), DEADLINE).await.err(),
+        group.read(Consistency::Linearizable, |_| ()).await.err(),
+        group.read(Consistency::Stale, |_| ()).await.err(),
+        group.reclaim_past().await.err(),
+        group.now_ms().err(),
+    ];
+    for (number, refusal) in refusals.into_iter().enumerate() {
+        assert_eq!(refusal.map(|refusal| refusal.code), Some(Code::Draining), "call {number}");
+    }
+    assert!(node.is_founded() && node.group(GroupId::CONTROL).is_some());
+}
+
+#[tokio::test]
+async fn a_snapshot_that_would_fill_the_disk_is_put_off() {
+    let temporary = tempfile::tempdir().unwrap();
+    let database = Arc::new(Database::open(Folder::open(temporary.path()).unwrap()).unwrap());
+    for (full_percent, force, expect) in [(0, false, true), (101, false, false), (101, true, true)]
+    {
+        let disk = Arc::new(Disk::new(temporary.path().to_owned(), room_for(full_percent)));
+        let shared = Shared::new(GroupId::CONTROL, database.clone(), Arc::default(), disk);
+        let mut machine = Machine::open(Arc::new(shared)).unwrap();
+        let builder = machine.try_create_snapshot_builder(force).await;
+        assert_eq!(builder.is_some(), expect, "full at {full_percent} %, forced: {force}");
+    }
+}
+
+#[test]
+fn an_interrupted_install_is_not_verified() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::open(temporary.path()).unwrap();
+    drop(Database::open(folder.clone()).unwrap());
+    verify(temporary.path()).unwrap();
+    let marker = folder.snapshots().join("00000.installing");
+    std::fs::write(&marker, "00000-empty").unwrap();
+    assert_eq!(verify(temporary.path()).unwrap_err().code, Code::NotReady);
+    assert!(marker.exists());
 }
 
 #[tokio::test]

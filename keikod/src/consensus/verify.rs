@@ -10,7 +10,7 @@ use crate::store::{Database, Family, damage};
 use keiko_core::hash::Hash;
 use keiko_core::house::{Head, Round};
 use keiko_core::id::GroupId;
-use keiko_core::refusal::{Refusal, Result};
+use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::store::MemoryStore;
 use std::path::Path;
 
@@ -62,6 +62,13 @@ pub struct GroupReport {
 /// Scans a data folder. The first thing that is not in order is the error.
 pub fn verify(folder: &Path) -> Result<Report> {
     let database = Database::open_to_read(Folder::existing(folder)?)?;
+    if let Some(marker) = database.unfinished_installs()?.first() {
+        let message =
+            "the install of a snapshot was interrupted, so a part of the state is missing";
+        return Err(Refusal::new(Code::NotReady, message)
+            .cause(format!("{} is there", marker.display()))
+            .hint("start keikod: it finishes the install; then stop it and verify again"));
+    }
     let path = database.folder().durable();
     let noted = match Note::open(&path, false)? {
         Some(note) => note.groups,

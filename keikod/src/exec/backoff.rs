@@ -34,11 +34,6 @@ impl Backoff {
         let span_ms = (ceiling - DELAY_MIN).as_millis() as u64;
         DELAY_MIN + Duration::from_millis(random % (span_ms + 1))
     }
-
-    /// How many times in a row it failed, for the condition that people read.
-    pub fn failures(&self) -> u32 {
-        self.failures
-    }
 }
 
 #[cfg(test)]
@@ -86,6 +81,6 @@ mod tests {
         let mut backoff = Backoff { failures: 9 };
         let delay = backoff.after(LIFE_MIN, u64::MAX);
         assert!(delay <= Duration::from_millis(500), "{delay:?}");
-        assert_eq!(backoff.failures(), 1);
+        assert_eq!(backoff.failures, 1);
     }
 }

@@ -116,8 +116,10 @@ impl Credentials {
         &self.dir
     }
 
-    /// The value of `name` for `destination`. `bound`: the use was registered over the local
-    /// socket for exactly this destination, so that no `to` line is needed.
+    /// The value of `name` for `destination`. `bound`: the entry that names both was registered
+    /// over this node's own socket, so no `to` line is needed. Nothing here remembers which
+    /// destination that was: the caller says `bound` only of an entry that still stands as it was
+    /// registered.
     ///
     /// # Errors
     /// [`Code::CredentialRefused`] if it may not go there or is no proper file,
@@ -134,11 +136,6 @@ impl Credentials {
             .hint(format!("add to keiko.toml: [credentials.{name}] to = [\"{destination}\"]")));
         }
         self.read(name)
-    }
-
-    /// Whether the file is there, so that a node without it is no candidate for the call.
-    pub fn has(&self, name: &str) -> bool {
-        check_name(name).is_ok() && self.open(name).is_ok()
     }
 
     fn read(&self, name: &str) -> Result<Secret> {

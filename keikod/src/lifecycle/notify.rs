@@ -64,11 +64,6 @@ impl Notify {
         self.send("STOPPING=1\nSTATUS=finishing what is under way");
     }
 
-    /// One line for `systemctl status`.
-    pub fn status(&self, status: &str) {
-        self.send(&format!("STATUS={}", one_line(status)));
-    }
-
     /// Feeds the watchdog at half its interval for as long as `alive` says so, until the
     /// shutdown has come to its end; ends at once where there is no watchdog.
     pub async fn feed(&self, alive: impl Fn() -> bool, shutdown: CancellationToken) {
@@ -128,12 +123,10 @@ mod tests {
         let notify = Notify::to(path.as_os_str(), None).unwrap();
         notify.ready("waiting\nREADY=0");
         assert_eq!(heard(&listener), "READY=1\nSTATUS=waiting READY=0");
-        notify.status("fine");
-        assert_eq!(heard(&listener), "STATUS=fine");
         notify.stopping();
         assert!(heard(&listener).starts_with("STOPPING=1\n"));
         drop(listener);
-        notify.status("nobody hears it, and nothing fails");
+        notify.ready("nobody hears it, and nothing fails");
     }
 
     #[cfg(target_os = "linux")]

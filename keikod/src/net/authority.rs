@@ -137,12 +137,6 @@ pub fn hash_of(certificate: &CertificateDer<'_>) -> String {
     blake3::hash(certificate).to_hex().to_string()
 }
 
-/// The hash of a CA that is known only by its stored form.
-pub fn hash_of_pem(pem: &str) -> Result<String> {
-    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(unreadable)?;
-    Ok(hash_of(&certificate))
-}
-
 fn trust_domain(cluster_id: &str) -> String {
     format!("spiffe://{cluster_id}")
 }

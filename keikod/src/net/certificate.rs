@@ -16,6 +16,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+// A handshake carries every name: 64 of at most 18 bytes each are little over a kilobyte.
+const INTERFACE_ADDRESSES_MAX: usize = 64;
+
 /// Under which names a node is reached.
 #[derive(Clone, Debug)]
 pub struct Names {
@@ -24,12 +27,18 @@ pub struct Names {
 }
 
 impl Names {
-    /// The node's name, `localhost`, the loopback addresses, and what it listens on besides.
+    /// The node's name, `localhost`, the loopback addresses, and what it listens on besides. Who
+    /// listens on any address listens on all that the machine has now.
     pub fn new(node: impl Into<String>, listens: impl IntoIterator<Item = IpAddr>) -> Self {
         let node = node.into();
         let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-        // "Any address" is none: a peer never dials it.
-        addresses.extend(listens.into_iter().filter(|address| !address.is_unspecified()));
+        for address in listens {
+            // "Any address" itself is none: a peer never dials it.
+            match address.is_unspecified() {
+                true => addresses.extend(of_machine(address)),
+                false => addresses.push(address),
+            }
+        }
         let mut subjects = vec!["localhost".to_owned()];
         if node != "localhost" && is_dns(&node) {
             subjects.push(node.clone());
@@ -40,15 +49,6 @@ impl Names {
         Self { node, subjects }
     }
 
-    /// Adds a DNS name under which the node is reached, if it is one.
-    #[must_use]
-    pub fn with_dns(mut self, name: &str) -> Self {
-        if is_dns(name) && !self.subjects.iter().any(|subject| subject == name) {
-            self.subjects.push(name.to_owned());
-        }
-        self
-    }
-
     /// The node's name.
     pub fn node(&self) -> &str {
         &self.node
@@ -57,6 +57,31 @@ impl Names {
     pub(super) fn subjects(&self) -> Vec<String> {
         self.subjects.clone()
     }
+}
+
+/// The addresses of the machine's interfaces that a socket on this "any address" answers.
+fn of_machine(any: IpAddr) -> Vec<IpAddr> {
+    let interfaces = match nix::ifaddrs::getifaddrs() {
+        Ok(interfaces) => interfaces,
+        Err(error) => {
+            tracing::warn!(%error, "the certificate lacks this machine's addresses");
+            return Vec::new();
+        }
+    };
+    let address = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let four = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        four.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    };
+    interfaces
+        .filter_map(address)
+        // `[::]` takes IPv4, too. Who dials a link-local address needs more than the address.
+        .filter(|address| match address {
+            IpAddr::V4(address) => !address.is_link_local(),
+            IpAddr::V6(address) => any.is_ipv6() && !address.is_unicast_link_local(),
+        })
+        .take(INTERFACE_ADDRESSES_MAX)
+        .collect()
 }
 
 fn is_dns(name: &str) -> bool {
@@ -161,4 +186,36 @@ fn certified(certificate: NodeCertificate) -> Result<Shown> {
         Refusal::new(Code::KeyMaterial, "the node's certificate can't be used").cause(error)
     })?;
     Ok(Shown { key: Arc::new(key), issued, ca_hash })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_node() {
+        let check = |listen: &str, expect: &[&str]| {
+            let subjects = Names::new("n1", [listen.parse().unwrap()]).subjects();
+            assert_eq!(subjects, expect, "{listen}");
+        };
+        check("127.0.0.1", &["127.0.0.1", "::1", "localhost", "n1"]);
+        check("10.1.2.3", &["10.1.2.3", "127.0.0.1", "::1", "localhost", "n1"]);
+    }
+
+    #[test]
+    fn any_address_is_every_address_of_the_machine() {
+        // Which ones is the machine's matter; what the kernel would send from is one of them.
+        let outward = || -> std::io::Result<IpAddr> {
+            let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+            socket.connect("192.0.2.1:9")?;
+            Ok(socket.local_addr()?.ip())
+        };
+        let outward = outward().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_string();
+        for any in ["0.0.0.0", "::"] {
+            let subjects = Names::new("n1", [any.parse().unwrap()]).subjects();
+            assert!(subjects.contains(&outward), "{outward} in {subjects:?}");
+            assert!(!subjects.iter().any(|subject| subject == any));
+        }
+        assert!(of_machine(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).iter().all(IpAddr::is_ipv4));
+    }
 }

@@ -5,11 +5,13 @@
 //! check. A service finds [`Identity`], [`TraceContext`], [`Peer`] and [`Deadline`] in the
 //! request's extensions.
 
+use super::calls::{Call, Calls, hold};
 use super::certificate::Certificates;
 use super::deadline::Deadline;
 use super::gate::{self, State};
 use super::identity::{Identity, Permission, Resource, unauthenticated};
 use super::listener::{Accept, Peer, Proof};
+use super::standing::Standing;
 use super::status::{self, Origin};
 use super::token::Presented;
 use super::trace::TraceContext;
@@ -20,7 +22,7 @@ use hyper::body::Incoming;
 use keiko_core::refusal::{Code, Refusal, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service as _;
@@ -39,6 +41,10 @@ pub(super) struct Parts {
     pub(super) transcoder: Transcoder,
     /// Paths of methods that stream: they have no deadline.
     pub(super) streams: BTreeSet<String>,
+    /// What the bearers of tokens have open.
+    pub(super) calls: Calls,
+    /// How often the caller of a stream is looked up again.
+    pub(super) recheck: Duration,
 }
 
 /// The front of one listener.
@@ -114,12 +120,20 @@ impl Front {
     async fn grpc(&self, peer: Peer, mut request: Request<Body>) -> Result<Response<Body>> {
         let path = request.uri().path().to_owned();
         let identity = self.admit(peer, &path, shown(&request)).await?;
-        if let Some(identity) = identity {
+        let call = self.begin(identity.as_ref())?;
+        if let Some(identity) = identity.clone() {
             request.extensions_mut().insert(identity);
         }
         let mut routes = self.parts.routes.clone();
         let response = if self.is_stream(&path) {
-            routes.call(request).await
+            let answer = routes.call(request).await;
+            match identity {
+                Some(identity) => {
+                    let standing = self.standing(peer, identity);
+                    answer.map(|answer| answer.map(|body| standing.watch(body)))
+                }
+                None => answer,
+            }
         } else {
             let deadline = Deadline::of(request.headers())?;
             request.extensions_mut().insert(deadline);
@@ -127,7 +141,7 @@ impl Front {
         };
         match response {
             Ok(response) if is_unknown_method(&response) => Err(unknown_method(&path)),
-            Ok(response) => Ok(response),
+            Ok(response) => Ok(hold(response, call)),
             Err(never) => match never {},
         }
     }
@@ -163,14 +177,29 @@ impl Front {
             Ok(found) => found,
             Err(miss) => return Ok(miss.answer(origin)),
         };
-        request.extensions_mut().insert(identity);
+        let call = self.begin(Some(&identity))?;
+        request.extensions_mut().insert(identity.clone());
         let routes = self.parts.routes.clone();
-        if found.is_stream() {
-            return found.stream(routes, request, origin).await;
+        let answer = if found.is_stream() {
+            found.stream(routes, request, origin, self.standing(peer, identity)).await
+        } else {
+            let deadline = Deadline::of(request.headers())?;
+            request.extensions_mut().insert(deadline);
+            deadline.bound(found.unary(routes, request)).await?
+        };
+        answer.map(|answer| hold(answer, call))
+    }
+
+    fn standing(&self, peer: Peer, identity: Identity) -> Standing {
+        Standing { parts: Arc::clone(&self.parts), peer, identity }
+    }
+
+    /// Counts the call of a token's bearer.
+    fn begin(&self, identity: Option<&Identity>) -> Result<Option<Call>> {
+        match identity {
+            Some(Identity::Token { id, .. }) => self.parts.calls.begin(id).map(Some),
+            _ => Ok(None),
         }
-        let deadline = Deadline::of(request.headers())?;
-        request.extensions_mut().insert(deadline);
-        deadline.bound(found.unary(routes, request)).await?
     }
 
     fn is_stream(&self, path: &str) -> bool {
@@ -204,15 +233,7 @@ impl Front {
     ) -> Result<Option<Identity>> {
         let shown = headers.get(header::AUTHORIZATION);
         let on_socket = matches!(peer, Peer::Socket { .. });
-        if let Peer::Socket { uid } = peer
-            && !(self.parts.uids)(uid)
-        {
-            return Err(Refusal::new(
-                Code::Unauthenticated,
-                format!("uid {uid} may not use this socket"),
-            )
-            .hint("name it in keiko.toml: [socket] uids = [UID], then reload keikod"));
-        }
+        admit_uid(&self.parts, peer)?;
         gate::check(path, on_socket, shown.is_some(), self.parts.state.as_ref())?;
         match (shown, peer) {
             // Who shows a token wants to be its bearer, wherever they call from.
@@ -250,7 +271,18 @@ impl Front {
     }
 }
 
-fn now_ms() -> u64 {
+/// Refuses a peer on the socket whose uid is not, or no longer, admitted.
+pub(super) fn admit_uid(parts: &Parts, peer: Peer) -> Result<()> {
+    match peer {
+        Peer::Socket { uid } if !(parts.uids)(uid) => {
+            Err(Refusal::new(Code::Unauthenticated, format!("uid {uid} may not use this socket"))
+                .hint("name it in keiko.toml: [socket] uids = [UID], then reload keikod"))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

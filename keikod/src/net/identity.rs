@@ -81,7 +81,7 @@ impl fmt::Display for Permission {
 /// What a call touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource<'r> {
-    /// One declared object, its namespace resolved. The kind as in `agent`, `mcp-server`.
+    /// One declared object, its namespace resolved. The kind as in `agent`, `mcp`.
     Object {
         /// As in names: lower case.
         kind: &'r str,
@@ -244,13 +244,13 @@ mod tests {
     #[test]
     fn a_refusal_names_what_is_missing_and_is_counted() {
         let before = metrics::refusals(Code::PermissionDenied, "mcp.exec");
-        let resource = Resource::object("mcp-server", "default", "time");
+        let resource = Resource::object("mcp", "default", "time");
         let refusal = token("agent", "agent/default/hello")
             .require(Permission::McpExec, &resource)
             .unwrap_err();
         assert_eq!(refusal.code, Code::PermissionDenied);
         assert!(refusal.message.contains("mcp.exec"));
-        assert!(refusal.message.contains("mcp-server/default/time"));
+        assert!(refusal.message.contains("mcp/default/time"));
         assert!(metrics::refusals(Code::PermissionDenied, "mcp.exec") > before);
     }
 }

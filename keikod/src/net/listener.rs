@@ -48,6 +48,8 @@ pub struct Limits {
     pub head: Duration,
     /// How long a connection lives on which nobody proved who they are: enough for health probes.
     pub unproven: Duration,
+    /// How often it is asked whether the caller of a live stream still may.
+    pub recheck: Duration,
 }
 
 impl Default for Limits {
@@ -58,6 +60,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(20),
             unproven: Duration::from_secs(120),
+            recheck: Duration::from_secs(5),
         }
     }
 }
@@ -68,6 +71,8 @@ const STREAMS_MAX: u32 = 1024;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 const HEAD_BYTES_MAX: u32 = 32 << 10;
+// What a stranger's last answer may take after the connection was asked to finish.
+const UNPROVEN_GRACE: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(20);
 // After an error of accept (no descriptors left, as a rule) there is nothing to do but wait.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -256,9 +261,12 @@ impl<A: Accept> Connection<A> {
         // protocol nor HTTP/2 has a deadline of its own for that.
         let first = tokio::time::sleep(self.limits.head);
         // A stranger who keeps a connection alive would, too.
-        let stranger = tokio::time::sleep(self.limits.unproven);
-        tokio::pin!(first, stranger);
-        let (mut waiting, mut doubting, mut draining) = (true, true, false);
+        let unproven = self.limits.unproven;
+        let stranger = tokio::time::sleep(unproven);
+        // And who never reads their answer keeps the connection from ever finishing.
+        let patience = tokio::time::sleep(unproven + UNPROVEN_GRACE.min(unproven));
+        tokio::pin!(first, stranger, patience);
+        let (mut waiting, mut doubting, mut enduring, mut draining) = (true, true, true, false);
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -277,6 +285,12 @@ impl<A: Accept> Connection<A> {
                     doubting = false;
                     if !proof.is_set() {
                         connection.as_mut().graceful_shutdown();
+                    }
+                }
+                () = &mut patience, if enduring => {
+                    enduring = false;
+                    if !proof.is_set() {
+                        return;
                     }
                 }
                 () = self.drain.begin.cancelled(), if !draining => {

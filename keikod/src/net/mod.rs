@@ -11,6 +11,7 @@
 //! Never: decides what the law decides, writes state, speaks plaintext but on loopback and the
 //! unix socket.
 
+mod calls;
 mod certificate;
 mod file;
 mod front;
@@ -20,6 +21,7 @@ mod probe;
 mod random;
 mod renewal;
 mod server;
+mod standing;
 mod text;
 
 pub mod authority;

@@ -1,5 +1,6 @@
 //! Puts the listeners of the API together and takes them down again.
 
+use super::calls::Calls;
 use super::certificate::Certificates;
 use super::front::{Front, Parts};
 use super::gate::State;
@@ -120,6 +121,8 @@ impl Server {
             metrics: Arc::clone(&metrics),
             transcoder: Transcoder::new()?,
             streams: streams(),
+            calls: Calls::default(),
+            recheck: limits.recheck,
         });
 
         let drain = Drain { begin: shutdown.clone(), ..Drain::default() };

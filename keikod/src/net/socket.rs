@@ -59,8 +59,11 @@ impl Bound {
     pub fn bind(settings: &Settings) -> Result<Self> {
         let path = &settings.path;
         check_length(path)?;
-        clear_stale(path)?;
         let group = settings.group.as_deref().map(group_named).transpose()?;
+        if group.is_some() {
+            check_way(path)?;
+        }
+        clear_stale(path)?;
         let listener = listen_at(path, group).map_err(|error| fault(path, error))?;
         let links = settings.links.iter().filter(|link| leave_link(path, link)).cloned().collect();
         Ok(Self { listener, files: Files { path: path.clone(), links } })
@@ -138,13 +141,36 @@ fn is_live(path: &Path) -> bool {
     }
 }
 
-fn group_named(name: &str) -> Result<Gid> {
-    match Group::from_name(name) {
-        Ok(Some(group)) => Ok(group.gid),
+/// The group with this name, or else this number.
+pub fn group_named(text: &str) -> Result<Gid> {
+    if let Ok(Some(group)) = Group::from_name(text) {
+        return Ok(group.gid);
+    }
+    match text.parse() {
+        // All ones means "leave it" to chown.
+        Ok(number) if number != u32::MAX => Ok(Gid::from_raw(number)),
         _ => {
-            refuse(Code::ConfigInvalid, format!("[socket] group: there is no group {name:?} here"))
+            refuse(Code::ConfigInvalid, format!("[socket] group: there is no group {text:?} here"))
         }
     }
+}
+
+/// Refuses a folder that nobody but its owner can enter: a group could never reach the socket.
+///
+/// Only what is certain is refused: whether a group that may enter is the named one is not asked.
+pub fn check_way(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    // What is not there yet is the data folder: it is made for its owner only.
+    let mode = fs::metadata(folder).map_or(0o700, |about| about.permissions().mode());
+    if mode & 0o011 != 0 {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::SocketPath,
+        format!("[socket] group: it can't enter {}", folder.display()),
+    )
+    .cause(format!("the folder of the socket has the mode {:04o}", mode & 0o7777))
+    .hint("set [socket] path to a folder that the group can enter, as in /run/keiko/keikod.sock"))
 }
 
 fn listen_at(path: &Path, group: Option<Gid>) -> std::io::Result<UnixListener> {

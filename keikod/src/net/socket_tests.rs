@@ -65,3 +65,36 @@ fn an_unknown_group_is_a_fault_of_the_configuration() {
     assert_eq!(Bound::bind(&settings).unwrap_err().code, Code::ConfigInvalid);
     assert!(!folder.path().join("a.sock").exists());
 }
+
+#[test]
+fn a_group_is_named_or_numbered() {
+    let check = |text: &str, expect: Option<u32>| {
+        assert_eq!(group_named(text).ok().map(Gid::as_raw), expect, "{text:?}");
+    };
+    check("root", Some(0));
+    check("1001", Some(1001));
+    check("4294967295", None);
+    check("-1", None);
+    check("", None);
+}
+
+#[test]
+fn a_group_needs_a_way_to_the_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    // Its own group: that can be given without being root.
+    let own = Some(nix::unistd::getegid().to_string());
+    let settings = Settings { group: own, links: vec![], ..settings(folder.path(), "a.sock") };
+    let check = |mode: u32, expect: Option<Code>| {
+        fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+        let bound = Bound::bind(&settings);
+        assert_eq!(bound.as_ref().err().map(|refusal| refusal.code), expect, "{mode:o}");
+        if let Ok(bound) = bound {
+            let mode = fs::metadata(bound.path()).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o660);
+        }
+    };
+    check(0o700, Some(Code::SocketPath));
+    check(0o710, None);
+    check(0o755, None);
+    check_way(&folder.path().join("not-made-yet/s")).unwrap_err();
+}

@@ -101,9 +101,14 @@ impl<'t> Presented<'t> {
         if right && stored.is_some_and(|token| now_ms < token.expires_ms) {
             return Ok(());
         }
-        Err(Refusal::new(Code::TokenInvalid, "the token is unknown, expired or revoked")
-            .hint("keikoctl agent token NAME makes a new one"))
+        Err(invalid())
     }
+}
+
+/// The one answer to every token that does not count.
+pub(super) fn invalid() -> Refusal {
+    Refusal::new(Code::TokenInvalid, "the token is unknown, expired or revoked")
+        .hint("keikoctl agent token NAME makes a new one")
 }
 
 #[cfg(test)]

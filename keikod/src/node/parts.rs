@@ -229,6 +229,14 @@ impl Parts {
         Ok(())
     }
 
+    /// One line for the service manager.
+    pub(super) fn words(&self) -> &'static str {
+        match self.control.consensus().is_founded() {
+            true => "serving",
+            false => "waiting for keikoctl cluster init",
+        }
+    }
+
     /// Takes over what the configuration file says now.
     pub(super) fn reload(&self) -> Result<Reloaded> {
         let reloaded = self.settings.reload()?;

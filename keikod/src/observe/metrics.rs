@@ -17,9 +17,6 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a scraper asks for to get this text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// All metrics of the process; a cheap clone.
 #[derive(Clone, Debug)]
 pub struct Registry {

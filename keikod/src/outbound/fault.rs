@@ -11,6 +11,8 @@ pub struct CallError {
     pub surely_not_run: bool,
     /// What to tell the caller.
     pub refusal: Refusal,
+    /// True if the far side answered without saying whether it ran, whatever the code is.
+    untold: bool,
 }
 
 /// What a call gives.
@@ -19,25 +21,32 @@ pub type CallResult<T> = std::result::Result<T, CallError>;
 impl CallError {
     /// The request never reached the far side, or was turned away before anything ran.
     pub fn not_run(refusal: Refusal) -> Self {
-        Self { surely_not_run: true, refusal }
+        Self { surely_not_run: true, refusal, untold: false }
     }
 
     /// The request may have reached the far side.
     pub fn maybe_run(refusal: Refusal) -> Self {
-        Self { surely_not_run: false, refusal }
+        Self { surely_not_run: false, refusal, untold: false }
+    }
+
+    /// The request reached the far side, whose answer leaves open whether it ran.
+    pub(crate) fn untold(refusal: Refusal) -> Self {
+        Self { surely_not_run: false, refusal, untold: true }
     }
 
     /// For a call with effects: if the far side may have begun and never said how it ended, then
     /// that is what the caller has to know, before anything else.
     #[must_use]
     pub(crate) fn of_effect(self, what: &str) -> Self {
-        let silent = matches!(self.refusal.code, Code::PeerTimeout | Code::PeerUnreachable);
+        let silent =
+            self.untold || matches!(self.refusal.code, Code::PeerTimeout | Code::PeerUnreachable);
         if self.surely_not_run || !silent {
             return self;
         }
         let mut refusal = Refusal::new(Code::OutcomeUnknown, format!("{what} may have run or not"))
             .cause(&self.refusal.message);
         refusal.causes.extend(self.refusal.causes);
+        refusal.hints.extend(self.refusal.hints);
         Self::maybe_run(refusal)
     }
 }
@@ -63,5 +72,6 @@ mod tests {
         check(CallError::maybe_run(refusal(Code::PeerTimeout)), Code::OutcomeUnknown);
         check(CallError::maybe_run(refusal(Code::PeerError)), Code::PeerError);
         check(CallError::maybe_run(refusal(Code::PeerTooLarge)), Code::PeerTooLarge);
+        check(CallError::untold(refusal(Code::PeerError)), Code::OutcomeUnknown);
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! Invariants: nothing is ever fetched (a reference that leaves the document makes the schema
 //! invalid); a schema has a bounded size, depth and cost; compiled schemas are bounded in number.
-//! Never: changes arguments, or fills in defaults.
+//! Never: changes arguments, fills in defaults, or holds up the threads that serve others.
+
+mod reference;
 
 use super::canonical::canonical;
 use jsonschema::{PatternOptions, Validator};
 use keiko_core::refusal::{Code, Refusal, Result};
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use super::canonical::schema_hash;
@@ -20,6 +22,10 @@ pub const SCHEMA_BYTES_MAX: usize = 256 << 10;
 /// of validation with room to spare.
 pub const DEPTH_MAX: usize = 64;
 
+/// The compiler follows every reference on its stack: 10 KiB for each of the
+/// [`reference::TARGET_LEVELS_MAX`] levels, of which it was seen to take 2.
+const COMPILE_STACK_BYTES: usize = 16 << 20;
+
 /// Compiled schemas that are kept: one per tool of a large fleet, some 20 KiB each.
 const KEPT_MAX: usize = 1024;
 
@@ -30,10 +36,10 @@ const CAUSE_CHARS_MAX: usize = 300;
 /// Steps of a regular expression that backtracks: about 10 ms.
 const BACKTRACK_MAX: usize = 100_000;
 
-/// Compiled schemas by their hash, least recently used first out.
-#[derive(Default)]
+/// Compiled schemas by their hash, least recently used first out. Clones share them.
+#[derive(Clone, Default)]
 pub struct Schemas {
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
 }
 
 #[derive(Default)]
@@ -44,34 +50,27 @@ struct Kept {
 
 impl Schemas {
     /// Checks `arguments` for the tool named `tool`. `hash` is the schema's [`schema_hash`].
-    pub fn check(
+    ///
+    /// Both were chosen by strangers and may take a while, so it is done on a thread apart.
+    pub async fn check(
         &self,
         tool: &str,
         schema: &Value,
         hash: [u8; 32],
         arguments: &Value,
     ) -> Result<()> {
-        let validator = match self.find(hash) {
-            Some(validator) => validator,
-            None => self.keep(hash, Arc::new(compile(tool, schema)?)),
-        };
-        if depth(arguments) > DEPTH_MAX {
-            let message =
-                format!("the arguments of {tool:?} are nested deeper than {DEPTH_MAX} levels");
-            return Err(Refusal::new(Code::ArgumentsInvalid, message));
-        }
-        let mut errors = validator.iter_errors(arguments).take(CAUSES_MAX).peekable();
-        if errors.peek().is_none() {
-            return Ok(());
-        }
-        let message = format!("the arguments do not fit the schema of {tool:?}");
-        let refusal =
-            errors.fold(Refusal::new(Code::ArgumentsInvalid, message), |refusal, error| {
-                let at = error.instance_path().to_string();
-                let at = if at.is_empty() { "/" } else { &at };
-                refusal.cause(shorten(format!("{at}: {error}")))
-            });
-        Err(refusal.hint(format!("keikoctl tool describe {tool}")))
+        let validator = self.find(hash).ok_or_else(|| schema.clone());
+        let (schemas, tool, arguments) = (self.clone(), tool.to_owned(), arguments.clone());
+        let checked = tokio::task::spawn_blocking(move || {
+            let validator = match validator {
+                Ok(validator) => validator,
+                Err(schema) => schemas.keep(hash, Arc::new(compile(&tool, &schema)?)),
+            };
+            fits(&tool, &validator, &arguments)
+        });
+        checked.await.unwrap_or_else(|error| {
+            Err(Refusal::new(Code::Internal, "the check of the arguments broke off").cause(error))
+        })
     }
 
     fn find(&self, hash: [u8; 32]) -> Option<Arc<Validator>> {
@@ -97,6 +96,25 @@ impl Schemas {
     }
 }
 
+fn fits(tool: &str, validator: &Validator, arguments: &Value) -> Result<()> {
+    if depth(arguments) > DEPTH_MAX {
+        let message =
+            format!("the arguments of {tool:?} are nested deeper than {DEPTH_MAX} levels");
+        return Err(Refusal::new(Code::ArgumentsInvalid, message));
+    }
+    let mut errors = validator.iter_errors(arguments).take(CAUSES_MAX).peekable();
+    if errors.peek().is_none() {
+        return Ok(());
+    }
+    let message = format!("the arguments do not fit the schema of {tool:?}");
+    let refusal = errors.fold(Refusal::new(Code::ArgumentsInvalid, message), |refusal, error| {
+        let at = error.instance_path().to_string();
+        let at = if at.is_empty() { "/" } else { &at };
+        refusal.cause(shorten(format!("{at}: {error}")))
+    });
+    Err(refusal.hint(format!("keikoctl tool describe {tool}")))
+}
+
 /// Compiles a schema, or says why it can't be used.
 pub fn compile(tool: &str, schema: &Value) -> Result<Validator> {
     let invalid = |why: String| {
@@ -112,98 +130,20 @@ pub fn compile(tool: &str, schema: &Value) -> Result<Validator> {
     if canonical(schema).len() > SCHEMA_BYTES_MAX {
         return Err(invalid(format!("it is larger than {SCHEMA_BYTES_MAX} bytes")));
     }
-    references(schema).map_err(invalid)?;
-    jsonschema::options()
-        .offline()
-        .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_MAX))
-        .build(schema)
-        .map_err(|error| invalid(error.to_string()))
-}
-
-/// Refuses references that leave the document, that form a circle without descending into the
-/// instance, or that multiply: a schema of one page may otherwise ask for 2^60 steps.
-fn references(schema: &Value) -> std::result::Result<(), String> {
-    let mut costs = HashMap::new();
-    let mut open = HashSet::new();
-    cost(schema, schema, &mut costs, &mut open)?;
-    // What is only defined must be sound as well, since a reference may come from anywhere.
-    let mut all = vec![schema];
-    while let Some(value) = all.pop() {
-        match value {
-            Value::Object(map) => {
-                if map.contains_key("$ref") {
-                    cost(schema, value, &mut costs, &mut open)?;
-                }
-                all.extend(map.values());
-            }
-            Value::Array(items) => all.extend(items),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Subschemas that one place of the instance may have to pass.
-const COST_MAX: u64 = 10_000;
-
-/// Keywords whose subschemas judge the same place of the instance.
-const IN_PLACE: [&str; 8] =
-    ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"];
-
-fn cost<'s>(
-    root: &'s Value,
-    schema: &'s Value,
-    costs: &mut HashMap<&'s str, u64>,
-    open: &mut HashSet<&'s str>,
-) -> std::result::Result<u64, String> {
-    let Value::Object(map) = schema else { return Ok(1) };
-    let mut sum = 1u64;
-    for keyword in IN_PLACE {
-        let parts: Vec<&Value> = match map.get(keyword) {
-            Some(Value::Array(items)) => items.iter().collect(),
-            Some(Value::Object(named)) if keyword == "dependentSchemas" => named.values().collect(),
-            Some(single) => vec![single],
-            None => continue,
-        };
-        for part in parts {
-            sum = sum.saturating_add(cost(root, part, costs, open)?);
-        }
-    }
-    if let Some(Value::String(reference)) = map.get("$ref") {
-        sum = sum.saturating_add(cost_of_reference(root, reference, costs, open)?);
-    }
-    if sum > COST_MAX {
-        return Err(format!("its references multiply to more than {COST_MAX} subschemas"));
-    }
-    Ok(sum)
-}
-
-fn cost_of_reference<'s>(
-    root: &'s Value,
-    reference: &'s str,
-    costs: &mut HashMap<&'s str, u64>,
-    open: &mut HashSet<&'s str>,
-) -> std::result::Result<u64, String> {
-    // Other forms (anchors, ids within the document) are left to the compiler, which is offline.
-    let Some(pointer) = reference.strip_prefix('#') else {
-        let within = root.get("$id").is_some() || root.get("$defs").is_some();
-        return if within && !reference.contains("://") {
-            Ok(1)
-        } else {
-            Err(format!("its reference {reference:?} leaves the document, and nothing is fetched"))
-        };
+    reference::check(schema).map_err(invalid)?;
+    let build = || {
+        jsonschema::options()
+            .offline()
+            .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_MAX))
+            .build(schema)
+            .map_err(|error| error.to_string())
     };
-    if let Some(known) = costs.get(reference) {
-        return Ok(*known);
-    }
-    let Some(target) = root.pointer(pointer) else { return Ok(1) };
-    if !open.insert(reference) {
-        return Err(format!("its reference {reference:?} leads back to itself"));
-    }
-    let sum = cost(root, target, costs, open)?;
-    open.remove(reference);
-    costs.insert(reference, sum);
-    Ok(sum)
+    let built = std::thread::scope(|scope| {
+        let apart = std::thread::Builder::new().stack_size(COMPILE_STACK_BYTES);
+        let thread = apart.spawn_scoped(scope, build).map_err(|error| error.to_string())?;
+        thread.join().map_err(|_| "the compiler broke off".to_owned())?
+    });
+    built.map_err(invalid)
 }
 
 /// Levels of nesting, counted without recursion.

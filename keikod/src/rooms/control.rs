@@ -9,6 +9,7 @@ use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1 as wire;
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::reply;
+use prost::Message;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -25,15 +26,19 @@ pub struct Caller {
     pub trace_id: Vec<u8>,
     /// The request id for retries, or empty.
     pub request_id: Vec<u8>,
+    /// BLAKE3 of the request as it was sent, or empty.
+    pub request_hash: Vec<u8>,
 }
 
 impl Caller {
     /// Whoever sent this request.
-    pub fn of<T>(request: &tonic::Request<T>, request_id: &[u8]) -> Result<Self> {
+    pub fn of<T: Message>(request: &tonic::Request<T>, request_id: &[u8]) -> Result<Self> {
         let actor = Identity::of(request)?.actor();
         let trace = request.extensions().get::<TraceContext>();
         let trace_id = trace.map(|trace| trace.trace_id.to_vec()).unwrap_or_default();
-        Ok(Self { actor, trace_id, request_id: request_id.to_vec() })
+        let asked = blake3::hash(&request.get_ref().encode_to_vec());
+        let (request_id, request_hash) = (request_id.to_vec(), asked.as_bytes().to_vec());
+        Ok(Self { actor, trace_id, request_id, request_hash })
     }
 }
 
@@ -70,7 +75,7 @@ impl Control {
     pub fn as_node(&self) -> Caller {
         let who = wire::actor::Who::Node(self.node.clone());
         let actor = wire::Actor { who: Some(who) };
-        Caller { actor, trace_id: Vec::new(), request_id: Vec::new() }
+        Caller { actor, trace_id: Vec::new(), request_id: Vec::new(), request_hash: Vec::new() }
     }
 
     /// The group; refused before the cluster is founded.
@@ -97,6 +102,7 @@ impl Control {
             feature_level: features::LEVEL,
             actor: Some(caller.actor),
             request_id: caller.request_id,
+            request_hash: caller.request_hash,
             trace_id: caller.trace_id,
             room: Some(room),
             ..Default::default()

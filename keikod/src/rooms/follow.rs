@@ -9,12 +9,14 @@ use keiko_core::id::GroupId;
 use keiko_core::journal;
 use keiko_core::refusal::Result;
 use keiko_proto::v1::Event;
+use prost::Message;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Events that are read at a time: at 1 KiB each, 256 KiB wait for one reader at most.
-const BATCH_EVENTS: usize = 256;
+/// Bytes of the events that are read at a time, but for one revision's that are more: so much
+/// waits for one reader at most, or one entry's 4 MiB.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// How often a reader learns how far it is when nothing for it happened.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(5);
@@ -96,10 +98,11 @@ fn read(view: &View<'_>, after: u64) -> Followed {
     if after.saturating_add(1) < oldest {
         return Followed::Lost { oldest, revision };
     }
-    let mut events: Vec<Event> = Vec::new();
+    let (mut events, mut bytes): (Vec<Event>, usize) = (Vec::new(), 0);
     for event in journal::after(view, group, after) {
         let begins = events.last().is_some_and(|last| last.revision != event.revision);
-        if begins && events.len() >= BATCH_EVENTS {
+        bytes += event.encoded_len();
+        if begins && bytes > BATCH_BYTES {
             break;
         }
         events.push(event);

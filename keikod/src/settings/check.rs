@@ -6,9 +6,9 @@
 use super::Settings;
 use super::origin::{Origin, Valued};
 use crate::lifecycle::{Holder, addresses, folder};
-use crate::net::socket::PATH_BYTES_MAX;
+use crate::net::socket::{self, PATH_BYTES_MAX};
 use keiko_core::refusal::{Code, Refusal};
-use nix::unistd::{AccessFlags, Group, User, access};
+use nix::unistd::{AccessFlags, User, access};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -60,8 +60,12 @@ impl Settings {
             );
         }
         let Some(group) = &self.socket_group else { return };
-        if group.parse::<u32>().is_err() && !matches!(Group::from_name(group), Ok(Some(_))) {
+        if socket::group_named(group).is_err() {
             found.push(at(group, format!("group {:?} does not exist", group.value)));
+        }
+        // A folder that is neither there nor the data folder was named above.
+        if outside.is_none_or(Path::exists) {
+            found.extend(socket::check_way(path).err());
         }
     }
 

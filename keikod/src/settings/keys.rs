@@ -31,12 +31,17 @@ pub const LIVE: &[&str] = &[
     "socket.uids",
     "exec.allow",
     "exec.user",
-    "credentials.dir",
     "credentials.*.to",
     "egress.allow",
     "egress.deny",
     "log.filter",
 ];
+
+/// True if a reload takes over the value of this dotted path.
+pub(super) fn is_live(path: &str) -> bool {
+    // What else stands below `credentials` has a chosen name, and that may hold dots.
+    LIVE.contains(&path) || (!KEYS.contains(&path) && path.starts_with("credentials."))
+}
 
 /// What a dotted path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +112,16 @@ mod tests {
         check("credentials.hub.to", Found::Value);
         check("credentials.hub.too", Found::Nothing);
         assert_eq!(find(&["credentials", "hub.token", "to"]), Found::Value);
+    }
+
+    #[test]
+    fn lives() {
+        let check = |path: &str, expect: bool| assert_eq!(is_live(path), expect, "{path}");
+        check("log.filter", true);
+        check("log.format", false);
+        check("credentials.hub.to", true);
+        check("credentials.hub.token.to", true);
+        check("credentials.dir", false);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! so that the next decision is made under the new rules.
 
 use super::file::File;
-use super::keys::LIVE;
+use super::keys;
 use super::origin::Valued;
 use super::{Flags, LOG_FILTER_DEFAULT, Settings};
 use arc_swap::ArcSwap;
@@ -25,7 +25,8 @@ pub struct Live {
     pub exec_allow: Valued<Vec<Vec<String>>>,
     /// `[exec] user`
     pub exec_user: Option<Valued<String>>,
-    /// `[credentials] dir`, by default `credentials` in the data folder.
+    /// `[credentials] dir`, by default `credentials` in the data folder. It stays what it was at
+    /// the start: children are kept out of it from then on.
     pub credentials_dir: Valued<PathBuf>,
     /// `[credentials.NAME] to`
     pub credentials_to: BTreeMap<String, Valued<Vec<String>>>,
@@ -105,12 +106,11 @@ impl Current {
     /// # Errors
     /// As [`Settings::load`]; then nothing has changed.
     pub fn reload(&self) -> Result<Reloaded> {
-        let fresh = Settings::load(&self.flags)?;
+        let mut fresh = Settings::load(&self.flags)?;
         let before = Settings { live: (*self.live()).clone(), ..self.start.clone() };
-        let (changed, needs_restart) = before
-            .changes(&fresh)
-            .into_iter()
-            .partition(|key| LIVE.contains(&key.as_str()) || key.starts_with("credentials."));
+        let (changed, needs_restart) =
+            before.changes(&fresh).into_iter().partition(|key| keys::is_live(key));
+        fresh.live.credentials_dir = self.start.live.credentials_dir.clone();
         let live = Arc::new(fresh.live);
         self.live.store(Arc::clone(&live));
         Ok(Reloaded { live, changed, needs_restart })

@@ -105,6 +105,13 @@ fn a_reload_takes_over_what_is_live_and_keeps_the_rest() {
     assert_eq!(*current.live().log_filter, "debug");
     assert_eq!(*current.settings().log_format, LogFormat::Auto);
     assert_eq!(current.reload().unwrap().changed, Vec::<String>::new());
+    let moved = format!("{named}[credentials]\ndir = '/elsewhere'\n[log]\nfilter = 'debug'\n");
+    fs::write(&config, moved).unwrap();
+    for _ in 0..2 {
+        assert_eq!(current.reload().unwrap().needs_restart, ["credentials.dir"]);
+        let dir = &current.settings().live.credentials_dir;
+        assert_eq!(current.live().credentials_dir, *dir, "the folder stays");
+    }
     fs::write(&config, "[log]\nfilterr = 'warn'\n").unwrap();
     assert_eq!(current.reload().unwrap_err().code, Code::ConfigInvalid);
     assert_eq!(*current.live().log_filter, "debug");
@@ -140,6 +147,28 @@ fn check_finds_what_would_go_wrong_and_touches_nothing() {
     ];
     assert_eq!(codes, expect, "{found:#?}");
     assert!(!place.path().join("data").exists());
+}
+
+#[test]
+fn check_finds_a_group_that_can_not_reach_the_socket() {
+    let place = tempfile::tempdir().unwrap();
+    let config = place.path().join("keiko.toml");
+    let check = |socket: &str, expect: &[Code]| {
+        fs::write(&config, format!("[socket]\ngroup = '1001'\n{socket}")).unwrap();
+        let value = |value: PathBuf| Some(Valued { value, origin: Origin::Flag("--data-dir") });
+        let flags = Flags {
+            config: value(config.clone()),
+            data_dir: value(place.path().join("data")),
+            api: Some(Valued::default(loopback(0))),
+            metrics: Some(Valued::default(loopback(0))),
+            ..Flags::default()
+        };
+        let found = Settings::load(&flags).unwrap().check();
+        let codes: Vec<Code> = found.iter().map(|refusal| refusal.code).collect();
+        assert_eq!(codes, expect, "{found:#?}");
+    };
+    check("", &[Code::SocketPath]);
+    check("path = '/tmp/keiko-never-made.sock'", &[]);
 }
 
 #[test]

@@ -81,6 +81,9 @@ impl From<Space> for Family {
     }
 }
 
+/// The spaces that a group's past lies in.
+const PAST: [Space; 2] = [Space::History, Space::Journal];
+
 /// What consensus remembers of a group beside its log.
 #[derive(Clone, Copy)]
 enum Meta {
@@ -108,8 +111,11 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens or creates the store and repeats installs of snapshots that a crash interrupted.
+    /// Opens or creates the store and repeats installs of snapshots that a crash interrupted. The
+    /// caller holds the data folder's lock.
     pub fn open(folder: Folder) -> Result<Self> {
+        // First, because to open the store takes space, and a half-written snapshot may have all.
+        snapshot::sweep(&folder.snapshots())?;
         let path = folder.store();
         let rocks = DB::open_cf_descriptors(&options::database(), &path, descriptors())
             .map_err(|error| open_refusal(&path, &error))?;
@@ -164,11 +170,33 @@ impl Database {
     /// About how many bytes the group's past takes on the disk: its history and its journal, as
     /// far as they left the memory tables.
     pub fn past_bytes(&self, group: GroupId) -> u64 {
+        PAST.iter().map(|space| self.file_bytes(group, *space)).sum()
+    }
+
+    /// Drops what was deleted of the group's past from the disk, where it is counted and takes
+    /// space until then. Blocks while it rewrites the rest.
+    pub fn reclaim_past(&self, group: GroupId) {
+        let (start, end) = group.range();
+        for space in PAST {
+            self.rocks.compact_range_cf(self.family(space.into()), Some(&start), Some(&end));
+        }
+    }
+
+    /// At most about how many bytes a snapshot of the group would take: its files in every space,
+    /// and all memory tables, of which nobody knows the group's part.
+    pub fn group_bytes(&self, group: GroupId) -> u64 {
+        let memory = |space: Space| {
+            let name = rocksdb::properties::CUR_SIZE_ALL_MEM_TABLES;
+            let found = self.rocks.property_int_value_cf(self.family(space.into()), name);
+            found.ok().flatten().unwrap_or(0)
+        };
+        Space::ALL.iter().map(|space| self.file_bytes(group, *space) + memory(*space)).sum()
+    }
+
+    fn file_bytes(&self, group: GroupId, space: Space) -> u64 {
         let (start, end) = group.range();
         let ranges = [rocksdb::Range::new(&start, &end)];
-        let sizes = [Family::History, Family::Journal]
-            .map(|family| self.rocks.get_approximate_sizes_cf(self.family(family), &ranges));
-        sizes.iter().flatten().sum()
+        self.rocks.get_approximate_sizes_cf(self.family(space.into()), &ranges).iter().sum()
     }
 
     /// The vote that was saved last.

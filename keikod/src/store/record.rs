@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
+use std::cmp::Ordering;
 use std::fmt;
 
 /// The layout of a log record that this release writes.
@@ -79,11 +80,13 @@ impl Vote {
         Some(Self { term, node_id, committed })
     }
 
-    /// True if a node that once held `noted` may hold `self` now.
+    /// True if a node that once held `noted` may hold `self` now. In one term a vote moves to
+    /// another node only if that one won: whoever voted for the loser then follows the winner.
     pub(crate) fn follows(self, noted: Self) -> bool {
-        match self.term == noted.term {
-            true => self.node_id == noted.node_id && self.committed >= noted.committed,
-            false => self.term > noted.term,
+        match self.term.cmp(&noted.term) {
+            Ordering::Equal if self.node_id == noted.node_id => self.committed >= noted.committed,
+            Ordering::Equal => self.committed && !noted.committed,
+            order => order == Ordering::Greater,
         }
     }
 }
@@ -257,7 +260,10 @@ mod tests {
             (vote(2, 1, false), vote(2, 1, false), true),
             (vote(2, 1, true), vote(2, 1, false), true),
             (vote(2, 1, false), vote(2, 1, true), false),
-            (vote(2, 2, true), vote(2, 1, false), false),
+            (vote(2, 2, true), vote(2, 1, false), true),
+            (vote(2, 2, false), vote(2, 1, false), false),
+            (vote(2, 2, true), vote(2, 1, true), false),
+            (vote(2, 2, false), vote(2, 1, true), false),
             (vote(3, 2, false), vote(2, 1, true), true),
             (vote(1, 1, true), vote(2, 1, false), false),
         ] {

@@ -1,8 +1,9 @@
 //! The snapshot of one group: its part of every space as sorted files, with a manifest.
 //!
 //! Invariants:
-//! - A snapshot's folder has its final name only when all of it is on disk; the manifest names every
-//!   file with its length and BLAKE3.
+//! - A snapshot's folder has its final name only while all of it is on disk; the manifest names
+//!   every file with its length and BLAKE3. What ends in `.new` is half written or half removed,
+//!   and swept at every start.
 //! - Nothing of the group is touched before every file of a snapshot was verified.
 //! - An install that was begun is finished: its marker is written before the group's range is
 //!   deleted and removed after the new state is synced; a start that finds it repeats the install.
@@ -18,6 +19,7 @@ use keiko_core::store::Space;
 use prost::Message as _;
 use rocksdb::{Direction, IngestExternalFileOptions, SstFileWriter, WriteBatch};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Bytes of keys and values in one file; with its index and filter it stays below 64 MiB, the
@@ -115,8 +117,9 @@ impl Database {
         if let Ok((snapshot, _)) = Snapshot::open(&folder, group) {
             return Ok(snapshot);
         }
+        // A damaged one of the same name would be in the way of the new one.
+        remove_folder(&folder)?;
         let fresh = folder.with_extension("new");
-        remove_folder(&fresh)?;
         fs::create_dir_all(&fresh).map_err(|error| fault(&fresh, "create", error))?;
         let mut files = Vec::new();
         for space in Space::ALL {
@@ -134,11 +137,19 @@ impl Database {
         Ok(Snapshot { folder, applied })
     }
 
-    /// The group's newest complete snapshot.
+    /// The group's newest complete snapshot. A folder without a readable manifest is none: it holds
+    /// only what can be derived from the state again, so it is no reason to stop.
     pub fn current_snapshot(&self, group: GroupId) -> Result<Option<Snapshot>> {
         let mut newest: Option<Snapshot> = None;
         for folder in self.snapshot_folders(group)? {
-            let (snapshot, _) = Snapshot::open(&folder, group)?;
+            let snapshot = match Snapshot::open(&folder, group) {
+                Ok((snapshot, _)) => snapshot,
+                Err(refusal) => {
+                    let causes = &refusal.causes;
+                    tracing::warn!(%group, ?causes, "a snapshot is passed over: {refusal}");
+                    continue;
+                }
+            };
             if newest.as_ref().is_none_or(|newest| newest.last() < snapshot.last()) {
                 newest = Some(snapshot);
             }
@@ -147,7 +158,8 @@ impl Database {
     }
 
     /// Replaces the group's state by the snapshot in `folder`. Refused without a change if a file
-    /// of it is not as its manifest says. Durable when this returns.
+    /// of it is not as its manifest says. Durable when this returns. `folder` must not end in
+    /// `.new`, which is swept.
     pub fn install_snapshot(&self, group: GroupId, folder: &Path) -> Result<Snapshot> {
         let (snapshot, manifest) = Snapshot::open(folder, group)?;
         manifest.verify(folder)?;
@@ -169,12 +181,7 @@ impl Database {
     /// Repeats every install that a crash interrupted.
     pub(super) fn finish_installs(&self) -> Result<()> {
         let root = self.folder().snapshots();
-        let entries = fs::read_dir(&root).map_err(|error| fault(&root, "read", error))?;
-        for entry in entries {
-            let marker = entry.map_err(|error| fault(&root, "read", error))?.path();
-            if marker.extension().is_none_or(|extension| extension != "installing") {
-                continue;
-            }
+        for marker in self.unfinished_installs()? {
             let stem = marker.file_stem().and_then(|stem| stem.to_str());
             let Some(group) = stem.and_then(|stem| stem.parse().ok()).map(GroupId) else {
                 return Err(mismatch(&marker));
@@ -185,6 +192,13 @@ impl Database {
             self.install_snapshot(group, &root.join(name))?;
         }
         Ok(())
+    }
+
+    /// The markers of installs that were begun and not finished.
+    pub fn unfinished_installs(&self) -> Result<Vec<PathBuf>> {
+        let mut paths = list(&self.folder().snapshots())?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "installing"));
+        Ok(paths)
     }
 
     fn export(
@@ -284,19 +298,38 @@ impl Database {
     }
 
     fn snapshot_folders(&self, group: GroupId) -> Result<Vec<PathBuf>> {
-        let root = self.folder().snapshots();
-        let entries = fs::read_dir(&root).map_err(|error| fault(&root, "read", error))?;
-        let mut folders = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(|error| fault(&root, "read", error))?.path();
+        let mut paths = list(&self.folder().snapshots())?;
+        paths.retain(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let complete = name.starts_with(&format!("{:05}-", group.0)) && !name.ends_with(".new");
-            if complete && path.is_dir() {
-                folders.push(path);
+            complete && path.is_dir()
+        });
+        Ok(paths)
+    }
+}
+
+/// Removes what a crash left half written or half removed.
+pub(super) fn sweep(root: &Path) -> Result<()> {
+    for path in list(root)? {
+        if path.extension().is_some_and(|extension| extension == "new") {
+            tracing::warn!(path = %path.display(), "removing what a crash left unfinished");
+            match path.is_dir() {
+                true => delete(&path)?,
+                false => fs::remove_file(&path).map_err(|error| fault(&path, "remove", error))?,
             }
         }
-        Ok(folders)
     }
+    Ok(())
+}
+
+/// What lies in a folder; nothing if there is no such folder.
+fn list(root: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| fault(root, "read", error))?,
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    paths.collect::<std::io::Result<_>>().map_err(|error| fault(root, "read", error))
 }
 
 fn digest(path: &Path) -> Result<(u64, [u8; 32])> {
@@ -306,11 +339,21 @@ fn digest(path: &Path) -> Result<(u64, [u8; 32])> {
     Ok((length, *hasher.finalize().as_bytes()))
 }
 
+/// Removes a snapshot. It loses its final name first, so that a crash in the middle leaves nothing
+/// that looks like a complete one.
 fn remove_folder(folder: &Path) -> Result<()> {
+    let unnamed = folder.with_extension("new");
+    delete(&unnamed)?;
+    match fs::rename(folder, &unnamed).and_then(|()| sync_parent(folder)) {
+        Ok(()) => delete(&unnamed),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(fault(folder, "remove", error)),
+    }
+}
+
+fn delete(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(fault(folder, "remove", error))
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(fault(folder, "remove", error)),
         _ => Ok(()),
     }
 }

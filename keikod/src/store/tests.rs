@@ -214,3 +214,32 @@ fn an_apply_round_is_one_thing() {
     assert!(scan(&before).is_empty(), "a view sees nothing that came after it");
     assert_eq!(scan(&database.view()), [(writes[1].key.clone(), b"2".to_vec())]);
 }
+
+#[test]
+fn deleted_past_is_counted_until_it_is_reclaimed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let database = open(temporary.path());
+    let applied = Applied { last: LogId { term: 1, index: 3 }, membership: Vec::new() };
+    let noise = |number: u32| {
+        let mut bytes = vec![0; 10_000];
+        blake3::Hasher::new().update(&number.to_be_bytes()).finalize_xof().fill(&mut bytes);
+        bytes
+    };
+    let write = |number: u32, value: Option<Vec<u8>>| Write {
+        space: PAST[number as usize % 2],
+        key: [&GROUP.prefix()[..], &number.to_be_bytes()].concat(),
+        value,
+    };
+    let puts: Vec<Write> = (0..200).map(|number| write(number, Some(noise(number)))).collect();
+    database.apply(GROUP, &puts, &applied).unwrap();
+    assert!(database.group_bytes(GROUP) > 1_900_000, "the memory tables count");
+    for space in PAST {
+        database.rocks.flush_cf(database.family(space.into())).unwrap();
+    }
+    let deletes: Vec<Write> = (0..180).map(|number| write(number, None)).collect();
+    database.apply(GROUP, &deletes, &applied).unwrap();
+    assert!(database.past_bytes(GROUP) > 1_900_000, "deleted keys count");
+    database.reclaim_past(GROUP);
+    assert!(database.past_bytes(GROUP) < 400_000, "{}", database.past_bytes(GROUP));
+    assert_eq!(database.past_bytes(GroupId(1)), 0);
+}

@@ -1,16 +1,26 @@
-//! A cgroup for each child, so that nothing it forks can leave it.
+//! A cgroup for each child, so that what it forks is found and ended with it.
 //!
 //! Keeps: one folder `keiko-TAG` below keikod's own cgroup, where TAG stands for the data folder,
 //! and in it one cgroup per child. Any hierarchy that keikod may write will do: cgroup 2 first,
 //! then the version 1 hierarchies pids and freezer. No controller is switched on.
 //!
+//! A child that runs as another user can't leave its cgroup. One that runs as root may write to the
+//! hierarchy where it is mounted for it: it can divide its cgroup, which is ended with all its
+//! parts, and it can leave it, which only its process group then makes up for.
+//!
 //! Invariants: whatever is in `keiko-TAG` was put there by a daemon on this data folder, so the
 //! next one may end it without asking whose it is. Never: touches a cgroup of another name.
 
+use super::remove::{self, FOLDER};
+use nix::errno::Errno;
+use nix::fcntl::{open, openat};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, UnlinkatFlags, unlinkat};
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -110,9 +120,7 @@ impl Cgroup {
             return;
         }
         // Version 1 and kernels before 5.14 have no such file.
-        for pid in self.pids() {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        kill_listed(self.path.join("cgroup.procs"));
     }
 
     /// Kills until it is empty and removes it; true if that came about before the deadline.
@@ -129,14 +137,63 @@ impl Cgroup {
                 return false;
             }
             self.kill();
+            if let Err(error) = self.end_parts(deadline) {
+                tracing::debug!(%error, cgroup = %self.path.display(), "its parts can't be removed");
+            }
+            if fs::remove_dir(&self.path).is_ok() {
+                return true;
+            }
             std::thread::sleep(POLL);
         }
     }
 
-    fn pids(&self) -> Vec<i32> {
-        let listed = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
-        listed.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1).collect()
+    /// Kills what is in the cgroups into which the child divided this one, and removes those that
+    /// are empty, the deepest first. They may be nested deeper than a stack or a path can be, so
+    /// one descriptor goes down and up again: nothing but a cgroup can be there, and none can be
+    /// moved to another place, so the way up is the way down.
+    fn end_parts(&self, deadline: Instant) -> io::Result<()> {
+        let mut at = open(&self.path, FOLDER, Mode::empty())?;
+        let mut entered: Vec<OsString> = Vec::new();
+        let mut left = vec![parts(&at)?];
+        while let Some(here) = left.last_mut() {
+            if Instant::now() >= deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            if let Some(name) = here.pop() {
+                at = match openat(&at, name.as_os_str(), FOLDER, Mode::empty()) {
+                    Err(Errno::ENOENT) => continue,
+                    opened => opened?,
+                };
+                kill_listed(&format!("/proc/self/fd/{}/cgroup.procs", at.as_raw_fd()));
+                left.push(parts(&at)?);
+                entered.push(name);
+            } else {
+                left.pop();
+                let Some(name) = entered.pop() else { break };
+                at = openat(&at, "..", FOLDER, Mode::empty())?;
+                // One that is still busy waits for the next look.
+                let _ = unlinkat(&at, name.as_os_str(), UnlinkatFlags::RemoveDir);
+            }
+        }
+        Ok(())
     }
+}
+
+/// Kills the processes that a `cgroup.procs` lists.
+fn kill_listed(procs: impl AsRef<Path>) {
+    let listed = fs::read_to_string(procs).unwrap_or_default();
+    let pids = listed.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1);
+    for pid in pids {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+/// The names of the cgroups in an open one.
+fn parts(cgroup: &OwnedFd) -> io::Result<Vec<OsString>> {
+    let folders = remove::entries(cgroup)?
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    Ok(folders.map(|entry| entry.file_name()).collect())
 }
 
 fn parent_name(tag: &str) -> String {
@@ -199,6 +256,22 @@ mod tests {
             &["/sys/fs/cgroup/unified/b", "/sys/fs/cgroup/pids/a", "/sys/fs/cgroup/freezer/"],
         );
         check("", "0::/\n", &[]);
+    }
+
+    #[test]
+    fn a_divided_cgroup_is_ended_with_its_parts() {
+        let tag = format!("test-{}", std::process::id());
+        // Not every machine lets us make one.
+        let Ok(cgroups) = Cgroups::find(&tag) else { return };
+        let cgroup = cgroups.create("a").unwrap();
+        let deep = cgroup.path.join("x/y/z");
+        fs::create_dir_all(&deep).unwrap();
+        fs::create_dir(cgroup.path.join("x/other")).unwrap();
+        let mut within = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        fs::write(deep.join("cgroup.procs"), within.id().to_string()).unwrap();
+        assert!(cgroup.end(Instant::now() + Duration::from_secs(60)));
+        assert!(!cgroup.path.exists());
+        assert!(!within.wait().unwrap().success());
     }
 
     #[test]

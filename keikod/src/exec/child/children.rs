@@ -7,7 +7,7 @@ use super::isolation::{Isolation, Measure};
 use super::launch::{self, Launcher};
 use super::log::{self, Follow, LogLine, Logs};
 use super::process::{Exit, Grace, Process};
-use super::spawner::{self, Job, Shared, Started};
+use super::spawner::{self, Job, Shared};
 use super::{Child, Command, SPAWN_DEADLINE, Settings, leftovers, proc, record};
 use keiko_core::refusal::{Code, Refusal, Result, refuse};
 use std::collections::BTreeMap;
@@ -123,12 +123,14 @@ impl Children {
             self.jobs.send(Job { command, reply }).await.ok()?;
             replied.await.ok()
         };
-        let Started { process, pipes } = timeout(SPAWN_DEADLINE, asked)
+        let started = timeout(SPAWN_DEADLINE, asked)
             .await
             .map_err(|_| {
                 late("it did not run in time; a command on a dead network file system does that")
             })?
             .ok_or_else(|| late("the thread that starts children is gone"))??;
+        let (process, pipes) =
+            started.take().ok_or_else(|| late("its pipes were taken already"))?;
         let ends = pipe::Sender::from_owned_fd(OwnedFd::from(pipes.stdin)).and_then(|stdin| {
             let stdout = pipe::Receiver::from_owned_fd(OwnedFd::from(pipes.stdout))?;
             Ok((stdin, stdout, receiver(pipes.stderr)?))

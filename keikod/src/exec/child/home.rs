@@ -9,14 +9,21 @@
 //! no link; a home is never handed from one user to another. Never: follows a link.
 
 use super::super::account::Account;
+use super::remove::remove;
 use keiko_core::refusal::{Code, Refusal, Result};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Bytes of an id that go into a file name as they are; the rest is hashed.
 const NAME_BYTES_MAX: usize = 120;
+/// How long a start or an end waits for old files to go: other starts wait behind it, and
+/// [`SPAWN_DEADLINE`](super::SPAWN_DEADLINE) is 10 s. What is left is gone on with at the next one.
+const REMOVAL_MAX: Duration = Duration::from_secs(4);
+/// The same for a home that nobody needs any more: 500,000 files at 50 µs each are 25 s.
+const FORGET_MAX: Duration = Duration::from_secs(30);
 
 /// Where the homes lie.
 #[derive(Debug)]
@@ -86,9 +93,9 @@ impl Homes {
         let home = self.of(id);
         let owner = account.map_or_else(|| nix::unistd::geteuid().as_raw(), |account| account.uid);
         if fs::symlink_metadata(&home.home).is_ok_and(|meta| meta.uid() != owner) {
-            remove(&home.home)?;
+            remove(&home.home, Instant::now() + REMOVAL_MAX)?;
         }
-        remove(&home.tmp)?;
+        remove(&home.tmp, Instant::now() + REMOVAL_MAX)?;
         for folder in [&home.home, &home.tmp] {
             make(folder, 0o700)?;
             if let Some(account) = account {
@@ -100,12 +107,12 @@ impl Homes {
 
     /// Empties the temporary folder of a child that ended.
     pub(super) fn clear(&self, id: &str) {
-        let _ = remove(&self.of(id).tmp);
+        let _ = remove(&self.of(id).tmp, Instant::now() + REMOVAL_MAX);
     }
 
     /// Removes all that a child kept.
     pub(super) fn forget(&self, id: &str) -> io::Result<()> {
-        remove(&self.root.join(file_name(id)))
+        remove(&self.root.join(file_name(id)), Instant::now() + FORGET_MAX)
     }
 }
 
@@ -142,15 +149,6 @@ fn make_above(path: &Path, mode: u32) -> io::Result<()> {
         make_above(above, 0o755)?;
     }
     make(path, mode)
-}
-
-/// Removes a folder with all in it, or whatever else is there.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => fs::remove_file(path),
-        done => done,
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! Keeps: per id a ring of whole lines, at most 256 KiB of text, with the time at which each was
 //! read. The ring belongs to the id, so it survives a restart of the child.
 //!
-//! Invariants: a line is at most 8 KiB, a longer one is cut into several; the values of the named
-//! environment are blotted out where they appear as they are. Never: waits for a reader: one who
+//! Invariants: a line is at most 8 KiB, a longer one is cut into several; every line of the values
+//! of the named environment is blotted out where it appears as it is. Never: waits for a reader: one who
 //! follows too slowly is told how many lines it missed and finds them in the ring.
 
 use super::super::secret::Secret;
@@ -22,7 +22,7 @@ pub const LINE_BYTES_MAX: usize = 8 * 1024;
 const LINE_OVERHEAD_BYTES: usize = 64;
 /// Lines that a follower may lag behind: 256 lines of 100 bytes are what a terminal shows at once.
 const FOLLOW_LINES_MAX: usize = 256;
-/// Rings kept at once: four times the children that live, 512 × 256 KiB at worst is 128 MiB.
+/// Rings kept at once: twice the children that live, 512 × 256 KiB at worst is 128 MiB.
 const RINGS_MAX: usize = 512;
 /// A shorter secret would blot out ordinary words.
 const BLOTTED_BYTES_MIN: usize = 6;
@@ -113,7 +113,7 @@ impl Logs {
     }
 
     /// Adds a line that a child wrote.
-    pub(super) fn push(&self, id: &str, line: &[u8], blotted: &[Secret]) {
+    pub(super) fn push(&self, id: &str, line: &[u8], blotted: &[&str]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let text = blot(line, blotted);
         let mut rings = self.lock();
@@ -150,6 +150,7 @@ pub(super) async fn keep(
     mut stderr: impl AsyncRead + Unpin,
     blotted: &[Secret],
 ) {
+    let blotted = blotted_lines(blotted);
     let mut line = Vec::with_capacity(LINE_BYTES_MAX);
     let mut read = vec![0; LINE_BYTES_MAX];
     let mut cut = false;
@@ -169,23 +170,35 @@ pub(super) async fn keep(
                 line.push(*byte);
             }
             if ends || line.len() == LINE_BYTES_MAX {
-                logs.push(id, &line, blotted);
+                logs.push(id, &line, &blotted);
                 cut = !ends;
                 line.clear();
             }
         }
     }
     if !line.is_empty() {
-        logs.push(id, &line, blotted);
+        logs.push(id, &line, &blotted);
     }
 }
 
-/// The line as text without the values that nobody may see.
-fn blot(line: &[u8], blotted: &[Secret]) -> String {
+/// The lines of the values that nobody may see, as a log shows them one by one: a key in PEM is
+/// never in one piece there. The longest first, or a shorter one within it would leave its rest.
+fn blotted_lines(secrets: &[Secret]) -> Vec<&str> {
+    let lines = secrets.iter().flat_map(|secret| secret.expose().split(|byte| *byte == b'\n'));
+    let mut lines: Vec<&str> = lines
+        .filter_map(|line| std::str::from_utf8(line.trim_ascii()).ok())
+        .filter(|line| line.len() >= BLOTTED_BYTES_MIN)
+        .collect();
+    lines.sort_unstable_by_key(|line| (std::cmp::Reverse(line.len()), *line));
+    lines.dedup();
+    lines
+}
+
+/// The line as text without what nobody may see.
+fn blot(line: &[u8], blotted: &[&str]) -> String {
     let mut text = String::from_utf8_lossy(line).into_owned();
-    for secret in blotted {
-        let Ok(value) = std::str::from_utf8(secret.expose()) else { continue };
-        if value.len() >= BLOTTED_BYTES_MIN && text.contains(value) {
+    for value in blotted {
+        if text.contains(value) {
             text = text.replace(value, "***");
         }
     }
@@ -222,6 +235,21 @@ mod tests {
         check(long.as_bytes(), &[&long[..LINE_BYTES_MAX], &long[LINE_BYTES_MAX..]]).await;
         let exact = format!("{}\n\nb\n", &long[..LINE_BYTES_MAX]);
         check(exact.as_bytes(), &[&long[..LINE_BYTES_MAX], "", "b"]).await;
+    }
+
+    #[tokio::test]
+    async fn blots_every_line_of_a_value() {
+        let key =
+            b"-----BEGIN KEY-----\r\n  MIIEvQIBADAN\nMIIEvQ\nab==\n-----END KEY-----".to_vec();
+        let check = async |input: &str, expect: &[&str]| {
+            let logs = Logs::default();
+            keep(&logs, "a", input.as_bytes(), &[Secret::new(key.clone())]).await;
+            let lines: Vec<_> = logs.tail("a", 9).into_iter().map(|line| line.text).collect();
+            assert_eq!(lines, expect);
+        };
+        check("-----BEGIN KEY-----\nMIIEvQIBADAN\nMIIEvQ\nab==\n", &["***", "***", "***", "ab=="])
+            .await;
+        check(r"key: MIIEvQIBADAN\nMIIEvQ", &[r"key: ***\n***"]).await;
     }
 
     #[test]

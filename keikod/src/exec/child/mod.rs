@@ -29,6 +29,7 @@ mod log;
 mod proc;
 mod process;
 mod record;
+mod remove;
 mod spawner;
 
 pub use children::Children;

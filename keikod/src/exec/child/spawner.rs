@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Waiting for one process takes no depth.
+/// Waiting for one process, and removing what it left, takes no depth.
 const WAITER_STACK_BYTES: usize = 64 * 1024;
 
 /// One command to start.
@@ -30,11 +30,28 @@ pub(super) struct Job {
     pub(super) reply: oneshot::Sender<Result<Started>>,
 }
 
-/// A child that runs.
+/// A child that runs. Who asked may give up at any moment, even with the reply on its way; then
+/// nobody holds the child's pipes, so one that is dropped untaken is killed.
 #[derive(Debug)]
 pub(super) struct Started {
-    pub(super) process: Process,
-    pub(super) pipes: Pipes,
+    process: Process,
+    /// `None` once taken.
+    pipes: Option<Pipes>,
+}
+
+impl Started {
+    /// From here on the caller answers for the child.
+    pub(super) fn take(mut self) -> Option<(Process, Pipes)> {
+        Some((self.process.clone(), self.pipes.take()?))
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if self.pipes.is_some() {
+            self.process.kill();
+        }
+    }
 }
 
 /// What the handles, the starting thread and the waiting threads share.
@@ -82,10 +99,8 @@ pub(super) fn run(launcher: &Launcher, shared: &Arc<Shared>, mut jobs: mpsc::Rec
         if reply.is_closed() {
             continue;
         }
-        // Who asked may have given up meanwhile; then nobody holds the child's pipes.
-        if let Err(Ok(unwanted)) = reply.send(start(launcher, shared, &command)) {
-            unwanted.process.kill();
-        }
+        // If nobody waits for it any more, the reply is dropped, and what runs ends with it.
+        let _ = reply.send(start(launcher, shared, &command));
     }
 }
 
@@ -110,7 +125,7 @@ fn start(launcher: &Launcher, shared: &Arc<Shared>, command: &Command) -> Result
     shared.live().insert(command.id.clone(), process.clone());
     shared.note();
     wait_apart(shared, &process, told)?;
-    Ok(Started { process, pipes })
+    Ok(Started { process, pipes: Some(pipes) })
 }
 
 /// Waits for the child on a thread of its own and tells its end.

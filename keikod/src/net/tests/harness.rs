@@ -43,12 +43,20 @@ impl State for Node {
     }
 }
 
-struct Known(Vec<wire::Token>);
+/// The tokens as they are stored now.
+#[derive(Clone, Default)]
+pub(super) struct Known(Arc<Mutex<Vec<wire::Token>>>);
+
+impl Known {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Vec<wire::Token>)) {
+        change(&mut self.0.lock().unwrap());
+    }
+}
 
 #[tonic::async_trait]
 impl Tokens for Known {
     async fn find(&self, id: &str) -> Option<wire::Token> {
-        self.0.iter().find(|token| token.id == id).cloned()
+        self.0.lock().unwrap().iter().find(|token| token.id == id).cloned()
     }
 }
 
@@ -126,7 +134,11 @@ impl Registry for Room {
         });
         let broken = status::to_status(&Refusal::new(Code::NoLeader, "gone"));
         let last = (name == "broken").then_some(Err(broken));
-        Ok(Response::new(stream::iter(items.chain(last)).boxed()))
+        let items = stream::iter(items.chain(last));
+        Ok(Response::new(match name.as_str() {
+            "open" => items.chain(stream::pending()).boxed(),
+            _ => items.boxed(),
+        }))
     }
 
     async fn call_tool(
@@ -198,6 +210,7 @@ pub(super) struct World {
     /// Of agent default/hello.
     pub(super) token: String,
     pub(super) expired: String,
+    pub(super) known: Known,
     pub(super) seen: Seen,
     pub(super) admitted: Arc<AtomicBool>,
     /// Told when a call has begun that takes a while.
@@ -229,7 +242,8 @@ pub(super) fn start_with(limits: Limits) -> World {
         expires_ms,
         created_ms: 0,
     };
-    let known = Known(vec![stored(&good, u64::MAX), stored(&expired, 1)]);
+    let known = Known::default();
+    known.change(|all| all.extend([stored(&good, u64::MAX), stored(&expired, 1)]));
     let bind = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let at = socket::Settings { path: folder.path().join("s"), group: None, links: vec![] };
     let (seen, admitted) = (Seen::default(), Arc::new(AtomicBool::new(true)));
@@ -254,7 +268,7 @@ pub(super) fn start_with(limits: Limits) -> World {
         }))
         .add_service(ClusterServer::new(Members)),
         state: Arc::clone(&node) as Arc<dyn State>,
-        tokens: Arc::new(known),
+        tokens: Arc::new(known.clone()),
         certificates: Arc::clone(&certificates),
         metrics: Arc::new(|| "# EOF\n".to_owned()),
     };
@@ -268,6 +282,7 @@ pub(super) fn start_with(limits: Limits) -> World {
         renewal,
         token: good.text.to_string(),
         expired: expired.text.to_string(),
+        known,
         seen,
         admitted,
         paused,

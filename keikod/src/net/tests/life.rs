@@ -122,6 +122,19 @@ async fn a_stranger_can_not_stay() {
     .unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(60), connection);
     let _ = ended.await.expect("closed by then");
+    // Not even who takes nothing of the answer, so that the connection never finishes.
+    let stream = world.tls(b"h2", &[&rustls::version::TLS13]).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(0)
+        .handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let answer = sender.send_request(get("/livez")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let ended = tokio::time::timeout(Duration::from_secs(60), connection);
+    let _ = ended.await.expect("closed by then");
+    drop(answer);
     // Who proved themselves stays.
     let mut client = RegistryClient::new(world.local_channel().await);
     client.get(named("hello")).await.unwrap();

@@ -4,3 +4,4 @@ mod access;
 mod harness;
 mod json;
 mod life;
+mod streams;

@@ -5,6 +5,7 @@ use super::fields::{self, REQUEST_ID};
 use super::frames::{self, Frames};
 use super::route::{Payload, Route};
 use super::template::Captures;
+use crate::net::standing::Standing;
 use crate::net::status::{self, Origin};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -74,9 +75,10 @@ impl Found<'_> {
         routes: Routes,
         request: Request<Body>,
         origin: &Origin,
+        standing: Standing,
     ) -> Result<Response<Body>> {
         let shape = Shape::of(request.headers());
-        let frames = self.start(routes, request).await?;
+        let frames = self.start(routes, request).await?.watched(standing);
         let (output, origin) = (self.route.method.output(), origin.clone());
         let lines = stream::unfold(Some(frames), move |frames| {
             let (output, origin) = (output.clone(), origin.clone());

@@ -7,6 +7,7 @@ use keiko_core::refusal::{Code, Refusal, Result};
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::net::standing::Standing;
 use crate::net::status::to_refusal;
 
 const HEAD_BYTES: usize = 5;
@@ -31,6 +32,11 @@ pub(super) struct Frames {
 impl Frames {
     pub(super) fn new(body: Body) -> Self {
         Self { body, held: BytesMut::new() }
+    }
+
+    /// The same, until its caller no longer may read them.
+    pub(super) fn watched(self, standing: Standing) -> Self {
+        Self { body: standing.watch(self.body), ..self }
     }
 
     /// The next message; none at a good end.

@@ -31,8 +31,8 @@ impl Rule {
             let address: IpAddr = address.parse().ok()?;
             let bits: u8 = bits.parse().ok()?;
             let most = if address.is_ipv4() { 32 } else { 128 };
-            return (bits <= most)
-                .then_some(Self { target: Target::Network { address, bits }, port: None });
+            let target = (bits <= most).then(|| network(address, bits)).flatten()?;
+            return Some(Self { target, port: None });
         }
         if let Ok(address) = text.parse::<IpAddr>() {
             return Some(Self { target: single(address), port: None });
@@ -86,7 +86,20 @@ pub(super) fn normal_host(host: &str) -> String {
 }
 
 fn single(address: IpAddr) -> Target {
+    let address = address.to_canonical();
     Target::Network { address, bits: if address.is_ipv4() { 32 } else { 128 } }
+}
+
+/// Addresses are judged unmapped, so a rule on mapped ones is a rule on IPv4: `::ffff:10.0.0.0/104`
+/// is `10.0.0.0/8`. One that reaches beyond them would cover no IPv4 address, and so says nothing.
+fn network(address: IpAddr, bits: u8) -> Option<Target> {
+    let (address, bits) = match address {
+        IpAddr::V6(six) if six.to_ipv4_mapped().is_some() => {
+            (address.to_canonical(), bits.checked_sub(96)?)
+        }
+        _ => (address, bits),
+    };
+    Some(Target::Network { address, bits })
 }
 
 fn shares(net: IpAddr, address: IpAddr, bits: u8) -> bool {

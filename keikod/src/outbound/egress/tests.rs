@@ -95,6 +95,22 @@ fn deny_beats_allow_beats_default() {
 }
 
 #[test]
+fn a_rule_on_mapped_addresses_is_one_on_ipv4() {
+    let policy = policy(&["::ffff:169.254.1.7"], &["::ffff:10.0.0.0/104", "[::ffff:127.0.0.1]:22"]);
+    for (address, port, open) in [
+        ("169.254.1.7", 80, true),
+        ("169.254.1.8", 80, false),
+        ("10.9.9.9", 80, false),
+        ("::ffff:10.9.9.9", 80, false),
+        ("11.0.0.1", 80, true),
+        ("127.0.0.1", 22, false),
+        ("127.0.0.1", 23, true),
+    ] {
+        assert_eq!(verdict(&policy, address, port), open, "{address}:{port}");
+    }
+}
+
+#[test]
 fn an_allowed_name_carries_its_addresses() {
     let policy = policy(&["meta.internal:80"], &[]);
     let address: IpAddr = "169.254.169.254".parse().unwrap();
@@ -106,11 +122,23 @@ fn an_allowed_name_carries_its_addresses() {
 #[test]
 fn a_wrong_rule_is_a_configuration_error() {
     for text in ["", "10.0.0.0/33", "::/129", "1.2.3.4.5", "host:99999", "[::1", "a b", "10.0.0/8"]
+        .into_iter()
+        .chain(["::ffff:10.0.0.0/95", "::ffff:0:0/0"])
     {
         let refused = Policy::new(&[text.to_owned()], &[], vec![]).unwrap_err();
         assert_eq!(refused.code, Code::ConfigInvalid, "{text}");
     }
-    for text in ["0.0.0.0/0", "::/0", "[::1]", "[::1]:80", "::1", "a-b.c_d", "h:1", "1.2.3.4:5"] {
+    for text in [
+        "0.0.0.0/0",
+        "::/0",
+        "::ffff:0:0/96",
+        "[::1]",
+        "[::1]:80",
+        "::1",
+        "a-b.c_d",
+        "h:1",
+        "1.2.3.4:5",
+    ] {
         assert!(Policy::new(&[text.to_owned()], &[], vec![]).is_ok(), "{text}");
     }
 }

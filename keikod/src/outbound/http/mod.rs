@@ -86,11 +86,15 @@ impl Http {
         let mut seen = vec![(request.method.clone(), first.clone())];
         loop {
             let response = self.hop(&request, deadline).await?;
-            let Some(next) = location(&response, &request.url)? else {
+            let next = location(&response, &request.url);
+            if loses_message(&request, response.status()) {
+                return Err(lost_message(&first, response.status(), next));
+            }
+            let Some(next) = next.transpose().map_err(CallError::not_run)? else {
                 return Ok((response, request.url));
             };
             self.judge(&next).map_err(CallError::not_run)?;
-            request = follow(request, response.status(), next, &first)?;
+            request = follow(request, next, &first);
             let step = (request.method.clone(), request.url.clone());
             if seen.contains(&step) || seen.len() > REDIRECTS_MAX {
                 let why = if seen.contains(&step) {
@@ -135,35 +139,41 @@ impl Http {
 }
 
 /// Where the answer sends us, if it does.
-fn location(response: &reqwest::Response, from: &Url) -> CallResult<Option<Url>> {
+fn location(response: &reqwest::Response, from: &Url) -> Option<Result<Url>> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return Ok(None);
+        return None;
     }
-    let Some(target) = response.headers().get(header::LOCATION) else { return Ok(None) };
+    let target = response.headers().get(header::LOCATION)?;
     let joined = target.to_str().ok().and_then(|target| from.join(target).ok());
     let next = joined.and_then(|url| parse_url(url.as_str()).ok());
-    next.map(Some).ok_or_else(|| {
-        CallError::not_run(
-            redirects(from).cause("its Location is not an http URL without credentials"),
-        )
+    Some(next.ok_or_else(|| {
+        redirects(from).cause("its Location is not an http URL without credentials")
+    }))
+}
+
+/// The browser's way, a GET without the body, would lose the message without a word.
+fn loses_message(request: &Request, status: StatusCode) -> bool {
+    request.method == Method::POST && matches!(status.as_u16(), 301..=303)
+}
+
+/// Only 307 and 308 say that nothing was done here: a 303 is the usual answer to a message that
+/// *was* processed, and 301 and 302 were used for it before.
+fn lost_message(first: &Url, status: StatusCode, next: Option<Result<Url>>) -> CallError {
+    let refusal =
+        redirects(first).cause(format!("it answers a POST with {status}, which drops the message"));
+    CallError::untold(match next {
+        Some(Ok(next)) => refusal.hint(format!("register where it points: {}", shown(&next))),
+        Some(Err(_)) | None => refusal,
     })
 }
 
 /// The request of the next hop.
-fn follow(mut request: Request, status: StatusCode, next: Url, first: &Url) -> CallResult<Request> {
-    let keeps_body = matches!(status.as_u16(), 307 | 308);
-    if request.method == Method::POST && !keeps_body {
-        // The browser's way, a GET without the body, would lose the message without a word.
-        let refusal = redirects(first)
-            .cause(format!("it answers a POST with {status}, which drops the message"))
-            .hint(format!("register where it points: {}", shown(&next)));
-        return Err(CallError::not_run(refusal));
-    }
+fn follow(mut request: Request, next: Url, first: &Url) -> Request {
     if next.origin() != first.origin() {
         request.credentials.clear();
     }
     request.url = next;
-    Ok(request)
+    request
 }
 
 fn redirects(url: &Url) -> Refusal {

@@ -97,7 +97,6 @@ async fn a_credential_does_not_come_back_with_a_redirect_home() {
 async fn redirects_end() {
     let app = Router::new()
         .route("/circle", any(|| async { Redirect::temporary("/circle") }))
-        .route("/post", any(|| async { Redirect::to("/") }))
         .route("/userinfo", any(|| async { Redirect::temporary("http://u:p@127.0.0.1/") }))
         .fallback(
             |uri: Uri| async move { Redirect::temporary(&format!("{uri}x")).into_response() },
@@ -107,8 +106,39 @@ async fn redirects_end() {
         let url = format!("http://{address}{path}");
         assert_eq!(code(get_from(&url)).await, (Code::PeerError, true), "{path}");
     }
-    let post = Request::new(Method::POST, parse_url(&format!("http://{address}/post")).unwrap());
-    assert_eq!(code(post.json(b"{}".to_vec())).await, (Code::PeerError, true));
+}
+
+#[tokio::test]
+async fn a_message_that_is_redirected_away_may_have_been_processed() {
+    let to = |status: u16, target: &'static str| {
+        let status = StatusCode::from_u16(status).unwrap();
+        any(move || async move { (status, [(header::LOCATION, target)]) })
+    };
+    let mut app = Router::new();
+    for status in [301, 302, 303, 307] {
+        app = app
+            .route(&format!("/good/{status}"), to(status, "/there"))
+            .route(&format!("/bad/{status}"), to(status, "ftp://a/"))
+            .route(&format!("/denied/{status}"), to(status, "http://169.254.169.254/"));
+    }
+    let address = serve(app.route("/there", any(|| async { "done" }))).await;
+    for status in [301, 302, 303, 307] {
+        for kind in ["good", "bad", "denied"] {
+            let url = parse_url(&format!("http://{address}/{kind}/{status}")).unwrap();
+            let post = Request::new(Method::POST, url).json(b"{}".to_vec());
+            let sent = http().send(post, 64, soon()).await.map_err(|error| {
+                let surely = error.surely_not_run;
+                (surely, error.of_effect("the message").refusal.code)
+            });
+            let expect = match (status, kind) {
+                (307, "good") => None,
+                (307, "bad") => Some((true, Code::PeerError)),
+                (307, _) => Some((true, Code::EgressDenied)),
+                _ => Some((false, Code::OutcomeUnknown)),
+            };
+            assert_eq!(sent.err(), expect, "{kind} {status}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -56,21 +56,20 @@ impl Founding {
         self.opened.subscribe()
     }
 
-    /// Makes this node a cluster. Refused if it is one.
+    /// Makes this node a cluster, or completes what a cut founding left. Refused if it is one.
     pub async fn found(&self, caller: Caller) -> Result<Arc<Authority>> {
         let _turn = self.turn.lock().await;
         let consensus = self.control.consensus();
-        if consensus.is_founded() {
-            self.control.group()?.ready(READY_DEADLINE).await?;
-            if let Some(record) = self.record().await?.0 {
-                return Err(Refusal::new(
-                    Code::AlreadyFounded,
-                    format!("this node already belongs to cluster {}", record.cluster_id),
-                )
-                .hint("start it without --init: keikod run --data-dir D"));
-            }
-        } else {
+        if !consensus.is_founded() {
             consensus.found().await?;
+        }
+        self.control.group()?.ready(READY_DEADLINE).await?;
+        if let (Some(record), Some(_)) = self.record().await? {
+            return Err(Refusal::new(
+                Code::AlreadyFounded,
+                format!("this node already belongs to cluster {}", record.cluster_id),
+            )
+            .hint("start it without --init: keikod run --data-dir D"));
         }
         self.complete(caller).await
     }

@@ -7,7 +7,7 @@ use crate::net::{Identity, Permission, Resource, status::to_status};
 use keiko_core::cluster;
 use keiko_core::hash::hex;
 use keiko_core::id::GroupId;
-use keiko_core::refusal::Result;
+use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::cluster_server::Cluster;
 use keiko_proto::v1::{
     ClusterInfo, InitRequest, InitResponse, NodeInfo, Quorum, StatusRequest, StatusResponse,
@@ -46,7 +46,14 @@ impl Cluster for Service {
             .and_then(|caller| caller.require(Permission::ClusterInit, &Resource::All("cluster")))
             .and_then(|()| Caller::of(&request, &[]))
             .map_err(|refusal| to_status(&refusal))?;
-        let authority = self.founding.found(caller).await.map_err(|refusal| to_status(&refusal))?;
+        // To its end even if the caller goes away: a half founded cluster would wait for a restart.
+        let founding = Arc::clone(&self.founding);
+        let founded = tokio::spawn(async move { founding.found(caller).await }).await;
+        let authority = founded
+            .unwrap_or_else(|error| {
+                Err(Refusal::new(Code::Internal, "the founding broke off").cause(error))
+            })
+            .map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(InitResponse {
             cluster_id: authority.cluster_id().to_owned(),
             ca_hash: authority.ca_hash().to_owned(),

@@ -70,6 +70,11 @@ impl Driver {
             more = matches!(result, reply::Result::Journal(reply)
                 if matches!(&reply.reply, Some(journal_reply::Reply::Compact(reply)) if reply.more));
         }
+        if too_large {
+            // Deleted keys take room until the store compacts; without this, the next look would
+            // find the past as large as before, and cut again.
+            self.control.group()?.reclaim_past().await?;
+        }
         let oldest = self.control.read_local(oldest).await?;
         self.metrics.oldest_revision.set(i64::try_from(oldest).unwrap_or(i64::MAX));
         Ok(())

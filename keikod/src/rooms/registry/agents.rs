@@ -8,7 +8,7 @@ use super::convert;
 use super::driver::Fleet;
 use super::reach::Reach;
 use super::supervise::{reason, sentence};
-use crate::outbound::a2a::{self, Fetched};
+use crate::outbound::a2a::{self, Card, Fetched};
 use crate::outbound::detect;
 use crate::outbound::http::parse_url;
 use http::HeaderMap;
@@ -35,34 +35,55 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 const PROBE_FAILURES: u32 = 2;
 
 /// What an agent says of itself.
+#[derive(Clone, PartialEq)]
 pub(super) struct Found {
     pub(super) title: String,
     spec: AgentSpec,
     skills: Vec<Skill>,
 }
 
-/// Asks the agent at `url` for its card.
-pub(super) async fn ask(
-    reach: &Reach,
-    url: &str,
-    headers: &[CredentialRef],
-    grant: Option<Grant>,
-    deadline: Duration,
-) -> Result<Found> {
-    let spec =
-        AgentSpec { url: url.to_owned(), headers: headers.to_vec(), grant, ..Default::default() };
-    let values = reach.headers(url, headers, spec.grant.as_ref())?;
-    let deadline = Instant::now() + deadline;
-    let url = parse_url(url)?;
-    let card = detect::agent(reach.http(), &url, &values, reach.card_keys(), deadline).await?;
-    Ok(Found {
-        title: card.name.clone(),
-        spec: convert::agent(&spec, &card)?,
-        skills: convert::skills(&card),
-    })
+/// Where an agent is asked, and with what.
+pub(super) struct Question {
+    pub(super) url: String,
+    pub(super) headers: Vec<CredentialRef>,
+    pub(super) grant: Option<Grant>,
+    /// If there is no card, do not find out what is there instead.
+    pub(super) card_only: bool,
+}
+
+/// Asks an agent for its card.
+pub(super) async fn ask(reach: &Reach, question: Question, deadline: Duration) -> Result<Found> {
+    let Question { url, headers, grant, card_only } = question;
+    let values = reach.headers(&url, &headers, grant.as_ref())?;
+    let (deadline, place) = (Instant::now() + deadline, parse_url(&url)?);
+    let (http, keys) = (reach.http(), reach.card_keys());
+    let card = match card_only {
+        true => a2a::find(http, &place, &values, keys, deadline).await?,
+        false => detect::agent(http, &place, &values, keys, deadline).await?,
+    };
+    let spec = AgentSpec { url, headers, grant, ..Default::default() };
+    Found::new(&spec, &card)
+}
+
+/// A spec without what the agent says of itself.
+pub(super) fn given_agent(spec: &AgentSpec) -> AgentSpec {
+    AgentSpec {
+        url: spec.url.clone(),
+        headers: spec.headers.clone(),
+        grant: spec.grant.clone(),
+        ..Default::default()
+    }
 }
 
 impl Found {
+    fn new(spec: &AgentSpec, card: &Card) -> Result<Self> {
+        Ok(Self {
+            title: card.name.clone(),
+            spec: convert::agent(spec, card)?,
+            skills: convert::skills(card),
+        })
+    }
+
     /// The op that keeps it.
     pub(super) fn put(
         self,
@@ -107,6 +128,8 @@ pub(super) struct AgentProbe {
     given: AgentSpec,
     /// Where the card is, and its ETag.
     seen: Option<(Url, String)>,
+    /// What the entry says, as far as this probe knows.
+    told: Option<Found>,
     was_ready: bool,
 }
 
@@ -119,8 +142,8 @@ impl AgentProbe {
             .iter()
             .any(|condition| condition.r#type == "Ready" && condition.status == "True");
         let (control, reach) = (fleet.control.clone(), fleet.reach.clone());
-        let given = agent.spec.unwrap_or_default();
-        Self { control, reach, key, uid, given, seen: None, was_ready }
+        let given = given_agent(&agent.spec.unwrap_or_default());
+        Self { control, reach, key, uid, given, seen: None, told: None, was_ready }
     }
 
     pub(super) fn start(mut self, stop: CancellationToken) {
@@ -157,14 +180,14 @@ impl AgentProbe {
         let url = parse_url(&self.given.url)?;
         let keys = self.reach.card_keys();
         let card = a2a::find(self.reach.http(), &url, &values, keys, deadline).await?;
-        let found = Found {
-            title: card.name.clone(),
-            spec: convert::agent(&self.given, &card)?,
-            skills: convert::skills(&card),
-        };
-        let put = found.put(&self.key, BTreeMap::new(), PutMode::Refresh, &self.uid);
+        let found = Found::new(&self.given, &card)?;
+        if self.was_ready && self.told.as_ref() == Some(&found) {
+            return Ok(());
+        }
+        let put = found.clone().put(&self.key, BTreeMap::new(), PutMode::Refresh, &self.uid);
         let op = RegistryOp { op: Some(registry_op::Op::PutAgent(put)) };
         self.control.write(self.control.as_node(), Room::Registry(op)).await?;
+        self.told = Some(found);
         self.seen = card.etag.map(|etag| (card.url, etag));
         self.was_ready = true;
         Ok(())

@@ -68,7 +68,7 @@ pub(super) async fn tool(
         trace,
         deadline: deadline(asked.timeout_ms),
     };
-    called.check(service)?;
+    called.check(service).await?;
     let result = called.run().await;
     let took = begun.elapsed();
     let outcome = match &result {
@@ -119,14 +119,14 @@ struct Call<'s> {
 
 impl Call<'_> {
     /// Checks the arguments against the schema, before anything is sent.
-    fn check(&self, service: &Service) -> Result<()> {
+    async fn check(&self, service: &Service) -> Result<()> {
         let Some(spec) = self.tools.first().and_then(|tool| tool.spec.as_ref()) else {
             return Ok(());
         };
         let schema: Value = serde_json::from_str(&spec.input_schema).unwrap_or(Value::Bool(true));
         let hash = crate::outbound::schema::schema_hash(&schema);
         let name = format!("{}.{}", spec.server, spec.tool_name);
-        service.schemas.check(&name, &schema, hash, &self.arguments)
+        service.schemas.check(&name, &schema, hash, &self.arguments).await
     }
 
     async fn run(&self) -> Result<(String, mcp::CallOutcome)> {
@@ -144,7 +144,8 @@ impl Call<'_> {
                 }
                 Err(error) => error,
             };
-            if is_link_fault(&error)
+            let lost = is_link_fault(&error, &link);
+            if lost
                 && let Some(supervised) = self.fleet.server(&self.key(&spec.server)?)
                 && supervised.link.borrow().as_ref().is_some_and(|live| Arc::ptr_eq(live, &link))
             {
@@ -156,8 +157,9 @@ impl Call<'_> {
                 let _waited = tokio::time::timeout(Duration::from_secs(1), gone).await;
             }
             let hints = spec.hints.unwrap_or_default();
-            let harmless = error.surely_not_run || hints.read_only || hints.idempotent;
-            let may_repeat = is_link_fault(&error) && harmless;
+            let silent = lost || error.refusal.code == Code::OutcomeUnknown;
+            let may_repeat = (lost && error.surely_not_run)
+                || (silent && (hints.read_only || hints.idempotent));
             if !may_repeat || attempt == ATTEMPTS_MAX || Instant::now() >= self.deadline {
                 return Err(error.refusal);
             }
@@ -291,11 +293,10 @@ async fn send(
     }
 }
 
-/// The link is of no use any more, whatever became of the call.
-fn is_link_fault(error: &CallError) -> bool {
-    let code = error.refusal.code;
-    matches!(code, Code::OutcomeUnknown | Code::PeerUnreachable | Code::ChildFailed)
-        || error.surely_not_run && code != Code::ArgumentsInvalid
+/// The link is of no use any more, whatever became of the call. A call that only took too long
+/// says nothing of the link: others are served over it.
+fn is_link_fault(error: &CallError, link: &Link) -> bool {
+    link.is_lost() || matches!(error.refusal.code, Code::PeerUnreachable | Code::ChildFailed)
 }
 
 fn outcome_of(refusal: &Refusal) -> CallOutcome {

@@ -5,7 +5,7 @@
 
 use super::super::Control;
 use super::super::follow::{Followed, follow};
-use super::agents::AgentProbe;
+use super::agents::{AgentProbe, given_agent};
 use super::link::Link;
 use super::supervise::{Supervised, Supervisor};
 use super::{Metrics, Reach};
@@ -15,8 +15,12 @@ use keiko_core::id::GroupId;
 use keiko_core::refusal::Result;
 use keiko_core::registry::{self, Filter, Kind, ObjectKey};
 use keiko_core::selector::Selector;
-use keiko_proto::v1::{McpServer, McpServerSpec, Object, object::Object as Inner};
-use std::collections::BTreeMap;
+use keiko_proto::v1::event::Body;
+use keiko_proto::v1::registry_event::Event;
+use keiko_proto::v1::{
+    Agent, AgentSpec, McpServer, McpServerSpec, Object, object::Object as Inner,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 const GROUP: GroupId = GroupId::CONTROL;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What a stopped link may take to end its process.
+/// What all links together may take to end: a server's session 8 s, its process 9 s.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The live links of this node; a cheap clone.
@@ -32,11 +36,17 @@ const STOP_DEADLINE: Duration = Duration::from_secs(20);
 pub struct Fleet {
     pub(super) control: Control,
     pub(super) reach: Reach,
-    pub(super) metrics: Metrics,
+    metrics: Metrics,
     servers: Arc<Mutex<BTreeMap<ObjectKey, Supervised>>>,
-    /// Links that registration opened, until their entry is met.
-    offered: Arc<Mutex<BTreeMap<ObjectKey, Link>>>,
-    agents: Arc<Mutex<BTreeMap<ObjectKey, (String, CancellationToken)>>>,
+    /// Links that registration opened, with what for, until their entry is met.
+    offered: Arc<Mutex<BTreeMap<ObjectKey, (McpServerSpec, Link)>>>,
+    agents: Arc<Mutex<BTreeMap<ObjectKey, Probed>>>,
+    stop: CancellationToken,
+}
+
+struct Probed {
+    uid: String,
+    given: AgentSpec,
     stop: CancellationToken,
 }
 
@@ -53,55 +63,33 @@ impl Fleet {
     }
 
     /// Leaves a link for the entry that is about to be proposed: the journal may show the entry
-    /// here before the proposal returns, and a command must not be started twice.
-    pub(super) fn offer(&self, key: &ObjectKey, link: Link) {
-        self.offers().insert(key.clone(), link);
+    /// here before the proposal returns, and a command must not be started twice. A link that was
+    /// left before by another registration of the name comes back, to be closed.
+    pub(super) fn offer(&self, key: &ObjectKey, spec: &McpServerSpec, link: Link) -> Option<Link> {
+        let displaced = self.offers().insert(key.clone(), (given(spec), link));
+        displaced.map(|(_, link)| link)
     }
 
-    /// Takes back a link whose entry was refused.
-    pub(super) fn take_back(&self, key: &ObjectKey) -> Option<Link> {
-        self.offers().remove(key)
-    }
-
-    /// Starts the supervisor of a registered server, unless the journal was faster.
-    pub(super) fn adopt(&self, key: &ObjectKey, uid: &str, server: McpServer) {
-        let mut servers = self.lock();
-        if servers.get(key).is_some_and(|supervised| supervised.uid == uid) {
-            drop(servers);
-            // The same entry was renewed: its own link lives.
-            if let Some(link) = self.take_back(key) {
-                tokio::spawn(async move { link.close().await });
-            }
-            return;
-        }
-        let supervised = self.supervise(key, uid, server);
-        if let Some(old) = servers.insert(key.clone(), supervised) {
-            old.stop.cancel();
-        }
+    /// Takes back a link that nobody took.
+    pub(super) fn take_back(&self, key: &ObjectKey, spec: &McpServerSpec) -> Option<Link> {
+        let mut offers = self.offers();
+        let fits = offers.get(key).is_some_and(|(offered, _)| leads_alike(offered, spec));
+        if fits { offers.remove(key).map(|(_, link)| link) } else { None }
     }
 
     /// Brings the supervisors in line with one object.
-    fn meet(&self, object: Object) {
+    pub(super) fn meet(&self, object: Object) {
         let Some(metadata) = registry::metadata(&object).cloned() else { return };
-        let key = |kind| ObjectKey::parse(kind, &metadata.namespace, &metadata.name);
+        let key = |kind| ObjectKey::parse(kind, &metadata.namespace, &metadata.name).ok();
         match object.object {
             Some(Inner::McpServer(server)) => {
-                if let Ok(key) = key(Kind::McpServer) {
+                if let Some(key) = key(Kind::McpServer) {
                     self.meet_server(key, &metadata.uid, server);
                 }
             }
             Some(Inner::Agent(agent)) => {
-                if let Ok(key) = key(Kind::Agent) {
-                    let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-                    if agents.get(&key).is_some_and(|(uid, _)| *uid == metadata.uid) {
-                        return;
-                    }
-                    let stop = self.stop.child_token();
-                    AgentProbe::new(self, key.clone(), metadata.uid.clone(), agent)
-                        .start(stop.clone());
-                    if let Some((_, old)) = agents.insert(key, (metadata.uid, stop)) {
-                        old.cancel();
-                    }
+                if let Some(key) = key(Kind::Agent) {
+                    self.meet_agent(key, &metadata.uid, agent);
                 }
             }
             Some(Inner::Tool(_) | Inner::Skill(_)) | None => {}
@@ -109,39 +97,34 @@ impl Fleet {
     }
 
     fn meet_server(&self, key: ObjectKey, uid: &str, server: McpServer) {
-        let mut servers = self.lock();
         let spec = server.spec.clone().unwrap_or_default();
+        let mut servers = self.lock();
         let known = servers.get(&key);
         if known.is_some_and(|known| known.uid == uid && given(&known.spec) == given(&spec)) {
             return;
         }
-        let before = known.cloned();
-        if let Some(before) = &before {
-            before.stop.cancel();
-        }
-        let supervised = match before {
-            // One child of a name at a time: the old link ends before the new one begins.
-            Some(before) => {
-                let (fleet, key, uid) = (self.clone(), key.clone(), uid.to_owned());
-                tokio::spawn(async move {
-                    let _ended =
-                        tokio::time::timeout(STOP_DEADLINE, before.stopped.cancelled()).await;
-                    let supervised = fleet.supervise(&key, &uid, server);
-                    fleet.lock().insert(key, supervised);
-                });
-                return;
-            }
-            None => self.supervise(&key, uid, server),
-        };
-        servers.insert(key, supervised);
+        let after = known.map(|known| {
+            known.stop.cancel();
+            known.stopped.clone()
+        });
+        let link = self.take_back(&key, &spec);
+        let (control, reach) = (self.control.clone(), self.reach.clone());
+        let (metrics, uid) = (self.metrics.clone(), uid.to_owned());
+        let supervisor = Supervisor { control, reach, metrics, key: key.clone(), uid, server };
+        servers.insert(key, supervisor.start(link, self.stop.child_token(), after));
     }
 
-    fn supervise(&self, key: &ObjectKey, uid: &str, server: McpServer) -> Supervised {
-        let link = self.take_back(key);
-        let (control, reach) = (self.control.clone(), self.reach.clone());
-        let metrics = self.metrics.clone();
-        Supervisor { control, reach, metrics, key: key.clone(), uid: uid.to_owned(), server }
-            .start(link, self.stop.child_token())
+    fn meet_agent(&self, key: ObjectKey, uid: &str, agent: Agent) {
+        let given = given_agent(&agent.spec.clone().unwrap_or_default());
+        let mut agents = self.agents();
+        if agents.get(&key).is_some_and(|known| known.uid == uid && known.given == given) {
+            return;
+        }
+        let (uid, stop) = (uid.to_owned(), self.stop.child_token());
+        AgentProbe::new(self, key.clone(), uid.clone(), agent).start(stop.clone());
+        if let Some(old) = agents.insert(key, Probed { uid, given, stop }) {
+            old.stop.cancel();
+        }
     }
 
     /// Stops what a deleted object had.
@@ -155,51 +138,75 @@ impl Fleet {
                 if servers.get(&key).is_some_and(|known| known.uid == metadata.uid)
                     && let Some(old) = servers.remove(&key)
                 {
-                    old.stop.cancel();
-                    let reach = self.reach.clone();
-                    tokio::spawn(async move {
-                        old.stopped.cancelled().await;
-                        if let Err(refusal) = reach.forget(&key) {
-                            tracing::warn!(code = %refusal.code, "{refusal}");
-                        }
-                    });
+                    self.forget(key, old);
                 }
             }
             Some(Inner::Agent(_)) => {
                 let Some(key) = key(Kind::Agent) else { return };
-                let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-                if agents.get(&key).is_some_and(|(uid, _)| *uid == metadata.uid)
-                    && let Some((_, stop)) = agents.remove(&key)
+                let mut agents = self.agents();
+                if agents.get(&key).is_some_and(|known| known.uid == metadata.uid)
+                    && let Some(old) = agents.remove(&key)
                 {
-                    stop.cancel();
+                    old.stop.cancel();
                 }
             }
             Some(Inner::Tool(_) | Inner::Skill(_)) | None => {}
         }
     }
 
-    /// Waits until every link is closed and every process gone.
-    pub async fn stopped(&self) {
-        let all: Vec<_> = self.lock().values().cloned().collect();
-        for supervised in all {
-            let ended = supervised.stopped.cancelled();
-            if tokio::time::timeout(STOP_DEADLINE, ended).await.is_err() {
-                tracing::warn!("a server did not end in {} s", STOP_DEADLINE.as_secs());
+    /// Stops a supervisor and then forgets the home and the log of its command, unless the name
+    /// lives again by then.
+    fn forget(&self, key: ObjectKey, old: Supervised) {
+        old.stop.cancel();
+        let fleet = self.clone();
+        tokio::spawn(async move {
+            old.stopped.cancelled().await;
+            if fleet.server(&key).is_none()
+                && let Err(refusal) = fleet.reach.forget(&key)
+            {
+                tracing::warn!(code = %refusal.code, "{refusal}");
             }
+        });
+    }
+
+    /// Stops everything that is not among the present.
+    fn keep_only(&self, present: &[Object]) {
+        let uids: BTreeSet<_> =
+            present.iter().filter_map(registry::metadata).map(|data| data.uid.as_str()).collect();
+        let is_gone = |uid: &str| !uids.contains(uid);
+        let gone: Vec<_> = self.lock().extract_if(.., |_, known| is_gone(&known.uid)).collect();
+        for (key, old) in gone {
+            self.forget(key, old);
+        }
+        for (_, old) in self.agents().extract_if(.., |_, known| is_gone(&known.uid)) {
+            old.stop.cancel();
         }
     }
 
-    fn offers(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Link>> {
-        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until every link is closed and every process gone.
+    pub async fn stopped(&self) {
+        let all: Vec<_> = self.lock().values().map(|known| known.stopped.clone()).collect();
+        let ended = futures::future::join_all(all.iter().map(CancellationToken::cancelled));
+        if tokio::time::timeout(STOP_DEADLINE, ended).await.is_err() {
+            tracing::warn!("some servers did not end in {} s", STOP_DEADLINE.as_secs());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Supervised>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn offers(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, (McpServerSpec, Link)>> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn agents(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Probed>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A spec without what the server says of itself.
-fn given(spec: &McpServerSpec) -> McpServerSpec {
+pub(super) fn given(spec: &McpServerSpec) -> McpServerSpec {
     McpServerSpec {
         transport: spec.transport.clone(),
         url: spec.url.clone(),
@@ -209,6 +216,12 @@ fn given(spec: &McpServerSpec) -> McpServerSpec {
         grant: spec.grant.clone(),
         ..Default::default()
     }
+}
+
+/// True if a link for one is a link for the other: all but the grant, which the law decides.
+pub(super) fn leads_alike(one: &McpServerSpec, other: &McpServerSpec) -> bool {
+    let bare = |spec: &McpServerSpec| McpServerSpec { grant: None, ..given(spec) };
+    bare(one) == bare(other)
 }
 
 /// The loop.
@@ -233,6 +246,7 @@ impl Driver {
 
     async fn follow(&self) -> Result<()> {
         let (objects, after) = self.fleet.control.read_local(present).await??;
+        self.fleet.keep_only(&objects);
         for object in objects {
             self.fleet.meet(object);
         }
@@ -244,8 +258,6 @@ impl Driver {
                 Followed::Lost { .. } => return Ok(()),
             };
             for event in events {
-                use keiko_proto::v1::event::Body;
-                use keiko_proto::v1::registry_event::Event;
                 let Some(Body::Registry(body)) = event.body else { continue };
                 match body.event {
                     Some(Event::Changed(changed)) => {

@@ -17,7 +17,7 @@ const LIST_DEADLINE: Duration = Duration::from_secs(10);
 /// A server that answers.
 pub struct Link {
     session: Session,
-    process: Option<Process>,
+    process: Option<Leash>,
 }
 
 /// What a server says of itself.
@@ -31,14 +31,48 @@ pub(super) struct Inventory {
     pub(super) left_out: Vec<String>,
 }
 
+/// A process that never outlives whoever started it: a caller that goes away in the middle of a
+/// registration drops it, and it is ended.
+pub(super) struct Leash(Process);
+
+impl Leash {
+    pub(super) fn new(process: Process) -> Self {
+        Self(process)
+    }
+
+    pub(super) fn process(&self) -> &Process {
+        &self.0
+    }
+
+    /// Ends it, in bounded time.
+    pub(super) async fn stop(&self) {
+        stop(self.0.clone()).await;
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        if self.0.exit().is_none() {
+            tokio::spawn(stop(self.0.clone()));
+        }
+    }
+}
+
+async fn stop(process: Process) {
+    if let Err(refusal) = process.stop(Grace::default()).await {
+        tracing::warn!(code = %refusal.code, pid = process.pid(), "{refusal}");
+    }
+}
+
 impl Link {
-    pub(super) fn new(session: Session, process: Option<Process>) -> Self {
+    pub(super) fn new(session: Session, process: Option<Leash>) -> Self {
         Self { session, process }
     }
 
     /// Asks what the server is and offers.
     pub(super) async fn inventory(&self, spec: &McpServerSpec) -> Result<Inventory> {
-        let tools = self.session.tools(&Limits::default(), Instant::now() + LIST_DEADLINE).await?;
+        let deadline = Instant::now() + LIST_DEADLINE;
+        let tools = self.session.tools(&Limits::default(), deadline).await?;
         Ok(convert::inventory(spec, &self.session, &tools))
     }
 
@@ -58,11 +92,17 @@ impl Link {
         self.session.tools_changed()
     }
 
+    /// True once [`Self::lost`] would return at once.
+    pub(super) fn is_lost(&self) -> bool {
+        let ended = self.process.as_ref().is_some_and(|leash| leash.process().exit().is_some());
+        ended || self.session.is_closed()
+    }
+
     /// Returns why, when the link is lost.
     pub(super) async fn lost(&self) -> Refusal {
-        let Some(process) = &self.process else { return self.session.closed().await };
+        let Some(leash) = &self.process else { return self.session.closed().await };
         tokio::select! {
-            exit = process.wait() => {
+            exit = leash.process().wait() => {
                 Refusal::new(Code::ChildFailed, format!("the command ended: {exit}"))
             }
             refusal = self.session.closed() => refusal,
@@ -72,10 +112,8 @@ impl Link {
     /// Ends the session and, for stdio, the process: by its input, then TERM, then KILL.
     pub(super) async fn close(&self) {
         self.session.clone().close().await;
-        if let Some(process) = &self.process
-            && let Err(refusal) = process.stop(Grace::default()).await
-        {
-            tracing::warn!(code = %refusal.code, pid = process.pid(), "{refusal}");
+        if let Some(leash) = &self.process {
+            leash.stop().await;
         }
     }
 }

@@ -3,10 +3,8 @@
 //!
 //! Reads the live settings at each use, so that a reload holds from the next connection on.
 
-use super::link::Link;
-use crate::exec::{
-    Children, Command, Credentials, Destination, Grace, Grant, LogLine, Policy, Process, Secret,
-};
+use super::link::{Leash, Link};
+use crate::exec::{Children, Command, Credentials, Destination, Grant, Policy, Secret};
 use crate::outbound::a2a::CardKey;
 use crate::outbound::http::{parse_url, secret_headers};
 use crate::outbound::{Http, detect, mcp};
@@ -112,12 +110,13 @@ impl Reach {
         let env: Vec<(String, Secret)> = env.collect::<Result<_>>()?;
         let command = Command { id: child_id(key), argv: spec.command.clone(), env, run_as };
         let child = self.children.spawn(command).await?;
+        let leash = Leash::new(child.process);
         let target =
             mcp::Target::Stdio { reader: Box::new(child.stdout), writer: Box::new(child.stdin) };
         let era = spec.protocol_version.parse().ok();
         match mcp::connect(&self.http, target, era, deadline).await {
-            Ok(session) => Ok(Link::new(session, Some(child.process))),
-            Err(refusal) => Err(ended(key, &child.process, refusal).await),
+            Ok(session) => Ok(Link::new(session, Some(leash))),
+            Err(refusal) => Err(ended(key, &leash, refusal).await),
         }
     }
 
@@ -140,12 +139,7 @@ impl Reach {
         secret_headers(values.iter().map(|(name, value)| (*name, value.expose())))
     }
 
-    /// The last lines of a server's standard error.
-    pub fn logs(&self, key: &ObjectKey, tail: usize) -> Vec<LogLine> {
-        self.children.logs(&child_id(key), tail)
-    }
-
-    /// The same, and then every further line.
+    /// The last lines of a server's standard error, and then every further one.
     pub fn follow_logs(&self, key: &ObjectKey, tail: usize) -> crate::exec::child::Follow {
         self.children.follow(&child_id(key), tail)
     }
@@ -168,17 +162,16 @@ impl Reach {
     }
 
     fn credentials(&self) -> Result<Credentials> {
-        let live = self.settings.live();
-        Credentials::new(live.credentials_dir.value.clone(), &live.credentials_to())
+        // The folder holds until the next start, as it is covered from commands that run as root.
+        let dir = self.settings.settings().live.credentials_dir.value.clone();
+        Credentials::new(dir, &self.settings.live().credentials_to())
     }
 }
 
 /// Why a command did not become a server; it is gone when this returns.
-async fn ended(key: &ObjectKey, process: &Process, refusal: Refusal) -> Refusal {
-    let exit = process.exit();
-    if let Err(refusal) = process.stop(Grace::default()).await {
-        tracing::warn!(code = %refusal.code, pid = process.pid(), "{refusal}");
-    }
+async fn ended(key: &ObjectKey, leash: &Leash, refusal: Refusal) -> Refusal {
+    let exit = leash.process().exit();
+    leash.stop().await;
     match exit {
         Some(exit) => Refusal::new(Code::ChildFailed, format!("the command ended: {exit}"))
             .cause(refusal.message),

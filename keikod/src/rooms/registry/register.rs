@@ -4,11 +4,13 @@
 //! registered. A link that this left open is handed to its supervisor.
 
 use super::super::{Caller, control};
-use super::link::Link;
+use super::driver::leads_alike;
+use super::link::{Inventory, Link};
 use super::read::require_on;
 use super::service::Service;
 use super::{agents, supervise};
-use crate::net::{Identity, Permission};
+use crate::net::{Identity, Permission, Resource};
+use crate::outbound::http::parse_url;
 use crate::store::View;
 use keiko_core::id::{GroupId, slug};
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -19,6 +21,8 @@ use keiko_proto::v1::{
     PutReply, RegisterAgentRequest, RegisterMcpServerRequest, RegisterResponse, RegistryOp,
     WriteInfo, object::Object as Inner, registry_op, registry_reply, reply,
 };
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::Request;
 
@@ -29,69 +33,95 @@ const ASK_DEADLINE: Duration = Duration::from_secs(30);
 const NAMELESS: &str = "unnamed";
 
 pub(super) async fn agent(
-    service: &Service,
+    service: Service,
     request: Request<RegisterAgentRequest>,
 ) -> Result<RegisterResponse> {
     let identity = Identity::of(&request)?.clone();
     let caller = Caller::of(&request, &request.get_ref().request_id)?;
     let asked = request.into_inner();
     let named = named(Kind::Agent, &asked.namespace, &asked.name)?;
+    require_write(&identity, Kind::Agent, named.as_ref())?;
     if let Some(key) = &named {
-        require_on(&identity, Permission::RegistryWrite, key)?;
-    } else {
-        let all = crate::net::Resource::All(Kind::Agent.noun());
-        identity.require(Permission::RegistryWrite, &all)?;
+        check_agent_name(&service, key, &asked.url).await?;
     }
-    let grant = grant_of(&identity);
-    let found =
-        agents::ask(&service.reach, &asked.url, &asked.headers, grant, ASK_DEADLINE).await?;
+    let question = agents::Question {
+        url: asked.url,
+        headers: asked.headers,
+        grant: grant_of(&identity),
+        // Who has a token only may have an agent's card fetched, and nothing else be tried.
+        card_only: identity.socket_uid().is_none(),
+    };
+    let found = agents::ask(&service.reach, question, ASK_DEADLINE).await?;
     let key = match named {
         Some(key) => key,
         None => own_name(Kind::Agent, &asked.namespace, &found.title)?,
     };
     let put = found.put(&key, asked.labels, PutMode::Register, "");
     let op = RegistryOp { op: Some(registry_op::Op::PutAgent(put)) };
-    let (put, write) = propose(service, caller, op).await?;
-    response(service, &key, put, write).await
+    let (put, write) = propose(&service, caller, op).await?;
+    meet(&service, &key, &put).await?;
+    response(&service, &key, put, write).await
 }
 
 pub(super) async fn server(
-    service: &Service,
+    service: Service,
     request: Request<RegisterMcpServerRequest>,
 ) -> Result<RegisterResponse> {
     let identity = Identity::of(&request)?.clone();
     let caller = Caller::of(&request, &request.get_ref().request_id)?;
     let asked = request.into_inner();
     let named = named(Kind::McpServer, &asked.namespace, &asked.name)?;
+    require_write(&identity, Kind::McpServer, named.as_ref())?;
     let placeholder = ObjectKey::parse(Kind::McpServer, &asked.namespace, NAMELESS)?;
-    let key = named.clone().unwrap_or(placeholder);
-    require_on(&identity, Permission::RegistryWrite, &key)?;
-    let mut spec = spec_of(&identity, &key, &asked)?;
-    if named.is_some() {
-        check_name_is_free(service, &key, &spec).await?;
-    }
-    let link = open(service, &key, &mut spec).await?;
-    let inventory = match link.link().inventory(&spec).await {
-        Ok(inventory) => inventory,
+    let asked_key = named.clone().unwrap_or(placeholder);
+    let mut spec = spec_of(&identity, &asked_key, &asked)?;
+    let link = match &named {
+        Some(key) => {
+            check_server_name(&service, key, &spec).await?;
+            open(&service, key, &mut spec).await?
+        }
+        None => open_new(&service, &asked_key, &mut spec).await?,
+    };
+    let asked_for = async {
+        let inventory = link.link().inventory(&spec).await?;
+        let key = match named {
+            Some(key) => key,
+            None => own_name(Kind::McpServer, &asked.namespace, &inventory.spec.server_name)?,
+        };
+        Ok((inventory, key))
+    };
+    let (inventory, key) = match asked_for.await {
+        Ok(found) => found,
         Err(refusal) => {
             link.abandon().await;
             return Err(refusal);
         }
     };
-    let key = match named {
-        Some(key) => key,
-        None => match own_name(Kind::McpServer, &asked.namespace, &inventory.spec.server_name) {
-            Ok(key) => key,
-            Err(refusal) => {
-                link.abandon().await;
-                return Err(refusal);
-            }
-        },
-    };
+    let spec = inventory.spec.clone();
+    if let Opened::Own(link) = link
+        && let Some(displaced) = service.fleet.offer(&key, &spec, *link)
+    {
+        displaced.close().await;
+    }
+    let op =
+        RegistryOp { op: Some(registry_op::Op::PutMcpServer(put(&key, asked.labels, inventory))) };
+    let proposed = propose(&service, caller, op).await;
+    if let Ok((put, _)) = &proposed {
+        meet(&service, &key, put).await?;
+    }
+    // Refused, or the same entry was renewed and its own link lives.
+    if let Some(link) = service.fleet.take_back(&key, &spec) {
+        link.close().await;
+    }
+    let (put, write) = proposed?;
+    response(&service, &key, put, write).await
+}
+
+fn put(key: &ObjectKey, labels: BTreeMap<String, String>, inventory: Inventory) -> PutMcpServer {
     let metadata = Metadata {
         name: key.name.clone(),
         namespace: key.namespace.to_string(),
-        labels: asked.labels,
+        labels,
         ..Default::default()
     };
     let server = McpServer {
@@ -101,29 +131,36 @@ pub(super) async fn server(
         ..Default::default()
     };
     let mode = PutMode::Register.into();
-    let put =
-        PutMcpServer { mode, uid: String::new(), server: Some(server), tools: inventory.tools };
-    let op = RegistryOp { op: Some(registry_op::Op::PutMcpServer(put)) };
-    if let Opened::Own(link) = link {
-        service.fleet.offer(&key, *link);
+    PutMcpServer { mode, uid: String::new(), server: Some(server), tools: inventory.tools }
+}
+
+/// Starts the supervisor of what was registered, unless the journal was faster. The reply may be
+/// an old one, of a request that was sent again: then the entry as it is now decides.
+async fn meet(service: &Service, key: &ObjectKey, put: &PutReply) -> Result<()> {
+    let Some(uid) = put.object.as_ref().and_then(registry::metadata).map(|data| data.uid.clone())
+    else {
+        return Ok(());
+    };
+    let wanted = key.clone();
+    let query = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &wanted, None);
+    if let Ok(object) = service.control.read_local(query).await?
+        && registry::metadata(&object).is_some_and(|metadata| metadata.uid == uid)
+    {
+        service.fleet.meet(object);
     }
-    match propose(service, caller, op).await {
-        Ok((put, write)) => {
-            adopt(service, &key, &put);
-            response(service, &key, put, write).await
-        }
-        Err(refusal) => {
-            if let Some(link) = service.fleet.take_back(&key) {
-                link.close().await;
-            }
-            Err(refusal)
-        }
+    Ok(())
+}
+
+fn require_write(identity: &Identity, kind: Kind, named: Option<&ObjectKey>) -> Result<()> {
+    match named {
+        Some(key) => require_on(identity, Permission::RegistryWrite, key),
+        None => identity.require(Permission::RegistryWrite, &Resource::All(kind.noun())),
     }
 }
 
 /// A link for asking: the supervised one of the same endpoint, or a new one.
 enum Opened {
-    Shared(std::sync::Arc<Link>),
+    Shared(Arc<Link>),
     Own(Box<Link>),
 }
 
@@ -142,21 +179,33 @@ impl Opened {
     }
 }
 
+/// A link to what may be there already: then its own link is asked, and nothing is started twice.
 async fn open(service: &Service, key: &ObjectKey, spec: &mut McpServerSpec) -> Result<Opened> {
-    if let Some(supervised) = service.fleet.server(key)
-        && let Some(link) = supervised.link.borrow().clone()
-    {
-        return Ok(Opened::Shared(link));
+    if let Some(supervised) = service.fleet.server(key) {
+        let known = &supervised.spec;
+        if is_same_place(&known.url, &spec.url) {
+            spec.url.clone_from(&known.url);
+        }
+        let same_command = !spec.command.is_empty() && known.command == spec.command;
+        if (same_command || leads_alike(known, spec))
+            && let Some(link) = supervised.link.borrow().clone()
+        {
+            return Ok(Opened::Shared(link));
+        }
     }
+    open_new(service, key, spec).await
+}
+
+async fn open_new(service: &Service, key: &ObjectKey, spec: &mut McpServerSpec) -> Result<Opened> {
     let link = service.reach.find(key, spec, ASK_DEADLINE).await?;
     Ok(Opened::Own(Box::new(link)))
 }
 
-fn adopt(service: &Service, key: &ObjectKey, put: &PutReply) {
-    if let Some(Object { object: Some(Inner::McpServer(server)) }) = put.object.clone() {
-        let uid = server.metadata.as_ref().map(|metadata| metadata.uid.clone()).unwrap_or_default();
-        service.fleet.adopt(key, &uid, server);
-    }
+/// True if `asked` is where the server is, or the address below which it answers.
+fn is_same_place(known: &str, asked: &str) -> bool {
+    let (Ok(known), Ok(asked)) = (parse_url(known), parse_url(asked)) else { return false };
+    let below = format!("{}/mcp", asked.as_str().trim_end_matches('/'));
+    known == asked || known.as_str() == below
 }
 
 fn spec_of(
@@ -195,28 +244,35 @@ fn spec_of(
 }
 
 /// Starting a command only to be told that its name is taken would be a waste, and a risk.
-async fn check_name_is_free(
-    service: &Service,
-    key: &ObjectKey,
-    spec: &McpServerSpec,
-) -> Result<()> {
-    let asked = key.clone();
-    let read = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &asked, None).ok();
-    let Some(Object { object: Some(Inner::McpServer(known)) }) =
-        service.control.read_local(read).await?
-    else {
-        return Ok(());
-    };
+async fn check_server_name(service: &Service, key: &ObjectKey, spec: &McpServerSpec) -> Result<()> {
+    let Some(Inner::McpServer(known)) = find(service, key).await? else { return Ok(()) };
     let known = known.spec.unwrap_or_default();
-    let bare = spec.url.trim_end_matches('/');
-    let same_url = known.url == spec.url || known.url == format!("{bare}/mcp");
+    let same_url = known.url == spec.url || is_same_place(&known.url, &spec.url);
     if known.command == spec.command && same_url {
         return Ok(());
     }
     let is = if known.command.is_empty() { known.url } else { format!("{:?}", known.command) };
-    Err(Refusal::new(Code::NameTaken, format!("mcp {:?} is another endpoint", key.name))
+    Err(taken(key, &is))
+}
+
+/// Nor is anything fetched for a name that is another agent's.
+async fn check_agent_name(service: &Service, key: &ObjectKey, url: &str) -> Result<()> {
+    let Some(Inner::Agent(known)) = find(service, key).await? else { return Ok(()) };
+    let known = known.spec.unwrap_or_default();
+    if known.url == url { Ok(()) } else { Err(taken(key, &known.url)) }
+}
+
+async fn find(service: &Service, key: &ObjectKey) -> Result<Option<Inner>> {
+    let key = key.clone();
+    let query = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &key, None).ok();
+    Ok(service.control.read_local(query).await?.and_then(|object| object.object))
+}
+
+fn taken(key: &ObjectKey, is: &str) -> Refusal {
+    let ObjectKey { kind, name, .. } = key;
+    Refusal::new(Code::NameTaken, format!("{kind} {name:?} is another endpoint"))
         .cause(format!("it is registered as {is}"))
-        .hint(format!("choose another name, or: keikoctl mcp delete {}", key.name)))
+        .hint(format!("choose another name, or: keikoctl {kind} delete {name}"))
 }
 
 async fn propose(

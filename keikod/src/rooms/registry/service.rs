@@ -6,7 +6,7 @@ use super::read::require_on;
 use super::{Metrics, Reach, call, logs, read, register, watch};
 use crate::net::{Identity, Permission, status::to_status};
 use crate::outbound::schema::Schemas;
-use keiko_core::refusal::Result;
+use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::{Kind, ObjectKey};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::registry_server::Registry;
@@ -49,14 +49,14 @@ impl Registry for Service {
         &self,
         request: Request<RegisterAgentRequest>,
     ) -> Result<Response<RegisterResponse>, Status> {
-        answer(register::agent(self, request).await)
+        answer(whole(register::agent(self.clone(), request)).await)
     }
 
     async fn register_mcp_server(
         &self,
         request: Request<RegisterMcpServerRequest>,
     ) -> Result<Response<RegisterResponse>, Status> {
-        answer(register::server(self, request).await)
+        answer(whole(register::server(self.clone(), request)).await)
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
@@ -144,6 +144,15 @@ impl Service {
             _ => Err(control::unexpected()),
         }
     }
+}
+
+/// Runs to its end even if the caller goes away: what was begun outside must be put right.
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(work).await.unwrap_or_else(|error| {
+        Err(Refusal::new(Code::Internal, "the registration broke off").cause(error))
+    })
 }
 
 fn caller<T>(request: &Request<T>) -> Result<Identity, Status> {

@@ -1,6 +1,7 @@
 //! Keeps one server linked: links, refreshes the entry, watches, and links again with back-off.
 //!
-//! Only transitions are proposed: an entry that is as it was costs nothing.
+//! Only transitions are proposed: a server that says what it said costs nothing. That a proposal
+//! fails says nothing of the server: it stays linked, and calls go on.
 
 use super::super::Control;
 use super::link::{Inventory, Link};
@@ -25,6 +26,10 @@ const LINK_DEADLINE: Duration = Duration::from_secs(30);
 /// How often a linked server is asked whether it is still what it was.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 
+/// Between a server's word that its tools changed and the look at them, so that a server that
+/// never stops saying so is asked once a second.
+const CHANGE_PAUSE: Duration = Duration::from_secs(1);
+
 /// Probes that fail in a row before a link counts as lost.
 const PROBE_FAILURES: u32 = 2;
 
@@ -43,7 +48,7 @@ pub(super) struct Supervisor {
 #[derive(Clone)]
 pub(super) struct Supervised {
     pub(super) uid: String,
-    /// The spec that the supervisor works with, without what the server says of itself.
+    /// The spec that the supervisor began with.
     pub(super) spec: McpServerSpec,
     pub(super) link: watch::Receiver<Option<Arc<Link>>>,
     /// Asks for a new link at once: the one at hand is of no use.
@@ -53,9 +58,27 @@ pub(super) struct Supervised {
     pub(super) stopped: CancellationToken,
 }
 
+/// Why a link ended.
+enum End {
+    /// Nobody wants it any more.
+    Asked,
+    /// It is of no use.
+    Lost(Refusal),
+}
+
+/// What a server said last, as far as the entry knows it.
+#[derive(Default)]
+struct Told(Option<Inventory>);
+
 impl Supervisor {
-    /// Starts the loop. `link` is what registration left open, if anything.
-    pub(super) fn start(self, link: Option<Link>, stop: CancellationToken) -> Supervised {
+    /// Starts the loop, once `after` is cancelled: one child of a name lives at a time. `link` is
+    /// what registration left open, if anything.
+    pub(super) fn start(
+        self,
+        link: Option<Link>,
+        stop: CancellationToken,
+        after: Option<CancellationToken>,
+    ) -> Supervised {
         let (sender, receiver) = watch::channel(None);
         let (again, stopped) = (Arc::new(Notify::new()), CancellationToken::new());
         let supervised = Supervised {
@@ -67,6 +90,9 @@ impl Supervisor {
             stopped: stopped.clone(),
         };
         tokio::spawn(async move {
+            if let Some(after) = after {
+                after.cancelled().await;
+            }
             self.run(link, &sender, &again, &stop).await;
             stopped.cancel();
         });
@@ -75,34 +101,36 @@ impl Supervisor {
 
     async fn run(
         mut self,
-        mut link: Option<Link>,
+        mut open: Option<Link>,
         sender: &watch::Sender<Option<Arc<Link>>>,
         again: &Notify,
         stop: &CancellationToken,
     ) {
         let mut backoff = Backoff::default();
         loop {
+            if stop.is_cancelled() {
+                if let Some(link) = open {
+                    link.close().await;
+                }
+                return;
+            }
             let begun = Instant::now();
-            let ready = tokio::select! {
-                ready = self.establish(link.take()) => ready,
-                () = stop.cancelled() => return,
-            };
-            let why = match ready {
+            let why = match self.link(open.take()).await {
                 Ok(link) => {
                     let link = Arc::new(link);
-                    sender.send_replace(Some(Arc::clone(&link)));
-                    self.metrics.links.inc();
-                    let why = self.hold(&link, again, stop).await;
-                    self.metrics.links.dec();
-                    sender.send_replace(None);
+                    let end = self.serve(&link, sender, again, stop).await;
                     link.close().await;
-                    why
+                    match end {
+                        End::Asked => return,
+                        End::Lost(refusal) => refusal,
+                    }
                 }
-                Err(refusal) => Some(refusal),
+                Err(refusal) => refusal,
             };
-            let Some(refusal) = why else { return };
-            tracing::info!(server = %self.key.subject(), code = %refusal.code, "not linked: {refusal}");
-            self.tell("False", reason(&refusal), &sentence(&refusal)).await;
+            tracing::info!(server = %self.key.subject(), code = %why.code, "not linked: {why}");
+            if is_gone(&self.tell("False", reason(&why), &sentence(&why)).await) {
+                return;
+            }
             let wait = backoff.after(begun.elapsed(), super::super::clock::jitter());
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -112,32 +140,107 @@ impl Supervisor {
         }
     }
 
-    /// A link whose entry says what the server says.
-    async fn establish(&mut self, open: Option<Link>) -> Result<Link> {
-        let spec = self.server.spec.clone().unwrap_or_default();
-        let link = match open {
-            Some(link) => link,
-            None => self.reach.link(&self.key, &spec, LINK_DEADLINE).await?,
-        };
-        match self.refresh(&link).await {
-            Ok(()) => Ok(link),
-            Err(refusal) => {
-                link.close().await;
-                Err(refusal)
+    async fn link(&self, open: Option<Link>) -> Result<Link> {
+        match open {
+            Some(link) => Ok(link),
+            None => {
+                let spec = self.server.spec.clone().unwrap_or_default();
+                self.reach.link(&self.key, &spec, LINK_DEADLINE).await
             }
         }
     }
 
-    /// Proposes what the server says now; the law ignores what is already so.
-    async fn refresh(&mut self, link: &Link) -> Result<()> {
+    /// Shows the link as soon as the entry says what the server says.
+    async fn serve(
+        &mut self,
+        link: &Arc<Link>,
+        sender: &watch::Sender<Option<Arc<Link>>>,
+        again: &Notify,
+        stop: &CancellationToken,
+    ) -> End {
+        let mut told = Told::default();
+        let begun = tokio::select! {
+            begun = self.refresh(link, &mut told) => begun,
+            () = stop.cancelled() => return End::Asked,
+            refusal = link.lost() => return End::Lost(refusal),
+        };
+        match begun {
+            Ok(true) => {}
+            Ok(false) => return End::Asked,
+            Err(refusal) => return End::Lost(refusal),
+        }
+        sender.send_replace(Some(Arc::clone(link)));
+        self.metrics.links.inc();
+        let end = self.hold(link, &mut told, again, stop).await;
+        self.metrics.links.dec();
+        sender.send_replace(None);
+        end
+    }
+
+    async fn hold(
+        &mut self,
+        link: &Link,
+        told: &mut Told,
+        again: &Notify,
+        stop: &CancellationToken,
+    ) -> End {
+        let (mut failures, mut changes) = (0, link.changes());
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return End::Asked,
+                refusal = link.lost() => return End::Lost(refusal),
+                () = again.notified() => {
+                    let text = "a call found the link lost";
+                    return End::Lost(Refusal::new(Code::PeerUnreachable, text));
+                }
+                Ok(()) = changes.changed() => tokio::time::sleep(CHANGE_PAUSE).await,
+                () = tokio::time::sleep(PROBE_EVERY) => {}
+            }
+            let refreshed = tokio::select! {
+                refreshed = self.refresh(link, told) => refreshed,
+                () = stop.cancelled() => return End::Asked,
+                refusal = link.lost() => return End::Lost(refusal),
+            };
+            match refreshed {
+                Ok(true) => failures = 0,
+                Ok(false) => return End::Asked,
+                Err(refusal) => {
+                    failures += 1;
+                    if failures >= PROBE_FAILURES {
+                        return End::Lost(refusal);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Proposes what the server says, if it is news. False if the entry is gone; an error if the
+    /// server does not answer.
+    async fn refresh(&mut self, link: &Link, told: &mut Told) -> Result<bool> {
         let spec = self.server.spec.clone().unwrap_or_default();
         let inventory = link.inventory(&spec).await?;
-        let put = self.put(&inventory);
-        if self.server.spec.as_ref() != Some(&inventory.spec) {
-            self.server.spec = Some(inventory.spec);
+        if told.0.as_ref() == Some(&inventory) {
+            return Ok(true);
         }
+        let put = self.put(&inventory);
         let op = RegistryOp { op: Some(registry_op::Op::PutMcpServer(put)) };
-        self.control.write(self.control.as_node(), Room::Registry(op)).await.map(drop)
+        let written = self.control.write(self.control.as_node(), Room::Registry(op)).await;
+        match written {
+            Ok(_) => {
+                self.server.spec = Some(inventory.spec.clone());
+                told.0 = Some(inventory);
+                Ok(true)
+            }
+            Err(refusal) if is_gone(&Err(refusal.clone())) => Ok(false),
+            // The next probe says it again; until then the server serves.
+            Err(refusal) => {
+                tracing::warn!(
+                    server = %self.key.subject(), code = %refusal.code,
+                    "what the server offers is not kept: {refusal}"
+                );
+                Ok(true)
+            }
+        }
     }
 
     fn put(&self, inventory: &Inventory) -> PutMcpServer {
@@ -154,38 +257,7 @@ impl Supervisor {
         }
     }
 
-    /// Returns why the link is of no use any more; `None` if it was asked to stop.
-    async fn hold(
-        &mut self,
-        link: &Link,
-        again: &Notify,
-        stop: &CancellationToken,
-    ) -> Option<Refusal> {
-        let (mut failures, mut changes) = (0, link.changes());
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return None,
-                refusal = link.lost() => return Some(refusal),
-                () = again.notified() => {
-                    return Some(Refusal::new(Code::PeerUnreachable, "a call found the link lost"));
-                }
-                Ok(()) = changes.changed() => {}
-                () = tokio::time::sleep(PROBE_EVERY) => {}
-            }
-            match self.refresh(link).await {
-                Ok(()) => failures = 0,
-                Err(refusal) if refusal.code == Code::NotFound => return None,
-                Err(refusal) => {
-                    failures += 1;
-                    if failures >= PROBE_FAILURES {
-                        return Some(refusal);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn tell(&self, status: &str, reason: &str, message: &str) {
+    async fn tell(&self, status: &str, reason: &str, message: &str) -> Result<()> {
         let object = ObjectRef {
             kind: keiko_proto::v1::Kind::McpServer.into(),
             namespace: self.key.namespace.to_string(),
@@ -204,11 +276,14 @@ impl Supervisor {
             condition: Some(condition),
         };
         let op = RegistryOp { op: Some(registry_op::Op::SetCondition(set)) };
-        let written = self.control.write(self.control.as_node(), Room::Registry(op)).await;
-        if let Err(refusal) = written {
-            tracing::debug!(server = %self.key.subject(), "condition not kept: {refusal}");
-        }
+        self.control.write(self.control.as_node(), Room::Registry(op)).await.map(drop)
     }
+}
+
+/// The entry was deleted, or made anew: somebody else looks after it.
+pub(super) fn is_gone(written: &Result<()>) -> bool {
+    matches!(written, Err(refusal)
+        if matches!(refusal.code, Code::NotFound | Code::RevisionConflict))
 }
 
 /// The condition of a server that answers.

@@ -12,8 +12,11 @@ use keiko_core::house;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::{self, Filter, ObjectKey};
+use keiko_core::selector::Selector;
 use keiko_proto::v1::watch_response::Type;
-use keiko_proto::v1::{Event, Object, WatchRequest, WatchResponse, event::Body, registry_event};
+use keiko_proto::v1::{
+    self as wire, Event, Object, WatchRequest, WatchResponse, event::Body, registry_event,
+};
 use tokio::sync::mpsc;
 use tonic::Status;
 
@@ -38,12 +41,14 @@ pub(super) fn watch(
     caller: &Identity,
     asked: &WatchRequest,
 ) -> Result<mpsc::Receiver<Result<WatchResponse, Status>>> {
-    let filter = filter(asked.kind, &asked.namespace, &asked.label_selector)?;
+    let mut filter = filter(asked.kind, &asked.namespace, &asked.label_selector)?;
     if asked.name.is_empty() {
         caller.require(Permission::RegistryRead, &Resource::All(filter.kind.noun()))?;
     } else {
         let key = ObjectKey::parse(filter.kind, &asked.namespace, &asked.name)?;
         super::read::require_on(caller, Permission::RegistryRead, &key)?;
+        // What was asked for is what is shown: a name is one object of one namespace.
+        filter.namespace = Some(key.namespace);
     }
     let newest = *control.group()?.revisions().borrow();
     if asked.after_revision > newest {
@@ -76,7 +81,7 @@ async fn run(control: &Control, wanted: &Wanted, after: u64, sender: &Sender) ->
             match item? {
                 Followed::Events(events) => {
                     for event in events {
-                        if let Some(response) = wanted.change(event)
+                        if let Some(response) = wanted.change(control, event).await?
                             && sender.send(Ok(response)).await.is_err()
                         {
                             return Ok(());
@@ -149,34 +154,50 @@ impl Wanted {
         self.filter.matches(object) && metadata.is_some_and(|metadata| self.names(&metadata.name))
     }
 
-    /// What an event means to this watcher. An object that no longer fits the selector is gone for
-    /// it, as in Kubernetes.
-    fn change(&self, event: Event) -> Option<WatchResponse> {
-        let kind = self.filter.kind.noun();
-        if event.subject.split('/').next() != Some(kind) {
-            return None;
+    /// What an event means to this watcher. An object whose labels begin to fit is new for it, one
+    /// whose labels fit no longer is gone, as in Kubernetes.
+    async fn change(&self, control: &Control, event: Event) -> Result<Option<WatchResponse>> {
+        if event.subject.split('/').next() != Some(self.filter.kind.noun()) {
+            return Ok(None);
         }
-        let Some(Body::Registry(body)) = event.body else { return None };
-        let (kind, object) = match body.event? {
-            registry_event::Event::Changed(changed) => {
-                let object = changed.object?;
-                match (self.fits(&object), changed.created) {
-                    (true, true) => (Type::Added, object),
-                    (true, false) => (Type::Modified, object),
-                    (false, true) => return None,
-                    (false, false) if self.fits_but_labels(&object) => (Type::Deleted, object),
-                    (false, false) => return None,
+        let Some(Body::Registry(wire::RegistryEvent { event: Some(body) })) = event.body else {
+            return Ok(None);
+        };
+        let (kind, object) = match body {
+            registry_event::Event::Changed(wire::ObjectChanged {
+                object: Some(object),
+                created,
+            }) => {
+                let fits = self.fits(&object);
+                let fitted = !created && self.fitted(control, &object, event.revision).await?;
+                match (fitted, fits) {
+                    (false, true) => (Type::Added, object),
+                    (true, true) => (Type::Modified, object),
+                    (true, false) => (Type::Deleted, object),
+                    (false, false) => return Ok(None),
                 }
             }
             registry_event::Event::Deleted(object) if self.fits(&object) => (Type::Deleted, object),
-            registry_event::Event::Deleted(_) => return None,
+            registry_event::Event::Changed(_) | registry_event::Event::Deleted(_) => {
+                return Ok(None);
+            }
         };
-        Some(WatchResponse { r#type: kind.into(), object: Some(object), revision: event.revision })
+        let (kind, revision) = (kind.into(), event.revision);
+        Ok(Some(WatchResponse { r#type: kind, object: Some(object), revision }))
     }
 
-    /// True if only its labels keep the object out.
-    fn fits_but_labels(&self, object: &Object) -> bool {
-        let any = Filter { selector: Default::default(), ..self.filter.clone() };
-        Self { filter: any, name: self.name.clone() }.fits(object)
+    /// True if the object fitted before this revision. Only labels change, so without a selector
+    /// it is enough to look at it now.
+    async fn fitted(&self, control: &Control, object: &Object, revision: u64) -> Result<bool> {
+        if self.filter.selector == Selector::default() {
+            return Ok(self.fits(object));
+        }
+        let Some(metadata) = registry::metadata(object) else { return Ok(false) };
+        let key = ObjectKey::parse(self.filter.kind, &metadata.namespace, &metadata.name)?;
+        let before = move |view: &View<'_>| {
+            registry::get(view, GROUP, &key, Some(revision.saturating_sub(1))).ok()
+        };
+        let before = control.read_local(before).await?;
+        Ok(before.is_some_and(|before| self.fits(&before)))
     }
 }

@@ -127,3 +127,34 @@ fn an_older_snapshot_is_forgotten() {
     let second = node.build_snapshot(GroupId::CONTROL).unwrap();
     assert!(!first.folder.exists() && second.folder.exists());
 }
+
+#[test]
+fn a_start_sweeps_what_is_half_written() {
+    let temporary = tempfile::tempdir().unwrap();
+    let group = GroupId::CONTROL;
+    let node = database(temporary.path());
+    fill(&node, group, 7, 0..50);
+    let built = node.build_snapshot(group).unwrap();
+    node.sync().unwrap();
+    let root = node.folder().snapshots();
+    drop(node);
+    copy(&built.folder, &root.join("00000-half.new"));
+    fs::write(root.join("00000.new"), "half a marker").unwrap();
+    let node = database(temporary.path());
+    assert_eq!(list(&root).unwrap(), [built.folder.clone()]);
+    assert_eq!(node.current_snapshot(group).unwrap(), Some(built));
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_passed_over_and_built_again() {
+    let temporary = tempfile::tempdir().unwrap();
+    let group = GroupId::CONTROL;
+    let node = database(temporary.path());
+    fill(&node, group, 7, 0..50);
+    let built = node.build_snapshot(group).unwrap();
+    fs::remove_file(built.folder.join(MANIFEST)).unwrap();
+    assert_eq!(node.current_snapshot(group).unwrap(), None);
+    assert_eq!(node.build_snapshot(group).unwrap(), built);
+    assert_eq!(node.current_snapshot(group).unwrap(), Some(built.clone()));
+    assert_eq!(list(&node.folder().snapshots()).unwrap(), [built.folder]);
+}

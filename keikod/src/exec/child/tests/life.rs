@@ -59,6 +59,21 @@ async fn what_it_forks_ends_with_it() {
 }
 
 #[tokio::test]
+async fn ends_if_nobody_takes_it_over() {
+    let place = Place::new();
+    // Dropped at any moment after the request: before, while and after the reply comes.
+    for pause_ms in [0, 5, 50] {
+        let spawning = place.children.spawn(command("a", &["/bin/sleep", "1000"]));
+        let mut spawning = Box::pin(spawning);
+        assert!(futures::poll!(&mut spawning).is_pending());
+        until("it is started", || place.children.process("a").is_some()).await;
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        drop(spawning);
+        until("it is ended", || place.children.process("a").is_none()).await;
+    }
+}
+
+#[tokio::test]
 async fn ends_when_the_last_handle_goes() {
     let place = Place::new();
     let child = place.spawn(&["/bin/sleep", "1000"]).await;
