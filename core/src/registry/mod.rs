@@ -32,5 +32,5 @@ mod tests;
 mod wire;
 
 pub use model::{Kind, ObjectKey, conditions, metadata};
-pub use query::{Filter, Page, get, history, list, resolve_tool, tools_of};
+pub use query::{Filter, Page, get, history, list, parts, resolve_tool};
 pub use state::apply;

@@ -184,7 +184,7 @@ fn ambiguous(name: &str, tools: &[Tool]) -> Refusal {
 }
 
 /// The tools of one server, or the skills of one agent, by name.
-pub fn tools_of(store: &dyn Store, group: GroupId, owner: &ObjectKey) -> Vec<Object> {
+pub fn parts(store: &dyn Store, group: GroupId, owner: &ObjectKey) -> Vec<Object> {
     parts_of(store, group, owner).into_iter().map(|(_, part)| part).collect()
 }
 

@@ -109,3 +109,63 @@ fn read(view: &View<'_>, after: u64) -> Followed {
     }
     if events.is_empty() { Followed::CaughtUp(revision) } else { Followed::Events(events) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Database;
+    use crate::store::folder::Folder;
+    use crate::store::record::{Applied, LogId};
+    use keiko_core::features;
+    use keiko_core::house::Round;
+    use keiko_proto::v1::entry::Room;
+    use keiko_proto::v1::{
+        ClusterOp, Compact, Entry, JournalOp, Node, NoteNode, cluster_op, journal_op,
+    };
+
+    fn apply(database: &Database, index: u64, room: Room) {
+        let entry = Entry {
+            format: features::FORMAT,
+            feature_level: features::LEVEL,
+            proposed_ms: index,
+            room: Some(room),
+            ..Default::default()
+        };
+        let view = database.view();
+        let mut round = Round::new(&view, GroupId::CONTROL);
+        round.apply(index, &entry.encode_to_vec()).unwrap();
+        let writes = round.into_writes();
+        drop(view);
+        let last = LogId { term: 1, index };
+        let applied = Applied { last, membership: Vec::new() };
+        database.apply(GroupId::CONTROL, &writes, &applied).unwrap();
+    }
+
+    fn note(version: u64) -> Room {
+        let version = version.to_string();
+        let node = Node { id: 1, name: "one".to_owned(), version, ..Default::default() };
+        let op = cluster_op::Op::NoteNode(NoteNode { node: Some(node) });
+        Room::Cluster(ClusterOp { op: Some(op) })
+    }
+
+    #[test]
+    fn what_is_no_longer_kept_is_said_and_never_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(Folder::open(folder.path()).unwrap()).unwrap();
+        for index in 1..=6 {
+            apply(&database, index, note(index));
+        }
+        let seen = |after: u64| match read(&database.view(), after) {
+            Followed::Events(events) => events.iter().map(|event| event.revision).collect(),
+            Followed::CaughtUp(revision) => vec![1000 + revision],
+            Followed::Lost { oldest, revision } => vec![2000 + oldest, 2000 + revision],
+        };
+        assert_eq!(seen(0), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(seen(4), [5, 6]);
+        assert_eq!(seen(6), [1006]);
+        let op = journal_op::Op::Compact(Compact { before_revision: 4 });
+        apply(&database, 7, Room::Journal(JournalOp { op: Some(op) }));
+        assert_eq!(seen(2), [2004, 2007]);
+        assert_eq!(seen(3), [4, 5, 6, 7]);
+    }
+}

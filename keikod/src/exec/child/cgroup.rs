@@ -164,7 +164,7 @@ impl Cgroup {
                     Err(Errno::ENOENT) => continue,
                     opened => opened?,
                 };
-                kill_listed(&format!("/proc/self/fd/{}/cgroup.procs", at.as_raw_fd()));
+                kill_listed(format!("/proc/self/fd/{}/cgroup.procs", at.as_raw_fd()));
                 left.push(parts(&at)?);
                 entered.push(name);
             } else {

@@ -28,7 +28,7 @@ impl Measure {
 /// of its own, no inherited descriptors, limits, the death signal, no capabilities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Isolation {
-    /// What a child forks can't leave it.
+    /// What a child forks is found and ended with it.
     pub cgroup: Measure,
     /// Commands run as another user than keikod.
     pub own_user: Measure,

@@ -1,4 +1,4 @@
-//! The journal room's hands: tail and compaction. Its metrics are the revision gauges of consensus.
+//! The journal room's hands: tail, compaction, and how far the past reaches.
 
 mod driver;
 mod metrics;

@@ -158,8 +158,8 @@ impl Call<'_> {
             }
             let hints = spec.hints.unwrap_or_default();
             let silent = lost || error.refusal.code == Code::OutcomeUnknown;
-            let may_repeat = (lost && error.surely_not_run)
-                || (silent && (hints.read_only || hints.idempotent));
+            let may_repeat =
+                (lost && error.surely_not_run) || (silent && (hints.read_only || hints.idempotent));
             if !may_repeat || attempt == ATTEMPTS_MAX || Instant::now() >= self.deadline {
                 return Err(error.refusal);
             }

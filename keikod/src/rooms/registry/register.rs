@@ -299,7 +299,7 @@ async fn response(
     let owner = key.clone();
     let parts = service
         .control
-        .read_local(move |view: &View<'_>| registry::tools_of(view, GroupId::CONTROL, &owner))
+        .read_local(move |view: &View<'_>| registry::parts(view, GroupId::CONTROL, &owner))
         .await?;
     let name = |part: &Object| registry::metadata(part).map(|metadata| metadata.name.clone());
     let change = Change::try_from(put.change).unwrap_or_default();

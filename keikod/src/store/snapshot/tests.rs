@@ -141,7 +141,7 @@ fn a_start_sweeps_what_is_half_written() {
     copy(&built.folder, &root.join("00000-half.new"));
     fs::write(root.join("00000.new"), "half a marker").unwrap();
     let node = database(temporary.path());
-    assert_eq!(list(&root).unwrap(), [built.folder.clone()]);
+    assert_eq!(list(&root).unwrap(), std::slice::from_ref(&built.folder));
     assert_eq!(node.current_snapshot(group).unwrap(), Some(built));
 }
 
