@@ -7,17 +7,17 @@ use super::super::Control;
 use super::convert;
 use super::driver::Fleet;
 use super::reach::Reach;
-use super::supervise::{reason, sentence};
+use super::ready::{card_fetched, is_gone, is_ready, not_ready, tell};
 use crate::outbound::a2a::{self, Card, Fetched};
 use crate::outbound::detect;
 use crate::outbound::http::parse_url;
 use http::HeaderMap;
-use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::refusal::{Refusal, Result};
 use keiko_core::registry::ObjectKey;
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    Agent, AgentSpec, Condition, CredentialRef, Grant, Kind, Metadata, ObjectRef, ObjectStatus,
-    PutAgent, PutMode, RegistryOp, SetCondition, Skill, registry_op,
+    Agent, AgentSpec, CredentialRef, Grant, Metadata, ObjectStatus, PutAgent, PutMode, RegistryOp,
+    Skill, registry_op,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -101,21 +101,11 @@ impl Found {
         let agent = Agent {
             metadata: Some(metadata),
             spec: Some(self.spec),
-            status: Some(ObjectStatus { conditions: vec![ready("True", "CardFetched", "")] }),
+            status: Some(ObjectStatus { conditions: vec![card_fetched()] }),
             ..Default::default()
         };
         let (mode, uid) = (mode.into(), uid.to_owned());
         PutAgent { mode, uid, agent: Some(agent), skills: self.skills }
-    }
-}
-
-fn ready(status: &str, reason: &str, message: &str) -> Condition {
-    Condition {
-        r#type: "Ready".to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-        since_ms: 0,
     }
 }
 
@@ -135,12 +125,7 @@ pub(super) struct AgentProbe {
 
 impl AgentProbe {
     pub(super) fn new(fleet: &Fleet, key: ObjectKey, uid: String, agent: Agent) -> Self {
-        let was_ready = agent
-            .status
-            .unwrap_or_default()
-            .conditions
-            .iter()
-            .any(|condition| condition.r#type == "Ready" && condition.status == "True");
+        let was_ready = is_ready(&agent.status.unwrap_or_default().conditions);
         let (control, reach) = (fleet.control.clone(), fleet.reach.clone());
         let given = given_agent(&agent.spec.unwrap_or_default());
         Self { control, reach, key, uid, given, seen: None, told: None, was_ready }
@@ -157,8 +142,7 @@ impl AgentProbe {
                 match self.probe().await {
                     Ok(()) => failures = 0,
                     // Deleted, or made anew: another probe is there for it.
-                    Err(refusal) if refusal.code == Code::NotFound => return,
-                    Err(refusal) if refusal.code == Code::RevisionConflict => return,
+                    Err(refusal) if is_gone(&refusal) => return,
                     Err(refusal) => {
                         failures += 1;
                         if failures >= PROBE_FAILURES && self.was_ready {
@@ -203,21 +187,8 @@ impl AgentProbe {
     }
 
     async fn tell(&mut self, refusal: &Refusal) {
-        let object = ObjectRef {
-            kind: Kind::Agent.into(),
-            namespace: self.key.namespace.to_string(),
-            name: self.key.name.clone(),
-        };
-        let condition = ready("False", reason(refusal), &sentence(refusal));
-        let set = SetCondition {
-            object: Some(object),
-            uid: self.uid.clone(),
-            condition: Some(condition),
-        };
-        let op = RegistryOp { op: Some(registry_op::Op::SetCondition(set)) };
-        let written = self.control.write(self.control.as_node(), Room::Registry(op)).await;
-        match written {
-            Ok(_) => self.was_ready = false,
+        match tell(&self.control, &self.key, &self.uid, not_ready(refusal)).await {
+            Ok(()) => self.was_ready = false,
             Err(refusal) => {
                 tracing::debug!(agent = %self.key.subject(), "condition not kept: {refusal}");
             }

@@ -5,6 +5,7 @@
 //! read.rs       get, list, history        watch.rs   the present, then every change
 //! register.rs   asks the endpoint what it is, then proposes what it said
 //! call.rs       finds who offers a tool or is an agent, checks the arguments, calls
+//! ready.rs      the condition Ready: whether an entry can be called, and if not, why
 //! reach.rs      how an entry is reached from this node: policy, credentials, children
 //! link.rs       one live MCP server: a session and, for stdio, its process
 //! logs.rs       what a stdio server wrote to its standard error
@@ -23,6 +24,7 @@ mod logs;
 mod metrics;
 mod reach;
 mod read;
+mod ready;
 mod register;
 mod service;
 mod supervise;

@@ -4,11 +4,12 @@
 //! registered. A link that this left open is handed to its supervisor.
 
 use super::super::{Caller, control};
+use super::agents;
 use super::driver::leads_alike;
 use super::link::{Inventory, Link};
 use super::read::require_on;
+use super::ready::linked;
 use super::service::Service;
-use super::{agents, supervise};
 use crate::net::{Identity, Permission, Resource};
 use crate::outbound::http::parse_url;
 use crate::store::View;
@@ -127,7 +128,7 @@ fn put(key: &ObjectKey, labels: BTreeMap<String, String>, inventory: Inventory) 
     let server = McpServer {
         metadata: Some(metadata),
         spec: Some(inventory.spec.clone()),
-        status: Some(ObjectStatus { conditions: vec![supervise::ready(&inventory)] }),
+        status: Some(ObjectStatus { conditions: vec![linked(&inventory)] }),
         ..Default::default()
     };
     let mode = PutMode::Register.into();

@@ -5,14 +5,14 @@
 
 use super::super::Control;
 use super::link::{Inventory, Link};
+use super::ready::{is_gone, linked, not_ready, tell};
 use super::{Metrics, Reach};
 use crate::exec::Backoff;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::ObjectKey;
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    Condition, McpServer, McpServerSpec, ObjectRef, ObjectStatus, PutMcpServer, PutMode,
-    RegistryOp, SetCondition, registry_op,
+    McpServer, McpServerSpec, ObjectStatus, PutMcpServer, PutMode, RegistryOp, registry_op,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +128,8 @@ impl Supervisor {
                 Err(refusal) => refusal,
             };
             tracing::info!(server = %self.key.subject(), code = %why.code, "not linked: {why}");
-            if is_gone(&self.tell("False", reason(&why), &sentence(&why)).await) {
+            let told = tell(&self.control, &self.key, &self.uid, not_ready(&why)).await;
+            if told.is_err_and(|refusal| is_gone(&refusal)) {
                 return;
             }
             let wait = backoff.after(begun.elapsed(), super::super::clock::jitter());
@@ -231,7 +232,7 @@ impl Supervisor {
                 told.0 = Some(inventory);
                 Ok(true)
             }
-            Err(refusal) if is_gone(&Err(refusal.clone())) => Ok(false),
+            Err(refusal) if is_gone(&refusal) => Ok(false),
             // The next probe says it again; until then the server serves.
             Err(refusal) => {
                 tracing::warn!(
@@ -246,7 +247,7 @@ impl Supervisor {
     fn put(&self, inventory: &Inventory) -> PutMcpServer {
         let server = McpServer {
             spec: Some(inventory.spec.clone()),
-            status: Some(ObjectStatus { conditions: vec![ready(inventory)] }),
+            status: Some(ObjectStatus { conditions: vec![linked(inventory)] }),
             ..self.server.clone()
         };
         PutMcpServer {
@@ -256,73 +257,4 @@ impl Supervisor {
             tools: inventory.tools.clone(),
         }
     }
-
-    async fn tell(&self, status: &str, reason: &str, message: &str) -> Result<()> {
-        let object = ObjectRef {
-            kind: keiko_proto::v1::Kind::McpServer.into(),
-            namespace: self.key.namespace.to_string(),
-            name: self.key.name.clone(),
-        };
-        let condition = Condition {
-            r#type: "Ready".to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-            since_ms: 0,
-        };
-        let set = SetCondition {
-            object: Some(object),
-            uid: self.uid.clone(),
-            condition: Some(condition),
-        };
-        let op = RegistryOp { op: Some(registry_op::Op::SetCondition(set)) };
-        self.control.write(self.control.as_node(), Room::Registry(op)).await.map(drop)
-    }
-}
-
-/// The entry was deleted, or made anew: somebody else looks after it.
-pub(super) fn is_gone(written: &Result<()>) -> bool {
-    matches!(written, Err(refusal)
-        if matches!(refusal.code, Code::NotFound | Code::RevisionConflict))
-}
-
-/// The condition of a server that answers.
-pub(super) fn ready(inventory: &Inventory) -> Condition {
-    let message = match inventory.left_out.len() {
-        0 => String::new(),
-        count => format!("{count} tools are left out: {}", inventory.left_out.join("; ")),
-    };
-    Condition {
-        r#type: "Ready".to_owned(),
-        status: "True".to_owned(),
-        reason: "Linked".to_owned(),
-        message,
-        since_ms: 0,
-    }
-}
-
-/// One word for programs.
-pub(super) fn reason(refusal: &Refusal) -> &'static str {
-    match refusal.code {
-        Code::ExecRefused => "ExecRefused",
-        Code::CredentialMissing | Code::CredentialRefused => "MissingCredential",
-        Code::EgressDenied => "EgressDenied",
-        Code::PeerTimeout | Code::DeadlineExceeded => "Timeout",
-        Code::PeerUnreachable => "Unreachable",
-        Code::ProtocolUnknown => "UnknownProtocol",
-        Code::PeerTooLarge | Code::LimitExceeded => "TooLarge",
-        Code::ChildFailed => "CommandEnded",
-        Code::CardInvalid => "InvalidCard",
-        _ => "Failed",
-    }
-}
-
-/// A sentence for people, bounded: a peer wrote parts of it.
-pub(super) fn sentence(refusal: &Refusal) -> String {
-    let mut text = refusal.message.clone();
-    for cause in refusal.causes.iter().take(2) {
-        text.push_str("; ");
-        text.push_str(cause);
-    }
-    text.chars().take(512).collect()
 }

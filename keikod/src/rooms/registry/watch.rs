@@ -70,9 +70,12 @@ pub(super) fn watch(
 }
 
 async fn run(control: &Control, wanted: &Wanted, after: u64, sender: &Sender) -> Result<()> {
-    let mut after = match after {
-        0 => send_present(control, wanted, sender).await?,
-        after => Some(after),
+    let (mut after, mut told) = match after {
+        0 => {
+            let present = send_present(control, wanted, sender).await?;
+            (present, present)
+        }
+        after => (Some(after), None),
     };
     while let Some(from) = after {
         let mut followed = follow(control.clone(), from, true);
@@ -88,6 +91,8 @@ async fn run(control: &Control, wanted: &Wanted, after: u64, sender: &Sender) ->
                         }
                     }
                 }
+                // The bookmark of the present was this one.
+                Followed::CaughtUp(revision) if told.take() == Some(revision) => {}
                 Followed::CaughtUp(revision) => {
                     if !send(sender, Type::Bookmark, None, revision).await {
                         return Ok(());
@@ -98,6 +103,7 @@ async fn run(control: &Control, wanted: &Wanted, after: u64, sender: &Sender) ->
                         return Ok(());
                     }
                     after = send_present(control, wanted, sender).await?;
+                    told = after;
                     break;
                 }
             }
