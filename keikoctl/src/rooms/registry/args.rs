@@ -142,7 +142,7 @@ pub(crate) struct RegisterFlags {
 #[derive(Args)]
 pub(crate) struct RegisterAgentArgs {
     /// A name; or the URL at once, if the card's own name will do.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME|URL")]
     pub first: String,
     /// Where the agent is.
     #[arg(value_name = "URL")]
@@ -154,7 +154,7 @@ pub(crate) struct RegisterAgentArgs {
 #[derive(Args)]
 pub(crate) struct RegisterMcpArgs {
     /// A name; or the URL at once, if the server's own name will do.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME|URL")]
     pub first: String,
     /// Where the server is.
     #[arg(value_name = "URL")]
