@@ -39,6 +39,37 @@ pub const CREDENTIAL_NAME_BYTES_MAX: usize = 255;
 /// Credentials that one entry names.
 pub const CREDENTIALS_MAX: usize = 16;
 
+/// What one entry needs: more is a platform, not a dependency.
+pub const DEPENDS_MAX: usize = 64;
+
+/// Entries that a look for a cycle visits: a fleet of 10,000 in one chain.
+pub const GRAPH_NODES_MAX: usize = 10_000;
+
+/// The shortest lease: five heartbeats of a second, above any pause of a garbage collector.
+pub const LEASE_TTL_MS_MIN: u64 = 5_000;
+
+/// The longest lease. What beats less than hourly is registered without one.
+pub const LEASE_TTL_MS_MAX: u64 = 3600 * 1000;
+
+/// How long an entry may stay without calls behind its lease: a day.
+pub const LEASE_GRACE_MS_MAX: u64 = 24 * 3600 * 1000;
+
+/// Heartbeats of one call: 1,000 of 200 bytes are 200 KiB.
+pub const BEATS_MAX: usize = 1000;
+
+/// Why an operator suspended something: two lines.
+pub const REASON_CHARS_MAX: usize = 256;
+
+/// What a probe found wrong, for people.
+pub const HEALTH_MESSAGE_CHARS_MAX: usize = 512;
+
+/// Parts that an event shows field by field; of the others it gives the names. 64 × 8 fields of
+/// 2 × 256 characters are 256 KiB.
+pub const OFFER_PARTS_SHOWN_MAX: usize = 64;
+
+/// How much of a field's text an event shows.
+pub const OFFER_FIELD_CHARS_MAX: usize = 256;
+
 /// A URL: what browsers and proxies agree on.
 pub const URL_CHARS_MAX: usize = 2048;
 

@@ -208,6 +208,8 @@ codes! {
     57 PeerTooLarge Failed false;
     /// A stdio server ended or can't be started.
     58 ChildFailed Failed false;
+    /// An operator suspended it, or it is being drained.
+    59 Suspended Precondition true;
 
     /// The data folder is used by another daemon.
     60 DataFolderLocked Conflict false;
@@ -229,6 +231,32 @@ codes! {
     68 DiskFault Internal false;
     /// Key material is missing or unreadable.
     69 KeyMaterial Precondition false;
+
+    /// The far side's TLS is not what the URL says, or its certificate is not trusted.
+    70 PeerTls Failed false;
+    /// The far side wants credentials, or others.
+    71 PeerUnauthorized Failed false;
+    /// Nothing of ours is at that path of the far side.
+    72 PeerNoEndpoint Failed false;
+    /// The far side speaks a version of its protocol that Keiko does not.
+    73 PeerVersion Failed false;
+    /// What the far side declares is not a schema that can be kept.
+    74 PeerSchema Failed false;
+    /// The far side redirects in a loop, or to where nothing may be asked.
+    75 PeerRedirect Failed false;
+    /// The far side's bytes are not of its protocol.
+    76 PeerGarbage Failed false;
+
+    /// What an entry needs would need the entry.
+    80 DependencyCycle Precondition false;
+    /// The manifest can't be read, or does not fit its kind.
+    81 ManifestInvalid Usage false;
+    /// What was waited for did not come true.
+    82 WaitTimeout Timeout true;
+    /// Nobody who offers it can be called now.
+    83 NoCandidate Precondition true;
+    /// The context, or a file that sets one, can't be used.
+    84 ContextInvalid Usage false;
 }
 
 impl fmt::Display for Code {

@@ -38,13 +38,19 @@ impl Selector {
 
     /// True if the labels fit every term.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.matches_by(|key| labels.get(key).map(String::as_str))
+    }
+
+    /// The same for labels that are kept in another way: `label` gives the value of a key.
+    pub fn matches_by<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
+        let is_in = |key: &str, values: &[String]| {
+            label(key).is_some_and(|value| values.iter().any(|known| known == value))
+        };
         self.0.iter().all(|term| match term {
-            Term::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
-            Term::NotIn(key, values) => {
-                !labels.get(key).is_some_and(|value| values.contains(value))
-            }
-            Term::Exists(key) => labels.contains_key(key),
-            Term::Absent(key) => !labels.contains_key(key),
+            Term::In(key, values) => is_in(key, values),
+            Term::NotIn(key, values) => !is_in(key, values),
+            Term::Exists(key) => label(key).is_some(),
+            Term::Absent(key) => label(key).is_none(),
         })
     }
 }

@@ -7,10 +7,11 @@ use crate::limits::DEDUP_WINDOW_MS;
 use crate::refusal::{Code, Refusal};
 use crate::store::MemoryStore;
 use keiko_proto::v1::{
-    Actor, Agent, AgentSpec, ClusterOp, Compact, DeleteObject, Entry, JournalOp, McpServer,
-    McpServerSpec, Metadata, Node, NoteNode, ObjectRef, PruneTokens, PutAgent, PutMcpServer,
-    RegistryOp, Reply, SecurityOp, SocketPeer, TokenBearer, actor::Who, cluster_op, entry::Room,
-    journal_op, registry_op, reply, security_op,
+    Actor, Agent, AgentSpec, ApplyObject, ClusterOp, Compact, DeleteObject, Entry, JournalOp,
+    McpServer, McpServerSpec, Metadata, Node, NoteNode, Object, ObjectRef, PruneTokens, PutAgent,
+    PutMcpServer, RegistryOp, Reply, SecurityOp, SetAdminState, SocketPeer, TokenBearer,
+    actor::Who, cluster_op, entry::Room, journal_op, object::Object as Inner, registry_op, reply,
+    security_op,
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -182,10 +183,23 @@ fn any_entry(kind: u8, number: u8, actor: u8) -> Vec<u8> {
             }),
             ..Default::default()
         })),
-        3 => registry(registry_op::Op::Delete(DeleteObject { object, revision: 0 })),
+        3 => registry(registry_op::Op::Delete(DeleteObject { object, ..Default::default() })),
         4 => Room::Journal(JournalOp {
             op: Some(journal_op::Op::Compact(Compact { before_revision: number.into() })),
         }),
+        5 => registry(registry_op::Op::SetAdminState(SetAdminState {
+            object,
+            state: "draining".to_owned(),
+            ..Default::default()
+        })),
+        6 => {
+            let needs = vec![format!("mcp/n{}", (number + 1) % 4)];
+            let spec =
+                AgentSpec { url: "http://a/".to_owned(), depends_on: needs, ..Default::default() };
+            let agent = Agent { metadata, spec: Some(spec), ..Default::default() };
+            let object = Some(Object { object: Some(Inner::Agent(agent)) });
+            registry(registry_op::Op::Apply(ApplyObject { object, revision: 0 }))
+        }
         _ => Room::Security(SecurityOp { op: Some(security_op::Op::PruneTokens(PruneTokens {})) }),
     };
     let who = match actor {
@@ -204,7 +218,7 @@ proptest! {
         log in prop::collection::vec(
             prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..40),
-                (0u8..6, 0u8..4, 0u8..3).prop_map(|(kind, number, actor)| any_entry(kind, number, actor)),
+                (0u8..8, 0u8..4, 0u8..3).prop_map(|(kind, number, actor)| any_entry(kind, number, actor)),
             ],
             0..40,
         ),

@@ -7,7 +7,13 @@
 //! mod.rs    what the room keeps, its invariants, its doors      (you are here)
 //! model.rs  the room's types: keys and checked ops
 //! wire.rs   from the log's words to the model: every check that needs no state
-//! state.rs  what an op does; put.rs and condition.rs hold the longer ones
+//! state.rs  what an op does; the longer ones:
+//!           put.rs (register, refresh) declare.rs (apply) condition.rs (health, admin state)
+//! declared.rs  what of a spec is declared, and what probes find
+//! offer.rs  how what is offered differs from before
+//! depend.rs what needs what; graph.rs has the algorithms
+//! health.rs whether it works: the prober's state machine
+//! directory.rs, capability.rs  who offers what, in memory, and whom to choose
 //! query.rs  what can be read, now and at any revision
 //! tests.rs  tables and invariants
 //! ```
@@ -22,8 +28,16 @@
 //!
 //! Plane: control.
 
+pub mod capability;
 mod condition;
+mod declare;
+mod declared;
+mod depend;
+pub mod directory;
+pub mod graph;
+pub mod health;
 mod model;
+mod offer;
 mod put;
 mod query;
 mod state;
@@ -31,6 +45,10 @@ mod state;
 mod tests;
 mod wire;
 
-pub use model::{Kind, ObjectKey, conditions, metadata};
+pub use declared::{of_agent, of_server};
+pub use depend::{dependents, needs, show as show_dependencies};
+pub use model::{
+    AdminState, Kind, ObjectKey, READY, conditions, is_ready, metadata, status, status_mut,
+};
 pub use query::{Filter, Page, get, history, list, parts, resolve_tool};
 pub use state::apply;

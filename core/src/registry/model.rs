@@ -40,6 +40,13 @@ impl Kind {
         }
     }
 
+    /// From the noun.
+    pub fn from_noun(noun: &str) -> Option<Self> {
+        [Self::Agent, Self::McpServer, Self::Tool, Self::Skill]
+            .into_iter()
+            .find(|kind| kind.noun() == noun)
+    }
+
     /// From the wire.
     pub fn parse(kind: i32) -> Result<Self> {
         match wire::Kind::try_from(kind) {
@@ -103,6 +110,37 @@ impl ObjectKey {
         format!("{}/{}/{}", self.kind, self.namespace, self.name)
     }
 
+    /// The agent or server that it is, or is a part of.
+    #[must_use]
+    pub fn owner(&self) -> Self {
+        let kind = match self.kind {
+            Kind::Agent | Kind::Skill => Kind::Agent,
+            Kind::McpServer | Kind::Tool => Kind::McpServer,
+        };
+        let owner = match self.kind {
+            Kind::Agent | Kind::McpServer => self.name.as_str(),
+            Kind::Tool | Kind::Skill => self.name.split_once('.').map_or("", |(owner, _)| owner),
+        };
+        Self { kind, namespace: self.namespace.clone(), name: owner.to_owned() }
+    }
+
+    /// As in `mcp/time`: without the namespace.
+    pub fn short(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+
+    /// On the wire.
+    pub fn to_wire(&self) -> wire::ObjectRef {
+        let kind = match self.kind {
+            Kind::Agent => wire::Kind::Agent,
+            Kind::McpServer => wire::Kind::McpServer,
+            Kind::Tool => wire::Kind::Tool,
+            Kind::Skill => wire::Kind::Skill,
+        };
+        let (namespace, name) = (self.namespace.to_string(), self.name.clone());
+        wire::ObjectRef { kind: kind.into(), namespace, name }
+    }
+
     /// The row's key: under `table`, by namespace and name.
     pub(super) fn row(&self, table: Key) -> Key {
         table.text(self.namespace.as_str()).text(&self.name)
@@ -120,10 +158,72 @@ impl ObjectKey {
 pub(super) enum Op {
     /// Makes or renews an owner with its parts.
     Put(Box<Put>),
-    /// Says what is so, and why.
-    SetCondition { object: ObjectKey, uid: String, condition: wire::Condition },
+    /// Declares an owner as a manifest has it.
+    Apply(Box<Apply>),
+    /// A transition that the prober saw.
+    SetHealth { object: ObjectKey, uid: String, health: wire::Health },
+    /// What an operator decides about calls.
+    SetAdminState { object: ObjectKey, state: AdminState, reason: String },
     /// Removes an object with its parts.
-    Delete { object: ObjectKey, revision: u64 },
+    Delete(Delete),
+}
+
+/// Whether calls go to an agent or a server, as an operator decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminState {
+    /// In use.
+    Active,
+    /// What runs may end, nothing new begins.
+    Draining,
+    /// Nothing runs.
+    Suspended,
+}
+
+impl AdminState {
+    /// As in the status; empty if in use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "",
+            Self::Draining => "draining",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// From the status or a request.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "" => Ok(Self::Active),
+            "draining" => Ok(Self::Draining),
+            "suspended" => Ok(Self::Suspended),
+            other => Err(Refusal::new(
+                Code::InvalidArgument,
+                format!("no administrative state is called {other:?}"),
+            )
+            .hint("one of draining, suspended; empty: in use")),
+        }
+    }
+}
+
+/// What is to be removed, and under which conditions.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Delete {
+    pub object: ObjectKey,
+    /// Nothing was declared after it; zero: whatever was.
+    pub revision: u64,
+    /// The object's; empty: any.
+    pub uid: String,
+    /// Its lease ended.
+    pub expired: bool,
+}
+
+/// An owner as a manifest has it, all names checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Apply {
+    pub key: ObjectKey,
+    /// An agent or a server, with what is declared and nothing that probes find.
+    pub owner: wire::Object,
+    /// Nothing was declared after it; zero: whatever was.
+    pub revision: u64,
 }
 
 /// An owner with its parts, all names checked.
@@ -149,17 +249,28 @@ pub fn metadata(object: &wire::Object) -> Option<&wire::Metadata> {
     }
 }
 
+/// The status of an object of any kind.
+pub fn status(object: &wire::Object) -> Option<&wire::ObjectStatus> {
+    match object.object.as_ref()? {
+        Inner::Agent(agent) => agent.status.as_ref(),
+        Inner::McpServer(server) => server.status.as_ref(),
+        Inner::Tool(tool) => tool.status.as_ref(),
+        Inner::Skill(skill) => skill.status.as_ref(),
+    }
+}
+
 /// The conditions of an object of any kind.
 pub fn conditions(object: &wire::Object) -> &[wire::Condition] {
-    let status = match object.object.as_ref() {
-        Some(Inner::Agent(agent)) => agent.status.as_ref(),
-        Some(Inner::McpServer(server)) => server.status.as_ref(),
-        Some(Inner::Tool(tool)) => tool.status.as_ref(),
-        Some(Inner::Skill(skill)) => skill.status.as_ref(),
-        None => None,
-    };
-    status.map(|status| status.conditions.as_slice()).unwrap_or_default()
+    status(object).map(|status| status.conditions.as_slice()).unwrap_or_default()
 }
+
+/// True if the condition Ready of an object is True.
+pub fn is_ready(object: &wire::Object) -> bool {
+    conditions(object).iter().any(|known| known.r#type == READY && known.status == "True")
+}
+
+/// The type of the condition that says whether an agent or a server can be called.
+pub const READY: &str = "Ready";
 
 /// The metadata, made if it is missing.
 pub(super) fn metadata_mut(object: &mut wire::Object) -> &mut wire::Metadata {
@@ -172,7 +283,7 @@ pub(super) fn metadata_mut(object: &mut wire::Object) -> &mut wire::Metadata {
 }
 
 /// The status, made if it is missing.
-pub(super) fn status_mut(object: &mut wire::Object) -> &mut wire::ObjectStatus {
+pub fn status_mut(object: &mut wire::Object) -> &mut wire::ObjectStatus {
     match object.object.get_or_insert_with(|| Inner::Agent(wire::Agent::default())) {
         Inner::Agent(agent) => agent.status.get_or_insert_default(),
         Inner::McpServer(server) => server.status.get_or_insert_default(),

@@ -1,16 +1,16 @@
 //! Makes or renews an owner with its parts, in one entry.
 
-use super::condition;
-use super::model::{ObjectKey, Put, metadata, metadata_mut, status_mut};
-use super::query;
-use super::state::{remove, write};
+use super::model::{Kind, ObjectKey, Put, metadata, metadata_mut, status_mut};
+use super::state::{REGISTERED, remove, write};
+use super::{condition, declared, depend, offer, query};
 use crate::hash::hex;
 use crate::house::Emit;
 use crate::refusal::{Code, Refusal, Result, refuse};
 use crate::stamp::Stamp;
 use crate::txn::Txn;
 use keiko_proto::v1::{
-    self as wire, Change, Grant, Metadata, Object, PutReply, actor::Who, object::Object as Inner,
+    self as wire, Change, Grant, Metadata, Object, PartChange, PutReply, actor::Who,
+    object::Object as Inner,
 };
 
 pub(super) fn apply(
@@ -28,12 +28,18 @@ pub(super) fn apply(
         (None, None) => {}
     }
     let refresh = refresh_uid.is_some();
-    if refresh {
-        keep_given(before.as_ref(), &mut owner);
+    if let Some(before) = before.as_ref().filter(|_| refresh) {
+        declared::keep_declared(before, &mut owner);
     }
     settle_grant(stamp, before.as_ref(), &mut owner, refresh)?;
+    depend::check_acyclic(txn, stamp.group, &key, &owner)?;
+    let was_seen = before.as_ref().is_some_and(offer::was_seen);
     let mut changed = put_one(txn, stamp, &key, before.as_ref(), owner, emit);
-    changed |= put_parts(txn, stamp, &key, parts, emit);
+    let offered = put_parts(txn, stamp, &key, parts, emit);
+    changed |= !offered.is_empty();
+    if was_seen && !offered.is_empty() {
+        offer::tell(&key, offered, emit);
+    }
     let change = match (before, changed) {
         (None, _) => Change::Created,
         (Some(_), true) => Change::Updated,
@@ -42,30 +48,36 @@ pub(super) fn apply(
     Ok(PutReply { change: change.into(), object: query::find(txn, stamp.group, &key) })
 }
 
-/// Parts that are gone are removed, the others written if they differ. True if anything changed.
-fn put_parts(
+/// Parts that are gone are removed, the others written if they differ. Returns what changed.
+pub(super) fn put_parts(
     txn: &mut Txn<'_>,
     stamp: &Stamp,
     owner: &ObjectKey,
     parts: Vec<(ObjectKey, Object)>,
     emit: Emit<'_>,
-) -> bool {
-    let mut changed = false;
+) -> Vec<PartChange> {
+    let mut changes = Vec::new();
     for (old, _) in query::parts_of(txn, stamp.group, owner) {
         if parts.binary_search_by(|(key, _)| key.cmp(&old)).is_err() {
             remove(txn, stamp, &old, emit);
-            changed = true;
+            changes.push(offer::change(&old, "removed", Vec::new()));
         }
     }
     for (key, part) in parts {
         let before = query::find(txn, stamp.group, &key);
-        changed |= put_one(txn, stamp, &key, before.as_ref(), part, emit);
+        let fields = before.as_ref().map(|before| offer::fields(before, &part));
+        if put_one(txn, stamp, &key, before.as_ref(), part, emit) {
+            changes.push(match fields {
+                None => offer::change(&key, "added", Vec::new()),
+                Some(fields) => offer::change(&key, "changed", fields),
+            });
+        }
     }
-    changed
+    changes
 }
 
 /// Writes one object unless it says what is already so. True if it was written.
-fn put_one(
+pub(super) fn put_one(
     txn: &mut Txn<'_>,
     stamp: &Stamp,
     key: &ObjectKey,
@@ -74,15 +86,8 @@ fn put_one(
     emit: Emit<'_>,
 ) -> bool {
     let old = before.and_then(metadata).cloned();
-    let status = status_mut(&mut object);
-    let reported = std::mem::take(&mut status.conditions);
-    if let Some(before) = before {
-        status.conditions = super::conditions(before).to_vec();
-    }
-    for mut condition in reported {
-        condition.since_ms = stamp.unix_ms;
-        condition::merge(&mut status.conditions, condition);
-    }
+    let reported = std::mem::take(status_mut(&mut object));
+    *status_mut(&mut object) = condition::settle(stamp, key.kind, before, reported);
     let given = std::mem::take(metadata_mut(&mut object));
     *metadata_mut(&mut object) = Metadata {
         name: key.name.clone(),
@@ -94,13 +99,18 @@ fn put_one(
     if before == Some(&object) {
         return false;
     }
+    let redeclared = before.is_none_or(|before| !declared::same(before, &object));
     let new = metadata_mut(&mut object);
+    if redeclared && matches!(key.kind, Kind::Agent | Kind::McpServer) {
+        new.generation = stamp.revision;
+    }
     if old.is_none() {
         new.uid = uid(stamp, key);
         new.created_ms = stamp.unix_ms;
     }
     (new.revision, new.updated_ms) = (stamp.revision, stamp.unix_ms);
-    write(txn, stamp, key, old.is_none(), object, emit);
+    let verb = if old.is_none() { REGISTERED } else { "changed" };
+    write(txn, stamp, key, verb, object, emit);
     true
 }
 
@@ -122,7 +132,7 @@ fn check_same_uid(key: &ObjectKey, before: &Object, uid: &str) -> Result<()> {
 
 /// A name is one thing: only the same endpoint may register it again.
 fn check_same_endpoint(key: &ObjectKey, before: &Object, after: &Object) -> Result<()> {
-    let (old, new) = (endpoint(before), endpoint(after));
+    let (old, new) = (declared::endpoint(before), declared::endpoint(after));
     if old == new {
         return Ok(());
     }
@@ -131,22 +141,9 @@ fn check_same_endpoint(key: &ObjectKey, before: &Object, after: &Object) -> Resu
         .hint(format!("choose another name, or: keikoctl {} delete {}", key.kind, key.name)))
 }
 
-fn endpoint(object: &Object) -> String {
-    match &object.object {
-        Some(Inner::Agent(agent)) => {
-            agent.spec.as_ref().map(|spec| spec.url.clone()).unwrap_or_default()
-        }
-        Some(Inner::McpServer(server)) => {
-            let spec = server.spec.clone().unwrap_or_default();
-            if spec.command.is_empty() { spec.url } else { format!("{:?}", spec.command) }
-        }
-        Some(Inner::Tool(_) | Inner::Skill(_)) | None => String::new(),
-    }
-}
-
 /// Decides for whom the command may run and the credentials are bound. What the entry says itself
 /// is ignored: only the actor counts.
-fn settle_grant(
+pub(super) fn settle_grant(
     stamp: &Stamp,
     before: Option<&Object>,
     owner: &mut Object,
@@ -199,29 +196,5 @@ fn references(object: &Object) -> Vec<wire::CredentialRef> {
             spec.headers.into_iter().chain(spec.env).collect()
         }
         Some(Inner::Tool(_) | Inner::Skill(_)) | None => Vec::new(),
-    }
-}
-
-/// A probe says what it saw. What was registered, and for whom, is not its to change.
-fn keep_given(before: Option<&Object>, owner: &mut Object) {
-    let Some(before) = before else { return };
-    if let Some(old) = metadata(before) {
-        let new = metadata_mut(owner);
-        new.labels.clone_from(&old.labels);
-        new.annotations.clone_from(&old.annotations);
-    }
-    match (&before.object, owner.object.as_mut()) {
-        (Some(Inner::Agent(old)), Some(Inner::Agent(new))) => {
-            let (old, new) =
-                (old.spec.clone().unwrap_or_default(), new.spec.get_or_insert_default());
-            (new.url, new.headers) = (old.url, old.headers);
-        }
-        (Some(Inner::McpServer(old)), Some(Inner::McpServer(new))) => {
-            let (old, new) =
-                (old.spec.clone().unwrap_or_default(), new.spec.get_or_insert_default());
-            (new.transport, new.url, new.command) = (old.transport, old.url, old.command);
-            (new.headers, new.env) = (old.headers, old.env);
-        }
-        _ => {}
     }
 }

@@ -1,5 +1,6 @@
 //! What can be read, now and at any revision.
 
+use super::depend;
 use super::model::{Kind, ObjectKey, metadata, tool_name_key};
 use super::state::{TOOLS_BY_NAME, table};
 use crate::history::Version;
@@ -50,6 +51,10 @@ pub fn get(store: &dyn Store, group: GroupId, key: &ObjectKey, at: Option<u64>) 
         None => table.get(store, &row),
         Some(revision) => table.get_at(store, &row, revision),
     };
+    let found = found.map(|mut object| {
+        depend::show(store, group, at, &mut object);
+        object
+    });
     found.ok_or_else(|| match at {
         None => key.not_found(),
         Some(revision) => {
@@ -90,7 +95,8 @@ pub fn list(
         Some(revision) => Box::new(table.scan_at(store, &prefix, after.as_ref(), revision)),
     };
     let (mut items, mut bytes, mut more) = (Vec::new(), 0, false);
-    for object in objects.filter(|object| filter.matches(object)) {
+    for mut object in objects.filter(|object| filter.matches(object)) {
+        depend::show(store, group, at, &mut object);
         bytes += object.encoded_len();
         if items.len() == limit || (bytes > ANSWER_BYTES_MAX && !items.is_empty()) {
             more = true;

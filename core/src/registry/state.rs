@@ -1,16 +1,16 @@
 //! What the ops do to the room's tables.
 
-use super::model::{Kind, ObjectKey, Op, metadata, table_byte, tool_name_key};
-use super::{condition, put, query, wire};
+use super::model::{Delete, Kind, ObjectKey, Op, metadata, table_byte, tool_name_key};
+use super::{condition, declare, depend, put, query, wire};
 use crate::history::Declared;
 use crate::house::{Emit, Emitted};
-use crate::refusal::{Code, Refusal, Result};
+use crate::refusal::{Code, Result, refuse};
 use crate::stamp::Stamp;
 use crate::table::{Index, RoomByte};
 use crate::txn::Txn;
 use keiko_proto::v1::{
-    DeleteReply, Object, ObjectChanged, RegistryEvent, RegistryOp, RegistryReply,
-    SetConditionReply, event::Body, object::Object as Inner, registry_event, registry_reply,
+    ChangedReply, DeleteReply, Object, ObjectChanged, RegistryEvent, RegistryOp, RegistryReply,
+    event::Body, object::Object as Inner, registry_event, registry_reply,
 };
 
 /// The table of each kind.
@@ -21,6 +21,12 @@ pub(super) const fn table(kind: Kind) -> Declared<Object> {
 /// Namespace, a tool's own name, its server.
 pub(super) const TOOLS_BY_NAME: Index = Index::new(RoomByte::Registry, 16);
 
+/// The namespace, kind and name of an owner, then the kind and name of who needs it, and what of it.
+pub(super) const NEEDED_BY: Index = Index::new(RoomByte::Registry, 17);
+
+/// The verb of an event that says that an object is new.
+pub(super) const REGISTERED: &str = "registered";
+
 /// Applies one op.
 pub fn apply(
     txn: &mut Txn<'_>,
@@ -30,38 +36,47 @@ pub fn apply(
 ) -> Result<RegistryReply> {
     let reply = match wire::parse(op)? {
         Op::Put(put) => registry_reply::Reply::Put(put::apply(txn, stamp, *put, emit)?),
-        Op::SetCondition { object, uid, condition } => {
-            let changed = condition::set(txn, stamp, &object, &uid, condition, emit)?;
-            registry_reply::Reply::SetCondition(SetConditionReply { changed })
+        Op::Apply(apply) => registry_reply::Reply::Put(declare::apply(txn, stamp, *apply, emit)?),
+        Op::SetHealth { object, uid, health } => {
+            let done = condition::set_health(txn, stamp, &object, &uid, health, emit)?;
+            changed(done)
         }
-        Op::Delete { object, revision } => {
-            let object = delete(txn, stamp, &object, revision, emit)?;
+        Op::SetAdminState { object, state, reason } => {
+            let done = condition::set_admin_state(txn, stamp, &object, state, reason, emit)?;
+            changed(done)
+        }
+        Op::Delete(asked) => {
+            let object = delete(txn, stamp, &asked, emit)?;
             registry_reply::Reply::Delete(DeleteReply { object: Some(object) })
         }
     };
     Ok(RegistryReply { reply: Some(reply) })
 }
 
-fn delete(
-    txn: &mut Txn<'_>,
-    stamp: &Stamp,
-    key: &ObjectKey,
-    revision: u64,
-    emit: Emit<'_>,
-) -> Result<Object> {
+fn changed((changed, object): (bool, Object)) -> registry_reply::Reply {
+    registry_reply::Reply::Changed(ChangedReply { changed, object: Some(object) })
+}
+
+fn delete(txn: &mut Txn<'_>, stamp: &Stamp, asked: &Delete, emit: Emit<'_>) -> Result<Object> {
+    let Delete { object: key, revision, uid, expired } = asked;
     let object = query::find(txn, stamp.group, key).ok_or_else(|| key.not_found())?;
-    let current = metadata(&object).map_or(0, |metadata| metadata.revision);
-    if revision != 0 && revision != current {
-        return Err(Refusal::new(
+    declare::check_generation(key, Some(&object), *revision)?;
+    let metadata = metadata(&object).cloned().unwrap_or_default();
+    if !uid.is_empty() && *uid != metadata.uid {
+        return refuse(
             Code::RevisionConflict,
-            format!("{} is at revision {current}, not {revision}", key.subject()),
-        )
-        .hint("read it again, then decide"));
+            format!("{} was deleted and made anew", key.subject()),
+        );
+    }
+    let has_lease = matches!(&object.object, Some(Inner::Agent(agent))
+        if agent.spec.as_ref().is_some_and(|spec| spec.lease.is_some()));
+    if *expired && !has_lease {
+        return refuse(Code::RevisionConflict, format!("{} has no lease", key.subject()));
     }
     for (part, _) in query::parts_of(txn, stamp.group, key) {
         remove(txn, stamp, &part, emit);
     }
-    remove(txn, stamp, key, emit);
+    remove_as(txn, stamp, key, if *expired { "expired" } else { "deleted" }, emit);
     Ok(object)
 }
 
@@ -70,29 +85,36 @@ pub(super) fn write(
     txn: &mut Txn<'_>,
     stamp: &Stamp,
     key: &ObjectKey,
-    created: bool,
+    verb: &str,
     object: Object,
     emit: Emit<'_>,
 ) {
     let table = table(key.kind);
-    table.put(txn, &key.row(table.key(stamp.group)), stamp.revision, &object);
+    let row = key.row(table.key(stamp.group));
+    let before = table.get(txn, &row);
+    depend::index(txn, stamp.group, key, before.as_ref(), Some(&object));
+    table.put(txn, &row, stamp.revision, &object);
     if let Some(index) = index_key(stamp, key, &object) {
         TOOLS_BY_NAME.add(txn, index);
     }
-    let verb = if created { "registered" } else { "changed" };
-    let changed = ObjectChanged { created, object: Some(object) };
+    let changed = ObjectChanged { created: verb == REGISTERED, object: Some(object) };
     tell(key, verb, registry_event::Event::Changed(changed), emit);
 }
 
 /// Removes an object, and tells.
 pub(super) fn remove(txn: &mut Txn<'_>, stamp: &Stamp, key: &ObjectKey, emit: Emit<'_>) {
+    remove_as(txn, stamp, key, "deleted", emit);
+}
+
+fn remove_as(txn: &mut Txn<'_>, stamp: &Stamp, key: &ObjectKey, verb: &str, emit: Emit<'_>) {
     let Some(object) = query::find(txn, stamp.group, key) else { return };
     let table = table(key.kind);
     table.delete(txn, &key.row(table.key(stamp.group)), stamp.revision);
     if let Some(index) = index_key(stamp, key, &object) {
         TOOLS_BY_NAME.remove(txn, index);
     }
-    tell(key, "deleted", registry_event::Event::Deleted(object), emit);
+    depend::index(txn, stamp.group, key, Some(&object), None);
+    tell(key, verb, registry_event::Event::Deleted(object), emit);
 }
 
 fn index_key(stamp: &Stamp, key: &ObjectKey, object: &Object) -> Option<crate::key::Key> {

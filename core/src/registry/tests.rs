@@ -5,9 +5,9 @@ use crate::refusal::Code;
 use crate::selector::Selector;
 use crate::{house, journal};
 use keiko_proto::v1::{
-    Actor, Change, Condition, DeleteObject, McpServer, McpServerSpec, Metadata, ObjectRef,
-    PutMcpServer, PutMode, RegistryOp, SetCondition, Tool, ToolSpec, actor::Who, entry::Room,
-    object::Object as Inner, registry_op::Op, registry_reply, reply,
+    Actor, ApplyObject, Change, DeleteObject, Health, McpServer, McpServerSpec, Metadata,
+    ObjectRef, PutMcpServer, PutMode, RegistryOp, SetAdminState, SetHealth, Tool, ToolSpec,
+    actor::Who, entry::Room, object::Object as Inner, registry_op::Op, registry_reply, reply,
 };
 
 fn room(op: Op) -> Room {
@@ -84,7 +84,7 @@ fn a_server_comes_with_its_tools_and_goes_with_them() {
     assert_eq!(change_of(result), Change::Updated);
     assert_eq!(names(&world, Kind::Tool, None), ["time.now"]);
     let object = ObjectRef { kind: 2, namespace: String::new(), name: "time".to_owned() };
-    world.accept(room(Op::Delete(DeleteObject { object: Some(object), revision: 0 })));
+    world.accept(room(Op::Delete(DeleteObject { object: Some(object), ..Default::default() })));
     assert!(names(&world, Kind::Tool, None).is_empty());
     assert_eq!(resolve(&world, "now"), Err(Code::NotFound));
     assert_eq!(names(&world, Kind::Tool, Some(1)), ["time.now", "time.zone"]);
@@ -133,31 +133,176 @@ fn a_grant_is_the_actor_and_never_the_text() {
     assert_eq!(world.refuse(put("other", &["/bin/sh"], &[])), Code::ExecRefused);
 }
 
+fn reference(kind: Kind, name: &str) -> Option<ObjectRef> {
+    Some(key(kind, name).to_wire())
+}
+
+fn set_health(uid: &str, state: &str, class: &str) -> Room {
+    let health =
+        Health { state: state.to_owned(), failure_class: class.to_owned(), ..Default::default() };
+    room(Op::SetHealth(SetHealth {
+        object: reference(Kind::McpServer, "time"),
+        uid: uid.to_owned(),
+        health: Some(health),
+    }))
+}
+
+fn events(world: &World) -> Vec<String> {
+    journal::after(&world.store, World::GROUP, 0).map(|event| event.r#type).collect()
+}
+
+fn object(world: &World, kind: Kind, name: &str) -> keiko_proto::v1::Object {
+    get(&world.store, World::GROUP, &key(kind, name), None).unwrap()
+}
+
 #[test]
-fn conditions_change_only_on_transitions() {
+fn health_changes_only_on_transitions() {
     let mut world = World::default();
     world.accept(put("time", &["/bin/time"], &[]));
-    let set = |uid: String, status: &str| {
-        room(Op::SetCondition(SetCondition {
-            object: Some(ObjectRef { kind: 2, namespace: String::new(), name: "time".to_owned() }),
-            uid,
-            condition: Some(Condition {
-                r#type: "Ready".to_owned(),
-                status: status.to_owned(),
-                ..Default::default()
-            }),
+    let uid = uid(&world, Kind::McpServer, "time");
+    world.accept(set_health(&uid, "ready", ""));
+    assert!(super::is_ready(&object(&world, Kind::McpServer, "time")));
+    let before = events(&world).len();
+    world.now_ms += 1000;
+    world.accept(set_health(&uid, "ready", ""));
+    assert_eq!(events(&world).len(), before);
+    world.accept(set_health(&uid, "cooling-down", "timeout"));
+    assert_eq!(events(&world)[before..], ["keiko.registry.mcp.health-changed"]);
+    let cold = object(&world, Kind::McpServer, "time");
+    assert!(!super::is_ready(&cold));
+    assert_eq!(super::metadata(&cold).unwrap().generation, 1, "health declares nothing");
+    assert_eq!(world.refuse(set_health("other", "ready", "")), Code::RevisionConflict);
+    assert_eq!(world.refuse(set_health(&uid, "so-so", "")), Code::InvalidArgument);
+}
+
+#[test]
+fn an_operator_stops_calls_and_probes_do_not_undo_it() {
+    let mut world = World::default();
+    world.accept(put("time", &["/bin/time"], &[("now", "a")]));
+    let set = |state: &str| {
+        room(Op::SetAdminState(SetAdminState {
+            object: reference(Kind::McpServer, "time"),
+            state: state.to_owned(),
+            reason: "upgrade".to_owned(),
         }))
     };
+    world.accept(set("suspended"));
+    world.accept(put("time", &["/bin/time"], &[("now", "b")]));
+    let now = object(&world, Kind::McpServer, "time");
+    assert_eq!(super::status(&now).unwrap().admin_state, "suspended");
+    world.accept(set(""));
+    assert_eq!(world.refuse(set("asleep")), Code::InvalidArgument);
+    let kinds = events(&world);
+    assert!(kinds.contains(&"keiko.registry.mcp.suspended".to_owned()), "{kinds:?}");
+    assert_eq!(kinds.last().unwrap(), "keiko.registry.mcp.resumed");
+}
+
+fn apply(server: McpServer, revision: u64) -> Room {
+    let object = keiko_proto::v1::Object { object: Some(Inner::McpServer(server)) };
+    room(Op::Apply(ApplyObject { object: Some(object), revision }))
+}
+
+#[test]
+fn a_manifest_declares_and_keeps_what_probes_found() {
+    let mut world = World::default();
+    world.accept(put("time", &["/bin/time"], &[("now", "a")]));
+    let mut declared = server("time", &["/bin/time"]);
+    declared.metadata.as_mut().unwrap().labels.insert("team".to_owned(), "red".to_owned());
+    assert_eq!(change_of(world.accept(apply(declared.clone(), 0))), Change::Updated);
+    assert_eq!(change_of(world.accept(apply(declared.clone(), 0))), Change::Unchanged);
+    assert_eq!(names(&world, Kind::Tool, None), ["time.now"]);
+    let generation = super::metadata(&object(&world, Kind::McpServer, "time")).unwrap().generation;
+    assert_eq!(world.refuse(apply(declared.clone(), generation - 1)), Code::RevisionConflict);
     let uid = uid(&world, Kind::McpServer, "time");
-    world.accept(set(uid.clone(), "True"));
-    let events = |world: &World| journal::after(&world.store, World::GROUP, 0).count();
-    let before = events(&world);
-    world.now_ms += 1000;
-    world.accept(set(uid.clone(), "True"));
-    assert_eq!(events(&world), before);
-    world.accept(set(uid, "False"));
-    assert_eq!(events(&world), before + 1);
-    assert_eq!(world.refuse(set("other".to_owned(), "True")), Code::RevisionConflict);
+    world.accept(set_health(&uid, "ready", ""));
+    assert_eq!(change_of(world.accept(apply(declared, generation))), Change::Unchanged);
+    // Another endpoint: everything is to be found anew.
+    world.accept(apply(server("time", &["/bin/other"]), 0));
+    assert!(names(&world, Kind::Tool, None).is_empty());
+    assert!(!super::is_ready(&object(&world, Kind::McpServer, "time")));
+}
+
+fn needing(name: &str, needs: &[&str]) -> Room {
+    let mut server = server(name, &["/bin/x"]);
+    server.spec.as_mut().unwrap().depends_on =
+        needs.iter().map(|need| (*need).to_owned()).collect();
+    apply(server, 0)
+}
+
+#[test]
+fn dependencies_have_no_cycle_and_are_shown() {
+    let mut world = World::default();
+    world.accept(needing("a", &["mcp/b", "tool/time.now"]));
+    world.accept(needing("b", &["agent/c"]));
+    assert_eq!(world.refuse(needing("b", &["mcp/a"])), Code::DependencyCycle);
+    assert_eq!(world.refuse(needing("b", &["tool/b.x"])), Code::DependencyCycle);
+    assert_eq!(world.refuse(needing("b", &["b"])), Code::InvalidArgument);
+    let shown = |world: &World| {
+        let conditions = super::conditions(&object(world, Kind::McpServer, "a")).to_vec();
+        let found = conditions.into_iter().find(|known| known.r#type == "DependenciesReady");
+        let condition = found.unwrap();
+        (condition.status, condition.message)
+    };
+    let (status, message) = shown(&world);
+    assert_eq!(status, "False");
+    assert_eq!(message, "mcp/b is not ready; mcp/time is not there");
+    world.accept(put("time", &["/bin/time"], &[("now", "a")]));
+    let time = uid(&world, Kind::McpServer, "time");
+    world.accept(set_health(&time, "ready", ""));
+    assert_eq!(shown(&world).1, "mcp/b is not ready");
+    let who = |name: &str, kind| {
+        let found = super::dependents(&world.store, World::GROUP, &key(kind, name));
+        found.iter().map(ObjectKey::short).collect::<Vec<_>>()
+    };
+    assert_eq!(who("time", Kind::McpServer), ["mcp/a"]);
+    assert_eq!(who("time.now", Kind::Tool), ["mcp/a"]);
+    assert!(who("time.zone", Kind::Tool).is_empty());
+    assert_eq!(who("c", Kind::Agent), ["mcp/b"]);
+    world.accept(needing("a", &[]));
+    assert!(super::dependents(&world.store, World::GROUP, &key(Kind::McpServer, "b")).is_empty());
+}
+
+#[test]
+fn a_changed_offer_is_one_event_with_the_difference() {
+    let mut world = World::default();
+    let with_version = |names: &[(&str, &str)]| {
+        let mut server = server("time", &["/bin/time"]);
+        server.spec.as_mut().unwrap().protocol_version = "2025-11-25".to_owned();
+        let put = PutMcpServer {
+            mode: PutMode::Register.into(),
+            server: Some(server),
+            tools: tools(names),
+            ..Default::default()
+        };
+        room(Op::PutMcpServer(put))
+    };
+    world.accept(with_version(&[("now", "a"), ("zone", "b")]));
+    assert!(!events(&world).iter().any(|kind| kind.ends_with("offer-changed")));
+    world.accept(with_version(&[("later", "b"), ("zone", "b")]));
+    let event = journal::after(&world.store, World::GROUP, 0)
+        .find(|event| event.r#type == "keiko.registry.mcp.offer-changed")
+        .unwrap();
+    assert_eq!(event.subject, "mcp/default/time");
+    let text = format!("{:?}", event.body);
+    assert!(text.contains("removed") && text.contains("added") && text.contains("later"), "{text}");
+}
+
+#[test]
+fn only_a_lease_can_end() {
+    let mut world = World::default();
+    world.accept(put("time", &["/bin/time"], &[]));
+    let uid = uid(&world, Kind::McpServer, "time");
+    let expire = |uid: &str| {
+        let object = reference(Kind::McpServer, "time");
+        room(Op::Delete(DeleteObject {
+            object,
+            uid: uid.to_owned(),
+            expired: true,
+            ..Default::default()
+        }))
+    };
+    assert_eq!(world.refuse(expire(&uid)), Code::RevisionConflict);
+    assert_eq!(world.refuse(expire("")), Code::MalformedEntry);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! From the log's words to the model: every check that needs no state.
 
-use super::model::{Kind, ObjectKey, Op, Put, metadata};
+use super::model::{AdminState, Apply, Delete, Kind, ObjectKey, Op, Put, metadata, status_mut};
+use super::{condition, declared, depend, health};
 use crate::id::is_part_name;
 use crate::limits::{
-    COMMAND_BYTES_MAX, COMMAND_WORDS_MAX, CREDENTIAL_NAME_BYTES_MAX, CREDENTIALS_MAX, LABELS_MAX,
-    OBJECT_BYTES_MAX, PARTS_MAX, URL_CHARS_MAX,
+    COMMAND_BYTES_MAX, COMMAND_WORDS_MAX, CREDENTIAL_NAME_BYTES_MAX, CREDENTIALS_MAX,
+    HEALTH_MESSAGE_CHARS_MAX, LABELS_MAX, LEASE_GRACE_MS_MAX, LEASE_TTL_MS_MAX, LEASE_TTL_MS_MIN,
+    OBJECT_BYTES_MAX, PARTS_MAX, REASON_CHARS_MAX, URL_CHARS_MAX,
 };
 use crate::refusal::{Code, Refusal, Result, refuse};
 use crate::selector::{label_key, label_value};
@@ -17,35 +19,93 @@ pub(super) fn parse(op: wire::RegistryOp) -> Result<Op> {
     match op.op {
         Some(registry_op::Op::PutAgent(put)) => parse_agent(put).map(Box::new).map(Op::Put),
         Some(registry_op::Op::PutMcpServer(put)) => parse_server(put).map(Box::new).map(Op::Put),
-        Some(registry_op::Op::SetCondition(set)) => {
-            let condition = set.condition.unwrap_or_default();
-            let status_fits = matches!(condition.status.as_str(), "True" | "False" | "Unknown");
-            if condition.r#type.is_empty() || !status_fits {
+        Some(registry_op::Op::Apply(apply)) => parse_apply(apply).map(Box::new).map(Op::Apply),
+        Some(registry_op::Op::SetHealth(set)) => {
+            let mut health = set.health.unwrap_or_default();
+            health::check(&health)?;
+            health.message = cut(&health.message, HEALTH_MESSAGE_CHARS_MAX);
+            Ok(Op::SetHealth { object: owner_ref(set.object)?, uid: set.uid, health })
+        }
+        Some(registry_op::Op::SetAdminState(set)) => {
+            if set.reason.chars().count() > REASON_CHARS_MAX {
                 return refuse(
-                    Code::InvalidArgument,
-                    "a condition has a type, and is True, False or Unknown",
+                    Code::LimitExceeded,
+                    format!("a reason has at most {REASON_CHARS_MAX} characters"),
                 );
             }
-            Ok(Op::SetCondition {
-                object: ObjectKey::from_wire(set.object)?,
-                uid: set.uid,
-                condition,
-            })
+            let state = AdminState::parse(&set.state)?;
+            Ok(Op::SetAdminState { object: owner_ref(set.object)?, state, reason: set.reason })
         }
         Some(registry_op::Op::Delete(delete)) => {
-            let object = ObjectKey::from_wire(delete.object)?;
-            if matches!(object.kind, Kind::Tool | Kind::Skill) {
-                let owner = if object.kind == Kind::Tool { "server" } else { "agent" };
-                return Err(Refusal::new(
-                    Code::InvalidArgument,
-                    format!("a {} goes with its {owner}", object.kind),
-                )
-                .hint(format!("delete the {owner}, or change what it offers")));
+            let wire::DeleteObject { object, revision, uid, expired } = delete;
+            let object = owner_ref(object)?;
+            if expired && uid.is_empty() {
+                return refuse(Code::MalformedEntry, "whose lease ended is not said");
             }
-            Ok(Op::Delete { object, revision: delete.revision })
+            Ok(Op::Delete(Delete { object, revision, uid, expired }))
         }
         None => refuse(Code::MalformedEntry, "the registry entry names no op"),
     }
+}
+
+/// An agent or a server: parts come and go with them.
+fn owner_ref(object: Option<wire::ObjectRef>) -> Result<ObjectKey> {
+    let object = ObjectKey::from_wire(object)?;
+    if matches!(object.kind, Kind::Tool | Kind::Skill) {
+        let owner = object.owner();
+        return Err(Refusal::new(
+            Code::InvalidArgument,
+            format!("a {} goes with its {}", object.kind, owner_word(object.kind)),
+        )
+        .hint(format!("name the {}: {}", owner_word(object.kind), owner.short())));
+    }
+    Ok(object)
+}
+
+const fn owner_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::McpServer | Kind::Tool => "server",
+        Kind::Agent | Kind::Skill => "agent",
+    }
+}
+
+fn parse_apply(apply: wire::ApplyObject) -> Result<Apply> {
+    let (key, owner) = match apply.object.and_then(|object| object.object) {
+        Some(Inner::Agent(agent)) => {
+            let agent = wire::Agent {
+                spec: agent.spec.as_ref().map(declared::of_agent),
+                status: None,
+                ..agent
+            };
+            let put = wire::PutAgent { agent: Some(agent), ..declared_put() };
+            let put = parse_agent(put)?;
+            (put.key, put.owner)
+        }
+        Some(Inner::McpServer(server)) => {
+            let server = wire::McpServer {
+                spec: server.spec.as_ref().map(declared::of_server),
+                status: None,
+                ..server
+            };
+            let mode = wire::PutMode::Register.into();
+            let put = wire::PutMcpServer { mode, server: Some(server), ..Default::default() };
+            let put = parse_server(put)?;
+            (put.key, put.owner)
+        }
+        Some(Inner::Tool(_) | Inner::Skill(_)) => {
+            return Err(Refusal::new(
+                Code::InvalidArgument,
+                "tools and skills are not declared: they come with their server or agent",
+            )
+            .hint("declare the McpServer or the Agent"));
+        }
+        None => return refuse(Code::InvalidArgument, "there is no object"),
+    };
+    Ok(Apply { key, owner, revision: apply.revision })
+}
+
+fn declared_put() -> wire::PutAgent {
+    wire::PutAgent { mode: wire::PutMode::Register.into(), ..Default::default() }
 }
 
 fn parse_agent(put: wire::PutAgent) -> Result<Put> {
@@ -54,6 +114,8 @@ fn parse_agent(put: wire::PutAgent) -> Result<Put> {
     let spec = agent.spec.get_or_insert_default();
     check_url(&spec.url)?;
     check_credentials(&spec.headers)?;
+    depend::check(&key, &mut spec.depends_on)?;
+    check_lease(spec.lease.as_ref())?;
     (agent.api_version, agent.kind) = (API_VERSION.to_owned(), Kind::Agent.title().to_owned());
     let skills = put.skills.into_iter().map(|mut skill| {
         let spec = skill.spec.get_or_insert_default();
@@ -83,6 +145,7 @@ fn parse_server(put: wire::PutMcpServer) -> Result<Put> {
     }
     check_credentials(&spec.headers)?;
     check_credentials(&spec.env)?;
+    depend::check(&key, &mut spec.depends_on)?;
     (server.api_version, server.kind) =
         (API_VERSION.to_owned(), Kind::McpServer.title().to_owned());
     let tools = put.tools.into_iter().map(|mut tool| {
@@ -95,6 +158,25 @@ fn parse_server(put: wire::PutMcpServer) -> Result<Put> {
     let parts = parse_parts(Kind::Tool, &key, tools.collect())?;
     let owner = checked(Inner::McpServer(server))?;
     Ok(Put { refresh_uid: refresh_uid(put.mode, put.uid)?, key, owner, parts })
+}
+
+fn check_lease(lease: Option<&wire::Lease>) -> Result<()> {
+    let Some(wire::Lease { ttl_ms, grace_ms }) = lease else { return Ok(()) };
+    if !(LEASE_TTL_MS_MIN..=LEASE_TTL_MS_MAX).contains(ttl_ms) || *grace_ms > LEASE_GRACE_MS_MAX {
+        return refuse(
+            Code::InvalidArgument,
+            format!(
+                "a lease of {ttl_ms} ms and {grace_ms} ms of grace: a lease lasts \
+                 {LEASE_TTL_MS_MIN} ms to {LEASE_TTL_MS_MAX} ms, its grace at most \
+                 {LEASE_GRACE_MS_MAX} ms"
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
 }
 
 fn refresh_uid(mode: i32, uid: String) -> Result<Option<String>> {
@@ -152,7 +234,14 @@ fn parse_parts(
 }
 
 fn checked(inner: Inner) -> Result<wire::Object> {
-    let object = wire::Object { object: Some(inner) };
+    let mut object = wire::Object { object: Some(inner) };
+    let status = status_mut(&mut object);
+    status.live = None;
+    status.conditions.retain(|condition| !condition::is_derived(&condition.r#type));
+    if let Some(health) = status.health.as_mut() {
+        health::check(health)?;
+        health.message = cut(&health.message, HEALTH_MESSAGE_CHARS_MAX);
+    }
     let bytes = object.encoded_len();
     if bytes > OBJECT_BYTES_MAX {
         let name = metadata(&object).map(|metadata| metadata.name.clone()).unwrap_or_default();

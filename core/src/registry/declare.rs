@@ -1,0 +1,78 @@
+//! Declares an owner as a manifest has it, whether it answers or not.
+//!
+//! What probes found stays as long as the endpoint does; at another endpoint everything is to be
+//! found anew.
+
+use super::model::{Apply, ObjectKey, metadata};
+use super::put::{put_one, put_parts, settle_grant};
+use super::{declared, depend, query};
+use crate::house::Emit;
+use crate::refusal::{Code, Refusal, Result};
+use crate::stamp::Stamp;
+use crate::txn::Txn;
+use keiko_proto::v1::{Change, Health, Object, ObjectStatus, PutReply};
+
+pub(super) fn apply(
+    txn: &mut Txn<'_>,
+    stamp: &Stamp,
+    apply: Apply,
+    emit: Emit<'_>,
+) -> Result<PutReply> {
+    let Apply { key, mut owner, revision } = apply;
+    let before = query::find(txn, stamp.group, &key);
+    check_generation(&key, before.as_ref(), revision)?;
+    let stays = before
+        .as_ref()
+        .is_some_and(|before| declared::endpoint(before) == declared::endpoint(&owner));
+    match &before {
+        Some(before) if stays => declared::keep_found(before, &mut owner),
+        Some(_) | None => *super::model::status_mut(&mut owner) = not_probed(),
+    }
+    settle_grant(stamp, before.as_ref(), &mut owner, false)?;
+    depend::check_acyclic(txn, stamp.group, &key, &owner)?;
+    let mut changed = put_one(txn, stamp, &key, before.as_ref(), owner, emit);
+    if !stays {
+        changed |= !put_parts(txn, stamp, &key, Vec::new(), emit).is_empty();
+    }
+    let change = match (before, changed) {
+        (None, _) => Change::Created,
+        (Some(_), true) => Change::Updated,
+        (Some(_), false) => Change::Unchanged,
+    };
+    Ok(PutReply { change: change.into(), object: query::find(txn, stamp.group, &key) })
+}
+
+/// Who decided on what is no longer so decides again.
+pub(super) fn check_generation(
+    key: &ObjectKey,
+    before: Option<&Object>,
+    revision: u64,
+) -> Result<()> {
+    if revision == 0 {
+        return Ok(());
+    }
+    let Some(before) = before.and_then(metadata) else {
+        return Err(Refusal::new(
+            Code::RevisionConflict,
+            format!("{} is not there any more, or not yet", key.subject()),
+        )
+        .hint("leave the revision out to make it"));
+    };
+    if revision >= before.generation && revision <= before.revision {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::RevisionConflict,
+        format!("{} was declared at revision {}, not {revision}", key.subject(), before.generation),
+    )
+    .hint(format!("read it again, then decide: keikoctl {} get {} -o yaml", key.kind, key.name)))
+}
+
+fn not_probed() -> ObjectStatus {
+    let health = Health {
+        state: "recovering".to_owned(),
+        message: "not probed yet".to_owned(),
+        ..Default::default()
+    };
+    ObjectStatus { health: Some(health), ..Default::default() }
+}
