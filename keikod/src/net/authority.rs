@@ -101,6 +101,13 @@ impl Authority {
         &self.pem
     }
 
+    /// When the certificate ends; none if it does not say.
+    pub fn expires(&self) -> Option<SystemTime> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(&self.certificate).ok()?;
+        let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    }
+
     /// Writes the certificate where people look for it: `D/ca.pem`.
     pub fn write_ca(&self, path: &Path) -> Result<()> {
         file::write(path, self.pem.as_bytes(), 0o644)

@@ -1,9 +1,9 @@
-//! How many calls the bearers of tokens have open.
+//! How many calls the bearers of tokens have open, and how many streams the socket has.
 //!
 //! A token is in the hands of a program that somebody else wrote, and a call of it holds a body in
 //! memory before anything is decided. Invariant: a [`Call`] counts from before its body is read
-//! until its answer is sent or dropped; a stream counts for as long as it lives. Never: counts the
-//! socket, whose callers could do worse anyway.
+//! until its answer is sent or dropped; a stream counts for as long as it lives. Of the socket only
+//! streams count: its callers could do worse, but a script that leaks watches should hear of it.
 
 use bytes::Bytes;
 use http::Response;
@@ -20,6 +20,11 @@ use tonic::body::Body;
 const OF_TOKEN_MAX: usize = 8;
 /// Of all tokens together: 768 MiB at worst, if every one of them sends the largest there is.
 const ALL_MAX: usize = 64;
+
+/// Streams of the socket: 4,096 × some 64 KiB of buffers are 256 MiB at worst.
+const SOCKET_STREAMS_MAX: usize = 4096;
+/// What the socket's streams count as; no token has such a name.
+const SOCKET: &str = "unix socket";
 
 /// The open calls by the public half of their token; a cheap clone.
 #[derive(Clone, Debug, Default)]
@@ -41,11 +46,23 @@ impl Calls {
             return Err(full(format!("a token has at most {OF_TOKEN_MAX} calls open")));
         }
         // At most as many summands as calls.
-        if open.values().sum::<usize>() >= ALL_MAX {
+        let of_tokens = open.iter().filter(|(token, _)| *token != SOCKET).map(|(_, own)| own);
+        if of_tokens.sum::<usize>() >= ALL_MAX {
             return Err(full(format!("all tokens together have at most {ALL_MAX} calls open")));
         }
         open.insert(token.to_owned(), own + 1);
         Ok(Call { calls: self.clone(), token: token.to_owned() })
+    }
+
+    /// Counts a stream of the socket.
+    pub(super) fn begin_stream(&self) -> Result<Call> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = open.get(SOCKET).copied().unwrap_or_default();
+        if own >= SOCKET_STREAMS_MAX {
+            return Err(full(format!("the socket has at most {SOCKET_STREAMS_MAX} streams open")));
+        }
+        open.insert(SOCKET.to_owned(), own + 1);
+        Ok(Call { calls: self.clone(), token: SOCKET.to_owned() })
     }
 }
 
@@ -122,6 +139,16 @@ mod tests {
         assert!(refused.message.contains("64"), "{refused}");
         drop(open);
         calls.begin("one more").unwrap();
+    }
+
+    #[test]
+    fn of_the_socket() {
+        let calls = Calls::default();
+        let open: Vec<_> = (0..SOCKET_STREAMS_MAX).map(|_| calls.begin_stream().unwrap()).collect();
+        assert_eq!(calls.begin_stream().unwrap_err().code, Code::LimitExceeded);
+        calls.begin("a token has its own").unwrap();
+        drop(open);
+        assert!(calls.0.lock().unwrap().is_empty());
     }
 
     #[test]

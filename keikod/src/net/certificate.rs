@@ -3,7 +3,7 @@
 //! Before a cluster is founded the node shows an ephemeral self-signed one: nobody trusts it, and
 //! nothing but health is answered behind it. From founding on it is the CA's.
 
-use super::authority::{leaf, unsigned};
+use super::authority::{NODE_LIFE, leaf, unsigned};
 use super::tls;
 use arc_swap::ArcSwap;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -166,6 +166,11 @@ impl Certificates {
     /// The hash of the CA that signed what is shown; none before founding.
     pub fn ca_hash(&self) -> Option<String> {
         self.shown.load().ca_hash.clone()
+    }
+
+    /// When the shown certificate ends.
+    pub fn expires(&self) -> SystemTime {
+        self.shown.load().issued + NODE_LIFE
     }
 
     /// How old the shown certificate is; none if the clock went back to before its making.

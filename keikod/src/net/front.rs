@@ -11,6 +11,7 @@ use super::deadline::Deadline;
 use super::gate::{self, State};
 use super::identity::{Identity, Permission, Resource, unauthenticated};
 use super::listener::{Accept, Peer, Proof};
+use super::pages::{self, Pages};
 use super::standing::Standing;
 use super::status::{self, Origin};
 use super::token::Presented;
@@ -33,6 +34,7 @@ pub(super) struct Parts {
     /// This node's name.
     pub(super) node: String,
     pub(super) routes: Routes,
+    pub(super) pages: Arc<dyn Pages>,
     pub(super) state: Arc<dyn State>,
     pub(super) tokens: Arc<dyn Tokens>,
     pub(super) uids: Uids,
@@ -120,7 +122,7 @@ impl Front {
     async fn grpc(&self, peer: Peer, mut request: Request<Body>) -> Result<Response<Body>> {
         let path = request.uri().path().to_owned();
         let identity = self.admit(peer, &path, shown(&request)).await?;
-        let call = self.begin(identity.as_ref())?;
+        let call = self.begin(identity.as_ref(), self.is_stream(&path))?;
         if let Some(identity) = identity.clone() {
             request.extensions_mut().insert(identity);
         }
@@ -175,9 +177,12 @@ impl Front {
         }
         let found = match found {
             Ok(found) => found,
+            Err(_) if self.parts.pages.has(&path) => {
+                return self.document(peer, request, identity, origin).await;
+            }
             Err(miss) => return Ok(miss.answer(origin)),
         };
-        let call = self.begin(Some(&identity))?;
+        let call = self.begin(Some(&identity), found.is_stream())?;
         request.extensions_mut().insert(identity.clone());
         let routes = self.parts.routes.clone();
         let answer = if found.is_stream() {
@@ -190,15 +195,35 @@ impl Front {
         answer.map(|answer| hold(answer, call))
     }
 
+    async fn document(
+        &self,
+        peer: Peer,
+        request: Request<Body>,
+        identity: Identity,
+        origin: &Origin,
+    ) -> Result<Response<Body>> {
+        let call = self.begin(Some(&identity), false)?;
+        let remote = matches!(peer, Peer::Network(_));
+        let Some(head) = pages::Head::of(&request, identity, remote) else {
+            return Ok(pages::wrong_method(request.uri().path(), origin));
+        };
+        let deadline = Deadline::of(request.headers())?;
+        // A body can't go into the future, and nothing of it is wanted.
+        drop(request);
+        let answer = deadline.bound(pages::answer(self.parts.pages.as_ref(), head)).await??;
+        Ok(hold(answer, call))
+    }
+
     fn standing(&self, peer: Peer, identity: Identity) -> Standing {
         Standing { parts: Arc::clone(&self.parts), peer, identity }
     }
 
-    /// Counts the call of a token's bearer.
-    fn begin(&self, identity: Option<&Identity>) -> Result<Option<Call>> {
+    /// Counts the call of a token's bearer, and the stream of anybody.
+    fn begin(&self, identity: Option<&Identity>, stream: bool) -> Result<Option<Call>> {
         match identity {
             Some(Identity::Token { id, .. }) => self.parts.calls.begin(id).map(Some),
-            _ => Ok(None),
+            Some(Identity::Socket { .. }) if stream => self.parts.calls.begin_stream().map(Some),
+            Some(Identity::Socket { .. }) | None => Ok(None),
         }
     }
 

@@ -42,6 +42,7 @@ pub(super) const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 const ALWAYS_ON_SOCKET: &[&str] = &[
     "/keiko.v1.Cluster/Status",
     "/keiko.v1.Cluster/Init",
+    "/keiko.v1.Cluster/Diagnose",
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn who_gets_how_far() {
         let (list, status) = ("/keiko.v1.Registry/List", "/keiko.v1.Cluster/Status");
-        let (init, reflection) = ("/keiko.v1.Cluster/Init", ALWAYS_ON_SOCKET[3]);
+        let (init, reflection) = ("/keiko.v1.Cluster/Init", ALWAYS_ON_SOCKET[4]);
         let check = |path: &str, on_socket, shown, phase, expect: Option<Code>| {
             let got =
                 check(path, on_socket, shown, &Fixed(phase)).err().map(|refusal| refusal.code);

@@ -5,6 +5,7 @@ use super::certificate::Certificates;
 use super::front::{Front, Parts};
 use super::gate::State;
 use super::listener::{self, Drain, Limits, Tls};
+use super::pages::Pages;
 use super::transcode::Transcoder;
 use super::{Tokens, Uids, health, metrics, socket, tls};
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -49,6 +50,8 @@ pub struct Server {
     pub listeners: Listeners,
     /// The rooms' services; health and reflection are added here.
     pub routes: Routes,
+    /// Documents that others read.
+    pub pages: Arc<dyn Pages>,
     /// What the node says of itself.
     pub state: Arc<dyn State>,
     /// Where tokens are looked up.
@@ -93,7 +96,8 @@ pub fn endpoint(socket: &Path) -> String {
 impl Server {
     /// Serves until shutdown, then drains. Must be called inside the runtime that serves.
     pub fn run(self, shutdown: &CancellationToken) -> Result<Handle> {
-        let Self { settings, listeners, routes, state, tokens, certificates, metrics } = self;
+        let Self { settings, listeners, routes, pages, state, tokens, certificates, metrics } =
+            self;
         tls::install();
         let acceptor = TlsAcceptor::from(tls::server(Arc::clone(&certificates))?);
         let api = adopt(listeners.api, "API")?;
@@ -114,6 +118,7 @@ impl Server {
         let parts = Arc::new(Parts {
             node: settings.node,
             routes,
+            pages,
             state,
             tokens,
             uids: settings.uids,

@@ -32,6 +32,7 @@ pub(super) struct Parts {
     pub(super) control: Control,
     pub(super) founding: Arc<cluster::Founding>,
     pub(super) fleet: registry::Fleet,
+    feed: registry::Feed,
     pub(super) children: Children,
     pub(super) socket_path: PathBuf,
     /// Cancelled when no call is under way any more: then the links to servers end.
@@ -43,6 +44,7 @@ pub(super) struct Parts {
     http: Http,
     node: wire::Node,
     own_ports: Vec<u16>,
+    addresses: Addresses,
     room_metrics: RoomMetrics,
 }
 
@@ -126,11 +128,13 @@ impl Parts {
             room_metrics.registry.clone(),
             unlink.clone(),
         );
+        let feed = registry::Feed::new(control.clone(), fleet.soft().clone());
         let socket_path = settings.socket_path.value.clone();
         Ok(Self {
             control,
             founding,
             fleet,
+            feed,
             children,
             socket_path,
             unlink,
@@ -141,6 +145,7 @@ impl Parts {
             http,
             node,
             own_ports,
+            addresses,
             room_metrics,
         })
     }
@@ -165,6 +170,10 @@ impl Parts {
             },
             listeners: net::Listeners { api: listeners.api, metrics: listeners.metrics, socket },
             routes: self.routes(&state),
+            pages: Arc::new(registry::Publisher {
+                control: self.control.clone(),
+                api_address: self.node.api_address.clone(),
+            }),
             state,
             tokens: Arc::new(security::StoredTokens(self.control.clone())),
             certificates: Arc::clone(&self.certificates),
@@ -184,6 +193,15 @@ impl Parts {
             founding: Arc::clone(&self.founding),
             readiness: state.readiness().clone(),
             api_address: self.node.api_address.clone(),
+            diagnosis: cluster::Diagnosis::new(cluster::DiagnosisParts {
+                control: self.control.clone(),
+                founding: Arc::clone(&self.founding),
+                readiness: state.readiness().clone(),
+                settings: Arc::clone(&self.settings),
+                certificates: Arc::clone(&self.certificates),
+                addresses: self.addresses,
+                children: self.children.clone(),
+            }),
         };
         let security =
             security::Service { control: self.control.clone(), authority: self.founding.opened() };
@@ -191,6 +209,7 @@ impl Parts {
             control: self.control.clone(),
             reach: self.reach.clone(),
             fleet: self.fleet.clone(),
+            feed: self.feed.clone(),
             schemas: Arc::new(Schemas::default()),
             metrics: self.room_metrics.registry.clone(),
         };
@@ -218,6 +237,9 @@ impl Parts {
         let metrics = self.room_metrics.security.clone();
         let driver = security::Driver { control: control.clone(), metrics };
         tokio::spawn(driver.run(shutdown.clone()));
+        tokio::spawn(self.feed.clone().run(shutdown.clone()));
+        let leases = registry::Leases { control: control.clone(), feed: self.feed.clone() };
+        tokio::spawn(leases.run(shutdown.clone()));
         let driver = registry::Driver { fleet: self.fleet.clone() };
         tokio::spawn(driver.run(shutdown.clone()));
         let days = u32::try_from(*self.settings.settings().keep_days).unwrap_or(u32::MAX);

@@ -36,19 +36,29 @@ pub async fn detect(
         Ok(card) => return Ok(Detected::A2a { card: Box::new(card) }),
         Err(refusal) => refusal,
     };
-    if card.code != Code::ProtocolUnknown {
+    if !is_nothing_known(&card) {
         return Err(card);
     }
     match mcp_at(http, url, credentials, deadline).await {
         Ok((url, session)) => Ok(Detected::Mcp { url, session: Box::new(session) }),
-        Err(mcp) if mcp.code == Code::ProtocolUnknown => Err(Refusal::new(
-            Code::ProtocolUnknown,
-            format!("{} speaks neither A2A nor MCP", shown(url)),
-        )
-        .cause(card.message)
-        .cause(mcp.message)),
+        Err(mcp) if is_nothing_known(&mcp) => {
+            let code = if card.code == mcp.code { mcp.code } else { Code::ProtocolUnknown };
+            let message = format!("{} speaks neither A2A nor MCP", shown(url));
+            Err(Refusal::new(code, message).cause(told(card)).cause(told(mcp)))
+        }
         Err(mcp) => Err(mcp),
     }
+}
+
+/// Something answers, and it is not what was looked for: another path or protocol may be.
+fn is_nothing_known(refusal: &Refusal) -> bool {
+    matches!(refusal.code, Code::ProtocolUnknown | Code::PeerNoEndpoint | Code::PeerGarbage)
+}
+
+/// In one line.
+fn told(refusal: Refusal) -> String {
+    let causes = refusal.causes.into_iter().take(1);
+    std::iter::once(refusal.message).chain(causes).collect::<Vec<_>>().join(": ")
 }
 
 /// For `agent register`: a card, or a word about what is there instead.
@@ -80,7 +90,7 @@ pub async fn mcp_server(
     deadline: Instant,
 ) -> Result<(Url, Session)> {
     let refusal = match mcp_at(http, url, credentials, deadline).await {
-        Err(refusal) if refusal.code == Code::ProtocolUnknown => refusal,
+        Err(refusal) if is_nothing_known(&refusal) => refusal,
         result => return result,
     };
     match a2a::find(http, url, credentials, &[], deadline).await {
@@ -109,14 +119,14 @@ async fn mcp_at(
         Err(refusal) => refusal,
     };
     let habit = url.path().trim_end_matches('/').ends_with("/mcp");
-    if refusal.code != Code::ProtocolUnknown || habit {
+    if !is_nothing_known(&refusal) || habit {
         return Err(refusal);
     }
     let mut below = url.clone();
     below.set_path(&format!("{}/mcp", url.path().trim_end_matches('/')));
     match connect(below.clone()).await {
         Ok(session) => Ok((below, session)),
-        Err(below) if below.code == Code::ProtocolUnknown => Err(refusal),
+        Err(below) if is_nothing_known(&below) => Err(refusal),
         Err(below) => Err(below),
     }
 }

@@ -13,6 +13,8 @@ pub mod fault;
 pub mod http;
 pub mod mcp;
 pub mod schema;
+mod words;
 
 pub use fault::{CallError, CallResult};
 pub use http::Http;
+pub(crate) use words::words;

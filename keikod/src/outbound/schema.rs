@@ -7,6 +7,7 @@
 mod reference;
 
 use super::canonical::canonical;
+use super::words;
 use jsonschema::{PatternOptions, Validator};
 use keiko_core::refusal::{Code, Refusal, Result};
 use serde_json::Value;
@@ -36,6 +37,11 @@ const CAUSE_CHARS_MAX: usize = 300;
 /// Steps of a regular expression that backtracks: about 10 ms.
 const BACKTRACK_MAX: usize = 100_000;
 
+/// Regular expressions of one schema, and what each may grow to when it is compiled: 16 MiB in all,
+/// while one of 20 bytes could ask for as much as it likes.
+const PATTERNS_MAX: usize = 64;
+const PATTERN_BYTES_MAX: usize = 256 << 10;
+
 /// Compiled schemas by their hash, least recently used first out. Clones share them.
 #[derive(Clone, Default)]
 pub struct Schemas {
@@ -49,28 +55,44 @@ struct Kept {
 }
 
 impl Schemas {
-    /// Checks `arguments` for the tool named `tool`. `hash` is the schema's [`schema_hash`].
+    /// Checks `arguments` for the tool named `tool`. `schema` is a text of JSON and `hash` its
+    /// [`schema_hash`] in hex, both as the entry keeps them: what was compiled before is neither
+    /// read nor hashed again.
     ///
-    /// Both were chosen by strangers and may take a while, so it is done on a thread apart.
-    pub async fn check(
+    /// All three were chosen by strangers and may take a while, so it is done on a thread apart.
+    ///
+    /// # Errors
+    /// [`Code::ArgumentsInvalid`] with where they do not fit, [`Code::PeerSchema`] for a schema
+    /// that can't be used.
+    pub async fn check_text(
         &self,
         tool: &str,
-        schema: &Value,
-        hash: [u8; 32],
+        schema: &str,
+        hash: &str,
         arguments: &Value,
     ) -> Result<()> {
-        let validator = self.find(hash).ok_or_else(|| schema.clone());
+        let known = hash_of_hex(hash).and_then(|hash| self.find(hash));
+        let known = known.ok_or_else(|| schema.to_owned());
         let (schemas, tool, arguments) = (self.clone(), tool.to_owned(), arguments.clone());
         let checked = tokio::task::spawn_blocking(move || {
-            let validator = match validator {
+            let validator = match known {
                 Ok(validator) => validator,
-                Err(schema) => schemas.keep(hash, Arc::new(compile(&tool, &schema)?)),
+                Err(text) => schemas.learn(&tool, &text)?,
             };
             fits(&tool, &validator, &arguments)
         });
         checked.await.unwrap_or_else(|error| {
             Err(Refusal::new(Code::Internal, "the check of the arguments broke off").cause(error))
         })
+    }
+
+    /// Kept under the hash that it has, whatever the entry says: one tool's schema never judges
+    /// the arguments of another.
+    fn learn(&self, tool: &str, text: &str) -> Result<Arc<Validator>> {
+        let schema: Value = serde_json::from_str(text)
+            .map_err(|error| unusable(tool, format!("it is not JSON: {error}")))?;
+        let validator = Arc::new(compile(tool, &schema)?);
+        Ok(self.keep(schema_hash(&schema), validator))
     }
 
     fn find(&self, hash: [u8; 32]) -> Option<Arc<Validator>> {
@@ -110,17 +132,14 @@ fn fits(tool: &str, validator: &Validator, arguments: &Value) -> Result<()> {
     let refusal = errors.fold(Refusal::new(Code::ArgumentsInvalid, message), |refusal, error| {
         let at = error.instance_path().to_string();
         let at = if at.is_empty() { "/" } else { &at };
-        refusal.cause(shorten(format!("{at}: {error}")))
+        refusal.cause(words(&format!("{at}: {error}"), CAUSE_CHARS_MAX))
     });
     Err(refusal.hint(format!("keikoctl tool describe {tool}")))
 }
 
 /// Compiles a schema, or says why it can't be used.
 pub fn compile(tool: &str, schema: &Value) -> Result<Validator> {
-    let invalid = |why: String| {
-        Refusal::new(Code::PeerError, format!("the schema of {tool:?} can't be used"))
-            .cause(shorten(why))
-    };
+    let invalid = |why: String| unusable(tool, why);
     if !schema.is_object() && !schema.is_boolean() {
         return Err(invalid("a schema is an object".to_owned()));
     }
@@ -130,11 +149,19 @@ pub fn compile(tool: &str, schema: &Value) -> Result<Validator> {
     if canonical(schema).len() > SCHEMA_BYTES_MAX {
         return Err(invalid(format!("it is larger than {SCHEMA_BYTES_MAX} bytes")));
     }
+    if patterns(schema) > PATTERNS_MAX {
+        return Err(invalid(format!("it has more than {PATTERNS_MAX} regular expressions")));
+    }
     reference::check(schema).map_err(invalid)?;
     let build = || {
         jsonschema::options()
             .offline()
-            .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_MAX))
+            .with_pattern_options(
+                PatternOptions::fancy_regex()
+                    .backtrack_limit(BACKTRACK_MAX)
+                    .size_limit(PATTERN_BYTES_MAX)
+                    .dfa_size_limit(PATTERN_BYTES_MAX),
+            )
             .build(schema)
             .map_err(|error| error.to_string())
     };
@@ -144,6 +171,25 @@ pub fn compile(tool: &str, schema: &Value) -> Result<Validator> {
         thread.join().map_err(|_| "the compiler broke off".to_owned())?
     });
     built.map_err(invalid)
+}
+
+fn unusable(tool: &str, why: String) -> Refusal {
+    Refusal::new(Code::PeerSchema, format!("the schema of {tool:?} can't be used"))
+        .cause(words(&why, CAUSE_CHARS_MAX))
+}
+
+/// Undoes [`hex`](keiko_core::hash::hex).
+fn hash_of_hex(text: &str) -> Option<[u8; 32]> {
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    let mut hash = [0; 32];
+    if pairs.len() != hash.len() {
+        return None;
+    }
+    for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
+        let digit = |digit: &u8| char::from(*digit).to_digit(16);
+        *byte = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
+    }
+    Some(hash)
 }
 
 /// Levels of nesting, counted without recursion.
@@ -161,11 +207,22 @@ fn depth(value: &Value) -> usize {
     deepest
 }
 
-fn shorten(text: String) -> String {
-    match text.char_indices().nth(CAUSE_CHARS_MAX) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
+/// Regular expressions, and what looks like one: the keywords may also be names of properties.
+fn patterns(schema: &Value) -> usize {
+    let (mut count, mut open) = (0, vec![schema]);
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(map) => {
+                count += usize::from(map.get("pattern").is_some_and(Value::is_string));
+                count +=
+                    map.get("patternProperties").and_then(Value::as_object).map_or(0, |p| p.len());
+                open.extend(map.values());
+            }
+            _ => {}
+        }
     }
+    count
 }
 
 #[cfg(test)]

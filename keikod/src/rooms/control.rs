@@ -4,6 +4,7 @@ use crate::consensus::{Consensus, Consistency, Group, Read};
 use crate::net::{Identity, TraceContext};
 use crate::store::View;
 use keiko_core::features;
+use keiko_core::house::{Head, Round};
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1 as wire;
@@ -97,16 +98,7 @@ impl Control {
         caller: Caller,
         room: Room,
     ) -> Result<(reply::Result, wire::WriteInfo)> {
-        let entry = wire::Entry {
-            format: features::FORMAT,
-            feature_level: features::LEVEL,
-            actor: Some(caller.actor),
-            request_id: caller.request_id,
-            request_hash: caller.request_hash,
-            trace_id: caller.trace_id,
-            room: Some(room),
-            ..Default::default()
-        };
+        let entry = entry(caller, room);
         let group = self.group()?;
         let reply = match frees(entry.room.as_ref()) {
             true => group.propose_freeing(entry, WRITE_DEADLINE).await?,
@@ -116,6 +108,26 @@ impl Control {
         match reply.result {
             Some(reply::Result::Refusal(refusal)) => Err(Refusal::from_wire(refusal)),
             Some(result) => Ok((result, info)),
+            None => Err(unexpected()),
+        }
+    }
+
+    /// What the law would answer now. Nothing is proposed, and nothing kept.
+    pub async fn dry_run(&self, caller: Caller, room: Room) -> Result<reply::Result> {
+        // A retry of a request that was carried out is to be asked anew.
+        let caller = Caller { request_id: Vec::new(), ..caller };
+        let bytes = entry(caller, room).encode_to_vec();
+        let asked = move |view: &View<'_>| {
+            let index = Head::read(view, GroupId::CONTROL).index + 1;
+            let applied = Round::new(view, GroupId::CONTROL).apply(index, &bytes)?;
+            let reply = wire::Reply::decode(applied.reply.as_slice()).map_err(|error| {
+                Refusal::new(Code::Internal, "the law's reply is not readable").cause(error)
+            })?;
+            Ok::<_, Refusal>(reply)
+        };
+        match self.read_local(asked).await??.result {
+            Some(reply::Result::Refusal(refusal)) => Err(Refusal::from_wire(refusal)),
+            Some(result) => Ok(result),
             None => Err(unexpected()),
         }
     }
@@ -147,6 +159,19 @@ impl Control {
     }
 }
 
+fn entry(caller: Caller, room: Room) -> wire::Entry {
+    wire::Entry {
+        format: features::FORMAT,
+        feature_level: features::LEVEL,
+        actor: Some(caller.actor),
+        request_id: caller.request_id,
+        request_hash: caller.request_hash,
+        trace_id: caller.trace_id,
+        room: Some(room),
+        ..Default::default()
+    }
+}
+
 /// True for what must go on while the disk is nearly full: it makes room, or tells that something
 /// is no longer so.
 fn frees(room: Option<&Room>) -> bool {
@@ -155,7 +180,8 @@ fn frees(room: Option<&Room>) -> bool {
     match room {
         Some(Room::Journal(_)) => true,
         Some(Room::Registry(op)) => {
-            matches!(op.op, Some(Registry::Delete(_) | Registry::SetCondition(_)))
+            use Registry::{Delete, SetAdminState, SetHealth};
+            matches!(op.op, Some(Delete(_) | SetHealth(_) | SetAdminState(_)))
         }
         Some(Room::Security(op)) => {
             matches!(op.op, Some(Security::RevokeToken(_) | Security::PruneTokens(_)))

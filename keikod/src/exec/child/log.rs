@@ -5,12 +5,14 @@
 //!
 //! Invariants: a line is at most 8 KiB, a longer one is cut into several; every line of the values
 //! of the named environment is blotted out where it appears as it is. Never: waits for a reader: one who
-//! follows too slowly is told how many lines it missed and finds them in the ring.
+//! follows too slowly is told how many lines it missed and finds them in the ring. Nor reads a flood
+//! as fast as it comes ([`Pace`]).
 
 use super::super::secret::Secret;
+use super::pace::Pace;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::broadcast;
 
@@ -153,12 +155,16 @@ pub(super) async fn keep(
     let blotted = blotted_lines(blotted);
     let mut line = Vec::with_capacity(LINE_BYTES_MAX);
     let mut read = vec![0; LINE_BYTES_MAX];
-    let mut cut = false;
+    let (mut cut, mut pace) = (false, Pace::new(Instant::now()));
     loop {
         let count = match stderr.read(&mut read).await {
             Ok(0) | Err(_) => break,
             Ok(count) => count,
         };
+        let pause = pace.pause(Instant::now(), count);
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
         for byte in &read[..count] {
             let ends = *byte == b'\n';
             if ends && cut && line.is_empty() {

@@ -26,6 +26,7 @@ mod isolation;
 mod launch;
 mod leftovers;
 mod log;
+mod pace;
 mod proc;
 mod process;
 mod record;

@@ -31,7 +31,7 @@ async fn without_identity_only_health() {
     for path in ["/livez", "/readyz"] {
         assert_eq!(world.network(get(path)).await.status, 200, "{path}");
     }
-    for path in [HELLO, "/metrics", "/openapi.json", "/v1/status", "/", "/livez/x", "/nothing"] {
+    for path in [HELLO, "/metrics", "/openapi.json", "/v1/status", "/", "/livez/x", "/shelf"] {
         let answer = world.network(get(path)).await;
         assert_eq!(answer.status, 401, "{path}");
         assert_eq!(answer.json()["code"], "KEIKO-0020", "{path}");
@@ -47,6 +47,29 @@ async fn without_identity_only_health() {
     assert_eq!(code(&refused), Code::Unauthenticated);
     let refused = ClusterClient::new(channel).init(wire::InitRequest {}).await.unwrap_err();
     assert_eq!(code(&refused), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn documents_are_read_only() {
+    let world = start();
+    let ask = async |method: &str| {
+        let mut request = bearer(get("/shelf"), &world.token);
+        *request.method_mut() = method.parse().unwrap();
+        world.network(request).await
+    };
+    let read = ask("GET").await;
+    assert_eq!((read.status.as_u16(), read.text.as_str()), (200, "for localhost"));
+    let head = ask("HEAD").await;
+    assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
+    assert_eq!(head.headers["content-length"], "13");
+    assert_eq!(head.headers["etag"], read.headers["etag"]);
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        let refused = ask(method).await;
+        assert_eq!(refused.status, 405, "{method}");
+        assert_eq!(refused.headers["allow"], "GET, HEAD");
+        assert_eq!(refused.json()["code"], "KEIKO-0008");
+    }
+    assert_eq!(world.local(get("/shelf")).await.text, "for ", "no name over the socket");
 }
 
 #[tokio::test]

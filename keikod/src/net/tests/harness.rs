@@ -187,6 +187,21 @@ impl Registry for Room {
     }
 }
 
+/// One document.
+struct Shelf;
+
+#[tonic::async_trait]
+impl Pages for Shelf {
+    fn has(&self, path: &str) -> bool {
+        path == "/shelf"
+    }
+
+    async fn read(&self, asked: Asked) -> Result<Document, Refusal> {
+        let body = format!("for {}", asked.authority.unwrap_or_default());
+        Ok(Document { content_type: "text/plain", body: body.into() })
+    }
+}
+
 struct Members;
 
 #[tonic::async_trait]
@@ -267,6 +282,7 @@ pub(super) fn start_with(limits: Limits) -> World {
             paused: Arc::clone(&paused),
         }))
         .add_service(ClusterServer::new(Members)),
+        pages: Arc::new(Shelf),
         state: Arc::clone(&node) as Arc<dyn State>,
         tokens: Arc::new(known.clone()),
         certificates: Arc::clone(&certificates),

@@ -2,11 +2,16 @@
 
 use crate::outbound::a2a::signature::SignatureState;
 use crate::outbound::http::{parse_url, same_origin, shown};
+use crate::outbound::words;
 use a2a::{TRANSPORT_PROTOCOL_GRPC, TRANSPORT_PROTOCOL_HTTP_JSON, TRANSPORT_PROTOCOL_JSONRPC};
 use keiko_core::limits::PARTS_MAX;
 use keiko_core::refusal::{Code, Refusal, Result};
 use serde_json::{Map, Value};
 use url::Url;
+
+/// Interfaces that a refusal names, and how much of each word of theirs.
+const CAUSES_MAX: usize = 5;
+const WORD_CHARS_MAX: usize = 100;
 
 /// How the bytes travel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +98,7 @@ pub struct Interface {
 /// One thing that the agent can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skill {
-    /// Unique within the card.
+    /// Should be unique within the card.
     pub id: String,
     /// For people.
     pub name: String,
@@ -124,7 +129,7 @@ pub struct Card {
     pub interfaces: Vec<Interface>,
     /// On other origins: reported, never called.
     pub foreign_interfaces: Vec<Interface>,
-    /// What it can do.
+    /// What it can do; an id may come twice.
     pub skills: Vec<Skill>,
     /// Media types that it takes.
     pub input_modes: Vec<String>,
@@ -180,27 +185,35 @@ impl Card {
             .iter()
             .filter_map(|i| Some((rank(i)?, i)))
             .min_by_key(|(rank, _)| *rank);
-        usable.map(|(_, interface)| interface).ok_or_else(|| {
-            let name = &self.name;
-            let mut refusal = Refusal::new(
-                Code::CardInvalid,
-                format!("the agent {name:?} has no interface that Keiko can call"),
-            );
-            let shown = |i: &Interface| {
-                format!("{} {} at {}", i.binding.as_str(), i.version.as_str(), i.url)
-            };
-            for own in &self.interfaces {
-                refusal = refusal.cause(format!("{} is not spoken", shown(own)));
+        usable.map(|(_, interface)| interface).ok_or_else(|| self.not_callable())
+    }
+
+    /// What stands against the interfaces, as far as few words can say.
+    fn not_callable(&self) -> Refusal {
+        let of_other_version =
+            |interface: &Interface| matches!(interface.version, Version::Other(_));
+        let code = match self.interfaces.iter().any(of_other_version) {
+            true => Code::PeerVersion,
+            false => Code::CardInvalid,
+        };
+        let name = words(&self.name, WORD_CHARS_MAX);
+        let message = format!("the agent \"{name}\" has no interface that Keiko can call");
+        let told = |i: &Interface| {
+            let (binding, version) = (i.binding.as_str(), i.version.as_str());
+            [binding, version, "at", &i.url].map(|word| words(word, WORD_CHARS_MAX)).join(" ")
+        };
+        let own = self.interfaces.iter().map(|own| format!("{} is not spoken", told(own)));
+        let place = shown(&self.url);
+        let foreign = self.foreign_interfaces.iter();
+        let foreign = foreign.map(|foreign| format!("{} is not on {place}", told(foreign)));
+        let causes = own.chain(foreign).take(CAUSES_MAX);
+        let refusal = causes.fold(Refusal::new(code, message), |refusal, why| refusal.cause(why));
+        match code {
+            Code::CardInvalid => {
+                refusal.hint("register the agent by the address that its card names")
             }
-            for foreign in &self.foreign_interfaces {
-                refusal = refusal.cause(format!(
-                    "{} is not on {}",
-                    shown(foreign),
-                    super::super::http::shown(&self.url)
-                ));
-            }
-            refusal.hint("register the agent by the address that its card names")
-        })
+            _ => refusal,
+        }
     }
 }
 
@@ -299,12 +312,8 @@ fn skills(card: &Reader<'_>) -> Result<Vec<Skill>> {
     let mut skills: Vec<Skill> = Vec::with_capacity(listed.len());
     for (at, map) in listed.into_iter().enumerate() {
         let read = Reader { url: card.url, path: &format!("skills[{at}]."), map };
-        let id = read.required("id")?;
-        if skills.iter().any(|other| other.id == id) {
-            return Err(invalid(card.url, &format!("the skill {id:?} is listed twice")));
-        }
         skills.push(Skill {
-            id,
+            id: read.required("id")?,
             name: read.required("name")?,
             description: read.text("description").unwrap_or_default(),
             tags: read.texts("tags"),

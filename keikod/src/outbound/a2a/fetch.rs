@@ -2,7 +2,7 @@
 
 use super::card::{Card, invalid};
 use super::signature::{self, CardKey};
-use crate::outbound::http::{Answer, Http, Request, shown};
+use crate::outbound::http::{Answer, Http, Request, of_status, shown};
 use http::header::{ACCEPT, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use keiko_core::limits::OBJECT_BYTES_MAX;
@@ -56,12 +56,12 @@ pub async fn find(
         let answer = ask(http, &candidate, None, credentials, deadline).await?;
         let found = match answer.status {
             StatusCode::OK => accept(&answer, &candidate, keys),
-            // Who wants to know who asks, or fails, must not look like one without a card.
-            status if is_final(status) => return Err(refused(&candidate, status)),
             status => Err(refused(&candidate, status)),
         };
         match found {
             Ok(card) => return Ok(card),
+            // Who wants to know who asks, or fails, must not look like one without a card.
+            Err(refusal) if is_final(&refusal) => return Err(refusal),
             Err(refusal) => first = better(first, refusal),
         }
     }
@@ -78,11 +78,8 @@ fn better(first: Option<Refusal>, next: Refusal) -> Option<Refusal> {
     }
 }
 
-fn is_final(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
-    ) || status.is_server_error()
+fn is_final(refusal: &Refusal) -> bool {
+    matches!(refusal.code, Code::PeerUnauthorized | Code::PeerError)
 }
 
 fn candidates(url: &Url) -> Vec<Url> {
@@ -129,7 +126,10 @@ async fn ask(
     if let Some(etag) = etag {
         request = request.header(IF_NONE_MATCH, etag);
     }
-    Ok(http.send(request, CARD_BYTES_MAX, deadline).await?)
+    match http.send(request, CARD_BYTES_MAX, deadline).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(http.explained(url, error, deadline).await.refusal),
+    }
 }
 
 /// The card belongs to where it was asked for, not to where a redirect led: otherwise any open
@@ -137,7 +137,7 @@ async fn ask(
 fn accept(answer: &Answer, url: &Url, keys: &[CardKey]) -> Result<Card> {
     let raw: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|_| {
         let message = format!("{} has no agent card at {}", shown(url), url.path());
-        Refusal::new(Code::ProtocolUnknown, message).cause("it answers something that is not JSON")
+        Refusal::new(Code::PeerGarbage, message).cause("it answers something that is not JSON")
     })?;
     let looks_like_card = raw.get("supportedInterfaces").is_some()
         || raw.get("skills").is_some()
@@ -159,15 +159,12 @@ fn accept(answer: &Answer, url: &Url, keys: &[CardKey]) -> Result<Card> {
 }
 
 fn refused(url: &Url, status: StatusCode) -> Refusal {
-    let place = shown(url);
-    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        return Refusal::new(Code::PeerError, format!("{place} answers {status}"))
-            .hint("name a credential: --header Authorization=@NAME");
-    }
-    if is_final(status) {
-        return Refusal::new(Code::PeerError, format!("{place} answers {status}"));
-    }
-    Refusal::new(Code::ProtocolUnknown, format!("{place} has no agent card at {}", url.path()))
+    let code = match of_status(status, url) {
+        Some(refusal) if is_final(&refusal) => return refusal,
+        Some(refusal) => refusal.code,
+        None => Code::ProtocolUnknown,
+    };
+    Refusal::new(code, format!("{} has no agent card at {}", shown(url), url.path()))
         .cause(format!("it answers {status}"))
 }
 

@@ -4,7 +4,8 @@ use super::card::{Binding, Interface, Version};
 use super::message::{Input, compose};
 use super::outcome::{AgentOutcome, Progress, read};
 use crate::outbound::fault::{CallError, CallResult};
-use crate::outbound::http::{Answer, Http, Request, parse_url, shown};
+use crate::outbound::http::{Answer, Http, Request, of_status, parse_url, shown};
+use crate::outbound::words;
 use a2a::{JsonRpcId, JsonRpcRequest, SVC_PARAM_VERSION, methods};
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -16,6 +17,9 @@ use url::Url;
 
 /// An answer; as Keiko's own messages.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// What is repeated of an agent's words.
+const TOLD_CHARS_MAX: usize = 500;
 
 /// Between two looks at a task: from the first, doubled up to the second.
 const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -129,6 +133,7 @@ impl<'a> Client<'a> {
         let mut pause = LOOK.0;
         loop {
             if Instant::now() + pause >= deadline {
+                let task = words(task, TOLD_CHARS_MAX);
                 let message = format!("the agent still works on the task {task}");
                 let refusal = Refusal::new(Code::OutcomeUnknown, message)
                     .hint("give it more time: --timeout");
@@ -145,6 +150,7 @@ impl<'a> Client<'a> {
                     continue;
                 }
                 Err(error) => {
+                    let task = words(task, TOLD_CHARS_MAX);
                     let message =
                         format!("the agent took the task {task} and does not say how it ended");
                     let refusal =
@@ -215,37 +221,30 @@ impl<'a> Client<'a> {
     }
 
     fn json(&self, answer: &Answer) -> CallResult<Value> {
-        serde_json::from_slice(&answer.body).map_err(|_| {
-            CallError::maybe_run(match answer.status.is_success() {
-                true => self.strange("it is not JSON"),
-                false => self.status(answer),
-            })
+        serde_json::from_slice(&answer.body).map_err(|_| match answer.status.is_success() {
+            true => CallError::untold(self.strange("it is not JSON")),
+            false => CallError::maybe_run(self.status(answer)),
         })
     }
 
     fn status(&self, answer: &Answer) -> Refusal {
-        let refusal = Refusal::new(
-            Code::PeerError,
-            format!("{} answers {}", shown(&self.url), answer.status),
-        );
-        match answer.status.as_u16() {
-            401 | 403 => refusal.hint("name a credential: --header Authorization=@NAME"),
-            _ => refusal,
-        }
+        of_status(answer.status, &self.url).unwrap_or_else(|| {
+            let message = format!("{} answers {}", shown(&self.url), answer.status);
+            Refusal::new(Code::PeerError, message)
+        })
     }
 
     fn refused(&self, error: &Value) -> Refusal {
-        let text: String =
-            error["message"].as_str().unwrap_or("without a word").chars().take(500).collect();
+        let text = words(error["message"].as_str().unwrap_or("without a word"), TOLD_CHARS_MAX);
         let refusal = Refusal::new(Code::PeerError, format!("the agent refuses: {text}"));
         match error.get("code") {
-            Some(code) => refusal.cause(format!("its code is {code}")),
+            Some(code) => refusal.cause(words(&format!("its code is {code}"), TOLD_CHARS_MAX)),
             None => refusal,
         }
     }
 
     fn strange(&self, why: &str) -> Refusal {
         let message = format!("the answer of {} is not an answer of A2A", shown(&self.url));
-        Refusal::new(Code::PeerError, message).cause(why)
+        Refusal::new(Code::PeerGarbage, message).cause(why)
     }
 }

@@ -224,10 +224,10 @@ async fn a_card_is_found_and_kept() {
     let again = fetch(&http, &card.url, card.etag.as_deref(), &none, &[], soon()).await;
     assert_eq!(again, Ok(Fetched::Unchanged));
     for (path, code) in [
-        ("/login", Code::PeerError),
+        ("/login", Code::PeerUnauthorized),
         ("/large.json", Code::PeerTooLarge),
-        ("/html.json", Code::ProtocolUnknown),
-        ("/nothing.json", Code::ProtocolUnknown),
+        ("/html.json", Code::PeerGarbage),
+        ("/nothing.json", Code::PeerNoEndpoint),
     ] {
         let refused = find(&http, &base.join(path).unwrap(), &none, &[], soon()).await.unwrap_err();
         assert_eq!(refused.code, code, "{path}");
@@ -267,7 +267,7 @@ async fn messages_over_every_binding() {
             assert_eq!((outcome.text.as_str(), outcome.task_id.as_deref()), ("done", Some("t1")));
         }
         let odd = call(&http, interface, text("odd"), &none, soon()).await.unwrap_err();
-        assert_eq!((odd.refusal.code, odd.surely_not_run), (Code::PeerError, false));
+        assert_eq!((odd.refusal.code, odd.surely_not_run), (Code::PeerGarbage, false));
     }
 }
 
@@ -303,6 +303,6 @@ async fn a_wrong_word_for_the_right_url_is_explained() {
     assert_eq!(refused.hints, [format!("keikoctl agent register {base}")]);
     let page = Url::parse(&format!("http://{}", serve(Router::new()).await)).unwrap();
     let refused = detect::detect(&http, &page, &none, &[], soon()).await.err().unwrap();
-    assert_eq!(refused.code, Code::ProtocolUnknown);
+    assert_eq!(refused.code, Code::PeerNoEndpoint);
     assert!(refused.message.ends_with("speaks neither A2A nor MCP"));
 }

@@ -14,6 +14,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use failure::of_status;
 pub use failure::shown;
 pub use request::{Request, parse_url, same_origin, secret_headers};
 
@@ -25,11 +26,15 @@ use client::Pools;
 use http::{HeaderMap, Method, StatusCode, header};
 use keiko_core::refusal::{Code, Refusal, Result};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 /// Redirects that one request follows; browsers allow 20, an API needs one or two.
 const REDIRECTS_MAX: usize = 5;
+
+/// Finding out whether TLS answers at a port where plain HTTP failed.
+const TLS_LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// The way out. Clones share their connections.
 #[derive(Clone)]
@@ -85,7 +90,11 @@ impl Http {
         let first = request.url.clone();
         let mut seen = vec![(request.method.clone(), first.clone())];
         loop {
-            let response = self.hop(&request, deadline).await?;
+            let hop = self.hop(&request, deadline).await;
+            let response = hop.map_err(|error| match seen.len() {
+                1 => error,
+                _ => led_astray(&first, error),
+            })?;
             let next = location(&response, &request.url);
             if loses_message(&request, response.status()) {
                 return Err(lost_message(&first, response.status(), next));
@@ -93,7 +102,7 @@ impl Http {
             let Some(next) = next.transpose().map_err(CallError::not_run)? else {
                 return Ok((response, request.url));
             };
-            self.judge(&next).map_err(CallError::not_run)?;
+            self.judge(&next).map_err(|why| led_astray(&first, CallError::not_run(why)))?;
             request = follow(request, next, &first);
             let step = (request.method.clone(), request.url.clone());
             if seen.contains(&step) || seen.len() > REDIRECTS_MAX {
@@ -121,6 +130,41 @@ impl Http {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(failure::of_request(error, &request.url)),
             Err(_) => Err(failure::late(&request.url)),
+        }
+    }
+
+    /// A failure to ask `url`, explained further by what one more look at its port can tell. For
+    /// questions only: a call has no time for it.
+    pub(crate) async fn explained(
+        &self,
+        url: &Url,
+        error: CallError,
+        deadline: Instant,
+    ) -> CallError {
+        let puzzling = !error.surely_not_run
+            && matches!(error.refusal.code, Code::PeerUnreachable | Code::PeerGarbage);
+        if url.scheme() == "http" && puzzling && self.speaks_tls(url, deadline).await {
+            return failure::is_tls(url);
+        }
+        error
+    }
+
+    /// Shakes hands, and has nothing to ask for but a head.
+    async fn speaks_tls(&self, url: &Url, deadline: Instant) -> bool {
+        let Ok(port) = self.judge(url) else { return false };
+        let mut secure = url.clone();
+        let set = secure.set_scheme("https").and_then(|()| secure.set_port(Some(port)));
+        let Ok(client) = self.pools.load().client(port) else { return false };
+        if set.is_err() {
+            return false;
+        }
+        secure.set_path("/");
+        secure.set_query(None);
+        let deadline = deadline.min(Instant::now() + TLS_LOOK_MAX);
+        match timeout_at(deadline, client.head(secure).send()).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => failure::was_tls(&error),
+            Err(_) => false,
         }
     }
 
@@ -176,8 +220,20 @@ fn follow(mut request: Request, next: Url, first: &Url) -> Request {
     request
 }
 
+/// A hop behind the first that the egress policy forbids is the doing of who sent us there.
+fn led_astray(first: &Url, error: CallError) -> CallError {
+    if error.refusal.code != Code::EgressDenied {
+        return error;
+    }
+    let Refusal { message, causes, hints, .. } = error.refusal;
+    let mut refusal = redirects(first).cause(message);
+    refusal.causes.extend(causes);
+    refusal.hints.extend(hints);
+    CallError::not_run(refusal)
+}
+
 fn redirects(url: &Url) -> Refusal {
-    Refusal::new(Code::PeerError, format!("{} redirects and can't be followed", shown(url)))
+    Refusal::new(Code::PeerRedirect, format!("{} redirects and can't be followed", shown(url)))
 }
 
 /// Reads a body of at most `bytes_max`; a length that is announced is refused before it is read.

@@ -35,10 +35,12 @@ async fn metadata_is_refused_at_once_and_behind_a_redirect() {
     {
         let app = Router::new().route("/", any(move || async move { Redirect::temporary(target) }));
         let redirecting = format!("http://{}/", serve(app).await);
-        for url in [target.to_owned(), redirecting] {
-            assert_eq!(code(get_from(&url)).await, (Code::EgressDenied, true), "{url}");
+        for (url, expect) in
+            [(target.to_owned(), Code::EgressDenied), (redirecting, Code::PeerRedirect)]
+        {
+            assert_eq!(code(get_from(&url)).await, (expect, true), "{url}");
             let post = Request::new(Method::POST, parse_url(&url).unwrap()).json(b"{}".to_vec());
-            assert_eq!(code(post).await, (Code::EgressDenied, true), "POST {url}");
+            assert_eq!(code(post).await, (expect, true), "POST {url}");
         }
     }
 }
@@ -104,7 +106,7 @@ async fn redirects_end() {
     let address = serve(app).await;
     for path in ["/circle", "/endless", "/userinfo"] {
         let url = format!("http://{address}{path}");
-        assert_eq!(code(get_from(&url)).await, (Code::PeerError, true), "{path}");
+        assert_eq!(code(get_from(&url)).await, (Code::PeerRedirect, true), "{path}");
     }
 }
 
@@ -132,8 +134,7 @@ async fn a_message_that_is_redirected_away_may_have_been_processed() {
             });
             let expect = match (status, kind) {
                 (307, "good") => None,
-                (307, "bad") => Some((true, Code::PeerError)),
-                (307, _) => Some((true, Code::EgressDenied)),
+                (307, _) => Some((true, Code::PeerRedirect)),
                 _ => Some((false, Code::OutcomeUnknown)),
             };
             assert_eq!(sent.err(), expect, "{kind} {status}");
@@ -167,4 +168,61 @@ async fn silence_and_refusal_are_told_apart() {
     let url = format!("http://{}/", nobody().await);
     assert_eq!(code(get_from(&url)).await, (Code::PeerUnreachable, true));
     assert_eq!(code(get_from("http://no-such-name.invalid/")).await, (Code::PeerUnreachable, true));
+}
+
+/// Writes `answer` to whoever connects, and closes.
+async fn says(answer: &'static [u8]) -> std::net::SocketAddr {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    address
+}
+
+/// TLS with a certificate that nobody knows.
+async fn secure() -> std::net::SocketAddr {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn tls_where_it_should_not_be_and_the_other_way_round() {
+    let plain = serve(Router::new()).await;
+    let tls = secure().await;
+    for (url, code) in [
+        (format!("https://{plain}/"), Code::PeerTls),
+        (format!("https://{}/", says(b"SSH-2.0-x\r\n").await), Code::PeerTls),
+        (format!("https://{}/", says(b"").await), Code::PeerTls),
+        (format!("https://{tls}/"), Code::PeerTls),
+        (format!("http://{tls}/"), Code::PeerTls),
+        (format!("http://{}/", says(b"SSH-2.0-x\r\n").await), Code::PeerGarbage),
+        (format!("http://{}/", says(b"").await), Code::PeerUnreachable),
+    ] {
+        let http = http();
+        let error = http.send(get_from(&url), 64, soon()).await.unwrap_err();
+        let error = http.explained(&parse_url(&url).unwrap(), error, soon()).await;
+        assert_eq!(error.refusal.code, code, "{url}: {error:?}");
+        assert_eq!(error.surely_not_run, code == Code::PeerTls, "{url}");
+    }
 }

@@ -8,6 +8,7 @@ use super::link::Link;
 use super::listen::Listener;
 use super::session::Session;
 use super::streamable::Endpoint;
+use crate::outbound::fault::{CallError, CallResult};
 use crate::outbound::http::Http;
 use http::HeaderMap;
 use keiko_core::refusal::{Code, Result};
@@ -58,7 +59,7 @@ pub async fn connect(
         Target::Stdio { reader, writer } => {
             let link = Link::default();
             let lines = Lines::new(reader, writer, link.clone());
-            start(lines, link, lifecycle(hint), deadline).await
+            Ok(start(lines, link, lifecycle(hint), deadline).await?)
         }
         Target::Http { url, credentials } => {
             let attempt = |hint| {
@@ -72,14 +73,19 @@ pub async fn connect(
                 let transport = StreamableHttpClientTransport::with_client(endpoint, config(&url));
                 start(transport, link, lifecycle(hint), deadline)
             };
-            match attempt(hint).await {
-                Err(refusal)
-                    if hint == Some(Era::Handshake)
-                        && matches!(refusal.code, Code::ProtocolUnknown | Code::PeerError) =>
-                {
-                    attempt(None).await
-                }
-                result => result,
+            let mut attempted = attempt(hint).await;
+            if let Err(error) = &attempted
+                && hint == Some(Era::Handshake)
+                && matches!(
+                    error.refusal.code,
+                    Code::ProtocolUnknown | Code::PeerError | Code::PeerVersion
+                )
+            {
+                attempted = attempt(None).await;
+            }
+            match attempted {
+                Ok(session) => Ok(session),
+                Err(error) => Err(http.explained(&url, error, deadline).await.refusal),
             }
         }
     }
@@ -110,7 +116,7 @@ async fn start<T, E, A>(
     link: Link,
     lifecycle: ClientLifecycleMode,
     deadline: Instant,
-) -> Result<Session>
+) -> CallResult<Session>
 where
     T: IntoTransport<RoleClient, E, A>,
     E: std::error::Error + Send + Sync + 'static,
@@ -120,8 +126,12 @@ where
     let (listener, changes) = Listener::new();
     let starting = serve_client_with_lifecycle_and_ct(listener, transport, lifecycle, stop.clone());
     match timeout_at(deadline, Box::pin(starting)).await {
-        Ok(Ok(running)) => Session::new(running, link, guard.disarm(), changes),
-        Ok(Err(error)) => Err(failure::of_start(error, &link).refusal),
-        Err(_) => Err(link.why().unwrap_or_else(failure::late)),
+        Ok(Ok(running)) => {
+            Session::new(running, link, guard.disarm(), changes).map_err(CallError::maybe_run)
+        }
+        Ok(Err(error)) => Err(failure::of_start(error, &link)),
+        Err(_) => Err(CallError::maybe_run(
+            link.why().or_else(|| link.noise()).unwrap_or_else(failure::late),
+        )),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a line has a limit, and a longer one ends the session, since the message in it can't
 //! be told from the next; what is not a message (a banner, a log line) is skipped, but a child that
-//! says nothing else for [`NOISE_BYTES_MAX`] is no MCP server. Never: waits for a newline with an
+//! says nothing else for [`NOISE_BYTES_MAX`] is no MCP server, at its start and later on. Never: waits for a newline with an
 //! unbounded buffer.
 
 use super::MESSAGE_BYTES_MAX;
@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 
-/// Noise before the first message: banners have some lines, never 1 MiB.
+/// Noise between two messages: banners have some lines, never 1 MiB.
 const NOISE_BYTES_MAX: usize = 1 << 20;
 
 pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
@@ -29,7 +29,6 @@ pub(super) struct Lines {
     writer: Arc<Mutex<Option<Writer>>>,
     link: Link,
     noise: usize,
-    greeted: bool,
 }
 
 impl Lines {
@@ -41,7 +40,6 @@ impl Lines {
             writer: Arc::new(Mutex::new(Some(writer))),
             link,
             noise: 0,
-            greeted: false,
         }
     }
 
@@ -54,11 +52,12 @@ impl Lines {
         }
         match serde_json::from_slice(line) {
             Ok(message) => {
-                self.greeted = true;
+                self.noise = 0;
                 Some(message)
             }
             Err(error) => {
                 tracing::debug!(bytes = line.len(), %error, "a line of the server is no message");
+                self.link.heard(line);
                 self.noise = self.noise.saturating_add(line.len() + 1);
                 None
             }
@@ -103,9 +102,8 @@ impl Transport<RoleClient> for Lines {
                     if let Some(message) = self.parse(&line) {
                         return Some(message);
                     }
-                    if !self.greeted && self.noise > NOISE_BYTES_MAX {
-                        let message = "the command writes something else than MCP to its output";
-                        self.link.lose(Refusal::new(Code::ProtocolUnknown, message));
+                    if self.noise > NOISE_BYTES_MAX {
+                        self.link.noise().into_iter().for_each(|why| self.link.lose(why));
                         return None;
                     }
                 }

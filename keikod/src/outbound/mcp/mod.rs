@@ -20,12 +20,13 @@ mod streamable;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod verdicts;
 
 pub use call::CallOutcome;
 pub use connect::{Target, connect};
 pub use era::Era;
 pub use session::{ServerInfo, Session};
-pub use tools::{Limits, Tool};
+pub use tools::{LeftOut, Limits, Listed, Tool};
 
 /// One message in either direction: a line of stdio, an event, a body. As Keiko's own messages.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;

@@ -4,12 +4,13 @@ use super::era::Era;
 use super::failure;
 use super::link::Link;
 use super::listen::{Listener, subscribe};
+use super::verdicts::Verdicts;
 use crate::outbound::fault::{CallError, CallResult};
 use keiko_core::refusal::{Code, Refusal, Result};
-use rmcp::model::ServerPeerInfo;
+use rmcp::model::{ProtocolVersion, ServerPeerInfo};
 use rmcp::service::{Peer, RoleClient, RunningService};
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -43,6 +44,7 @@ pub struct Session {
     pub capabilities: Value,
     pub(super) peer: Peer<RoleClient>,
     pub(super) link: Link,
+    pub(super) verdicts: Arc<Mutex<Verdicts>>,
     ended: CancellationToken,
     changes: watch::Receiver<u64>,
     stop: CancellationToken,
@@ -60,6 +62,10 @@ impl Session {
         let info = peer.peer_info().ok_or_else(|| {
             Refusal::new(Code::ProtocolUnknown, "the server did not introduce itself")
         })?;
+        if !ProtocolVersion::KNOWN_VERSIONS.contains(&info.protocol_version) {
+            stop.cancel();
+            return Err(failure::other_version(info.protocol_version.as_str()));
+        }
         let ended = CancellationToken::new();
         let ending = ended.clone().drop_guard();
         let listener = running.service().clone();
@@ -84,6 +90,7 @@ impl Session {
             capabilities: serde_json::to_value(&info.capabilities).unwrap_or_default(),
             peer,
             link,
+            verdicts: Arc::default(),
             ended,
             changes,
             _last: Arc::new(stop.clone().drop_guard()),

@@ -7,7 +7,8 @@ use super::MESSAGE_BYTES_MAX;
 use super::link::Link;
 use super::sse;
 use crate::outbound::fault::{CallError, CallResult};
-use crate::outbound::http::{Http, Request, read, shown};
+use crate::outbound::http::{Http, Request, of_status, read, shown};
+use crate::outbound::words;
 use futures::stream::BoxStream;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -31,6 +32,9 @@ const STREAM_HEAD_MAX: Duration = Duration::from_secs(30);
 const DELETE_MAX: Duration = Duration::from_secs(5);
 /// The body of an answer that is an error.
 const ERROR_BYTES_MAX: usize = 64 << 10;
+
+/// What is repeated of an answer that is not MCP.
+const ANSWER_CHARS_MAX: usize = 100;
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
@@ -119,8 +123,11 @@ impl Endpoint {
             return match serde_json::from_slice::<ServerJsonRpcMessage>(&body) {
                 Ok(answer) => Ok(StreamableHttpPostResponse::Json(answer, new_session)),
                 Err(_) if !expects_answer => Ok(StreamableHttpPostResponse::Accepted),
-                Err(error) => Err(failed(CallError::maybe_run(
-                    self.not_mcp("JSON that is no MCP").cause(error),
+                Err(error) if error.is_data() => Err(failed(CallError::untold(
+                    self.not_mcp(Code::ProtocolUnknown, "JSON that is no MCP").cause(error),
+                ))),
+                Err(error) => Err(failed(CallError::untold(
+                    self.not_mcp(Code::PeerGarbage, "what is no JSON").cause(error),
                 ))),
             };
         }
@@ -128,7 +135,7 @@ impl Endpoint {
             return Ok(StreamableHttpPostResponse::Accepted);
         }
         let kind = if content.is_empty() { "no content type".to_owned() } else { content };
-        Err(failed(CallError::maybe_run(self.not_mcp(&kind))))
+        Err(failed(CallError::untold(self.not_mcp(Code::PeerGarbage, &kind))))
     }
 
     /// An answer with a status that says no.
@@ -145,11 +152,11 @@ impl Endpoint {
         {
             return Err(self.session_lost());
         }
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            let text = format!("{} answers {status}", shown(&self.url));
-            let refusal = Refusal::new(Code::PeerError, text)
-                .hint("name a credential: --header Authorization=@NAME");
-            return Err(failed(CallError::maybe_run(refusal)));
+        let plain = of_status(status, &self.url);
+        if let Some(refusal) = &plain
+            && refusal.code == Code::PeerUnauthorized
+        {
+            return Err(failed(CallError::maybe_run(refusal.clone())));
         }
         let (id, is_discover) = match message {
             ClientJsonRpcMessage::Request(request) => {
@@ -166,21 +173,21 @@ impl Endpoint {
             }
             told => told,
         };
-        match told {
-            Some(error) => {
-                Ok(StreamableHttpPostResponse::Json(ServerJsonRpcMessage::error(error, id), None))
-            }
-            None if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                let text = format!("{} answers {status}", shown(&self.url));
-                Err(failed(CallError::maybe_run(Refusal::new(Code::PeerError, text))))
-            }
-            None => Err(failed(CallError::maybe_run(self.not_mcp(&format!("HTTP {status}"))))),
+        if let Some(error) = told {
+            let answer = ServerJsonRpcMessage::error(error, id);
+            return Ok(StreamableHttpPostResponse::Json(answer, None));
         }
+        let refusal = match plain {
+            Some(refusal) if refusal.code == Code::PeerError => refusal,
+            Some(refusal) => self.not_mcp(refusal.code, &format!("HTTP {status}")),
+            None => self.not_mcp(Code::ProtocolUnknown, &format!("HTTP {status}")),
+        };
+        Err(failed(CallError::maybe_run(refusal)))
     }
 
-    fn not_mcp(&self, answer: &str) -> Refusal {
+    fn not_mcp(&self, code: Code, answer: &str) -> Refusal {
         let message = format!("{} does not speak MCP at this path", shown(&self.url));
-        Refusal::new(Code::ProtocolUnknown, message).cause(format!("it answers {answer}"))
+        Refusal::new(code, message).cause(words(&format!("it answers {answer}"), ANSWER_CHARS_MAX))
     }
 }
 

@@ -112,7 +112,7 @@ async fn the_era_is_found_once() {
     ] {
         let session = connect(&http(), stdio(Vec::new(), script), hint, soon()).await.unwrap();
         assert_eq!((session.era, session.protocol_version.as_str()), (era, era.as_str()));
-        let tools = session.tools(&Limits::default(), soon()).await.unwrap();
+        let tools = session.tools(&Limits::default(), soon()).await.unwrap().tools;
         assert_eq!((tools.len(), tools[0].name.as_str(), tools[0].read_only), (1, "echo", true));
         session.close().await;
     }
@@ -174,10 +174,14 @@ async fn noise_on_a_pipe() {
 
     let second = Duration::from_secs(20);
     let flood = b"x\n".repeat(1 << 20);
-    assert_eq!(start(stdio(flood, stateless), second).await.code, Code::ProtocolUnknown);
+    assert_eq!(start(stdio(flood, stateless), second).await.code, Code::PeerGarbage);
     let line = vec![b'x'; MESSAGE_BYTES_MAX + 1];
     assert_eq!(start(stdio(line, stateless), second).await.code, Code::PeerTooLarge);
 
+    let chatter = stdio(b"\x1b[2JHello!\n".to_vec(), |_, _| None);
+    let chatter = start(chatter, Duration::from_millis(200)).await;
+    assert_eq!(chatter.code, Code::PeerGarbage);
+    assert_eq!(chatter.causes, ["it begins with: \\x1b[2JHello!"]);
     let silence = stdio(Vec::new(), |_, _| None);
     assert_eq!(start(silence, Duration::from_millis(50)).await.code, Code::PeerTimeout);
     let no = stdio(Vec::new(), |_, _| error(-32601, "no"));
@@ -211,20 +215,80 @@ async fn lists_have_limits() {
     let circle = |cursor: &Value| json!(if cursor == "a" { "b" } else { "a" });
     let few = Limits { tools_max: 10, ..Limits::default() };
     let tools = async |script: fn(&Value) -> Value, limits: Limits| {
-        pipes(paged(script))
-            .await
-            .tools(&limits, soon())
-            .await
-            .map(|tools| tools.len())
-            .map_err(|r| r.code)
+        let listed = pipes(paged(script)).await.tools(&limits, soon()).await;
+        listed.map(|listed| (listed.tools.len(), listed.left_out.count)).map_err(|r| r.code)
     };
-    assert_eq!(tools(until_3, few).await, Ok(3));
+    assert_eq!(tools(until_3, few).await, Ok((3, 0)));
     assert_eq!(tools(up, few).await, Err(Code::PeerTooLarge));
-    assert_eq!(tools(circle, few).await, Err(Code::PeerError));
-    assert_eq!(
-        tools(until_3, Limits { schema_bytes_max: 50, ..few }).await,
-        Err(Code::PeerTooLarge)
-    );
+    assert_eq!(tools(circle, few).await, Err(Code::PeerTooLarge));
+    assert_eq!(tools(until_3, Limits { tool_bytes_max: 50, ..few }).await, Ok((0, 3)));
+    assert_eq!(tools(until_3, Limits { bytes_max: 1500, ..few }).await, Ok((2, 1)));
+}
+
+#[tokio::test]
+async fn an_odd_tool_is_left_out_and_no_other() {
+    fn list(method: &str, params: &Value) -> Option<Value> {
+        let tool = |name: &str, schema: Value| json!({"name": name, "inputSchema": schema});
+        let none = || json!({"type": "object"});
+        let recursive = json!({"type": "object", "$ref": "#"});
+        let mut blind = tool("blind", none());
+        blind["outputSchema"] = json!({"type": "object", "$ref": "http://example.com/a"});
+        match method {
+            "tools/list" => result(json!({"tools": [
+                tool("good", none()), tool("good", json!({"type": "string"})),
+                tool("\u{1b}[2Jevil", none()), tool("g\u{43e}\u{43e}d", none()),
+                tool("", none()), tool(&"x".repeat(129), none()),
+                tool("recursive", recursive), tool("remote", json!({"$ref": "http://a/b"})),
+                tool("list", json!([])), json!({"inputSchema": {}}), json!(7), blind,
+                tool("last", json!({"properties": {"tree": {"$ref": "#"}}})),
+            ]})),
+            _ => handshake(method, params),
+        }
+    }
+    let session = pipes(list).await;
+    for _ in 0..2 {
+        let listed = session.tools(&Limits::default(), soon()).await.unwrap();
+        let names: Vec<_> = listed.tools.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, ["good", "blind", "last"], "{:?}", listed.left_out);
+        assert_eq!(listed.tools[0].input_schema, json!({"type": "object"}));
+        assert_eq!(listed.tools[1].output_schema, None);
+        let lines = listed.left_out.lines();
+        assert_eq!((listed.left_out.count, lines.len(), lines[8].as_str()), (10, 9, "and 2 more"));
+        assert!(lines.iter().any(|line| line.starts_with("\\x1b[2Jevil: its name")));
+        assert!(lines.iter().all(|line| !line.contains('\u{1b}')));
+    }
+}
+
+#[tokio::test]
+async fn another_version_is_named() {
+    fn discovers(method: &str, _: &Value) -> Option<Value> {
+        match method {
+            "server/discover" => result(json!({
+                "resultType": "complete", "supportedVersions": ["2031-01-01"], "capabilities": {},
+                "ttlMs": 0, "cacheScope": "private"
+            })),
+            _ => error(-32601, "no"),
+        }
+    }
+    fn initializes(method: &str, _: &Value) -> Option<Value> {
+        match method {
+            "initialize" => result(json!({"protocolVersion": "1999-01-01", "capabilities": {},
+                "serverInfo": {"name": "old", "version": "1"}})),
+            _ => error(-32601, "no"),
+        }
+    }
+    fn refuses(method: &str, _: &Value) -> Option<Value> {
+        let data = json!({"supported": ["1.0"], "requested": "2025-11-25"});
+        match method {
+            "initialize" => Some(json!({"error": {"code": -32602, "message": "no", "data": data}})),
+            _ => error(-32601, "no"),
+        }
+    }
+    for script in [discovers as fn(&str, &Value) -> Option<Value>, initializes, refuses] {
+        let refusal = start(stdio(Vec::new(), script), Duration::from_secs(20)).await;
+        assert_eq!(refusal.code, Code::PeerVersion, "{refusal:?}");
+        assert!(refusal.causes[1].starts_with("Keiko speaks 2024-11-05"), "{refusal:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,30 +1,53 @@
 //! The tools of a server, page by page, within limits.
+//!
+//! Invariants: one odd tool costs the server that tool and no other; what is kept fits one entry;
+//! what is left out is counted, and the first are named with a reason. Never: answered from a
+//! cache, or read on for ever.
 
 use super::failure;
 use super::session::Session;
-use crate::outbound::schema::SCHEMA_BYTES_MAX;
-use keiko_core::limits::PARTS_MAX;
+use super::verdicts::Verdicts;
+use crate::outbound::words;
+use keiko_core::id::is_part_name;
+use keiko_core::limits::{ENTRY_BYTES_MAX, OBJECT_BYTES_MAX, PARTS_MAX};
 use keiko_core::refusal::{Code, Refusal, Result};
-use rmcp::model::{
-    ClientRequest, ListToolsRequest, ListToolsResult, PaginatedRequestParams, ServerResult,
-};
+use rmcp::model::{ClientRequest, ListToolsRequest, PaginatedRequestParams, ServerResult};
 use rmcp::service::PeerRequestOptions;
 use serde_json::Value;
 use std::collections::HashSet;
 use tokio::time::Instant;
 
+/// Descriptions beyond this are cut: models read them, disks keep them.
+const TEXT_CHARS_MAX: usize = 16 * 1024;
+
+/// What a tool costs beside its own text: its metadata, and its name once more.
+const TOOL_BYTES: usize = 512;
+
+/// Reasons that are told, and what is repeated of a name and a reason in them.
+const REASONS_MAX: usize = 8;
+const NAME_CHARS_SHOWN: usize = 64;
+const WHY_CHARS_SHOWN: usize = 160;
+
 /// What is accepted from one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Tools in all pages together.
+    /// Tools in all pages together; also pages, since a server may page one by one.
     pub tools_max: usize,
-    /// Bytes of one schema.
-    pub schema_bytes_max: usize,
+    /// Bytes of one tool with its schemas.
+    pub tool_bytes_max: usize,
+    /// Bytes of all tools.
+    pub bytes_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { tools_max: PARTS_MAX, schema_bytes_max: SCHEMA_BYTES_MAX }
+        Self {
+            tools_max: PARTS_MAX,
+            // Its labels and status need room in the object as well.
+            tool_bytes_max: OBJECT_BYTES_MAX - (32 << 10),
+            // The server itself is in the same entry.
+            bytes_max: ENTRY_BYTES_MAX - OBJECT_BYTES_MAX,
+        }
     }
 }
 
@@ -47,44 +70,73 @@ pub struct Tool {
     pub idempotent: bool,
 }
 
+/// What a server lists.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listed {
+    /// What can be kept.
+    pub tools: Vec<Tool>,
+    /// What can't.
+    pub left_out: LeftOut,
+}
+
+/// What is not kept of a list, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many.
+    pub count: usize,
+    /// Why, for the first few.
+    pub reasons: Vec<String>,
+}
+
+impl LeftOut {
+    /// The reasons, and how many more there are. Empty if nothing is left out.
+    pub fn lines(&self) -> Vec<String> {
+        let more = self.count - self.reasons.len();
+        let more = (more > 0).then(|| format!("and {more} more"));
+        self.reasons.iter().cloned().chain(more).collect()
+    }
+
+    pub(super) fn add(&mut self, name: &str, why: &str) {
+        self.count += 1;
+        if self.reasons.len() < REASONS_MAX {
+            let (name, why) = (words(name, NAME_CHARS_SHOWN), words(why, WHY_CHARS_SHOWN));
+            self.reasons.push(format!("{name}: {why}"));
+        }
+    }
+}
+
 impl Session {
     /// Lists all tools. Never answered from a cache.
-    pub async fn tools(&self, limits: &Limits, deadline: Instant) -> Result<Vec<Tool>> {
-        let mut tools = Vec::new();
-        let (mut names, mut cursors) = (HashSet::new(), HashSet::new());
+    ///
+    /// # Errors
+    /// [`Code::PeerTooLarge`] for a list that never ends or a page beyond the limit of a message.
+    pub async fn tools(&self, limits: &Limits, deadline: Instant) -> Result<Listed> {
+        let mut list = List { limits, names: HashSet::new(), bytes: 0, listed: Listed::default() };
+        let mut cursors = HashSet::new();
         let mut cursor = None;
         loop {
-            let page = self.page(cursor, deadline).await?;
-            for tool in page.tools {
-                let tool = accept(tool, limits)?;
-                if tools.len() == limits.tools_max {
-                    let message = format!("the server lists more than {} tools", limits.tools_max);
-                    return Err(Refusal::new(Code::PeerTooLarge, message));
-                }
-                if !names.insert(tool.name.clone()) {
-                    let message = format!("the server lists the tool {:?} twice", tool.name);
-                    return Err(Refusal::new(Code::PeerError, message));
-                }
-                tools.push(tool);
-            }
-            match page.next_cursor.filter(|cursor| !cursor.is_empty()) {
-                None => return Ok(tools),
-                // As many pages as tools: a server may page one by one, but not for ever.
+            let (tools, next) = self.page(cursor, deadline).await?;
+            tools.into_iter().for_each(|tool| list.add(tool));
+            match next.filter(|cursor| !cursor.is_empty()) {
+                None => break,
                 Some(next) if cursors.len() < limits.tools_max && cursors.insert(next.clone()) => {
                     cursor = Some(next);
                 }
                 Some(_) => {
-                    return Err(Refusal::new(
-                        Code::PeerError,
-                        "the server's list of tools never ends",
-                    ));
+                    let message = "the server's list of tools never ends";
+                    return Err(Refusal::new(Code::PeerTooLarge, message));
                 }
             }
         }
+        Verdicts::sift(&self.verdicts, list.listed).await
     }
 
     /// rmcp's own `list_tools` answers an error with the last list it saw, which hides the error.
-    async fn page(&self, cursor: Option<String>, deadline: Instant) -> Result<ListToolsResult> {
+    async fn page(
+        &self,
+        cursor: Option<String>,
+        deadline: Instant,
+    ) -> Result<(Vec<Found>, Option<String>)> {
         self.check_open()?;
         let params = PaginatedRequestParams::default().with_cursor(cursor);
         let request = ListToolsRequest { params: Some(params), ..Default::default() };
@@ -98,37 +150,91 @@ impl Session {
             handle.await_response().await
         };
         match Box::pin(sending).await.map_err(|error| failure::of_request(error, &self.link))? {
-            ServerResult::ListToolsResult(page) => Ok(page),
-            _ => Err(Refusal::new(
-                Code::PeerError,
-                "the server answers tools/list with something else",
-            )),
+            ServerResult::ListToolsResult(page) => {
+                Ok((page.tools.into_iter().map(Ok).collect(), page.next_cursor))
+            }
+            // A page with one odd tool in it is no page for rmcp.
+            ServerResult::CustomResult(page) => one_by_one(page.0),
+            _ => Err(no_list()),
         }
     }
 }
 
-fn accept(tool: rmcp::model::Tool, limits: &Limits) -> Result<Tool> {
-    let input_schema = Value::Object((*tool.input_schema).clone());
-    let output_schema = tool.output_schema.map(|schema| Value::Object((*schema).clone()));
-    for schema in std::iter::once(&input_schema).chain(&output_schema) {
-        if schema.to_string().len() > limits.schema_bytes_max {
-            let message = format!(
-                "the schema of the tool {:?} is larger than {} bytes",
-                tool.name, limits.schema_bytes_max
-            );
-            return Err(Refusal::new(Code::PeerTooLarge, message));
-        }
+/// A tool, or the name of what is none and why.
+type Found = std::result::Result<rmcp::model::Tool, (String, String)>;
+
+fn one_by_one(page: Value) -> Result<(Vec<Found>, Option<String>)> {
+    let Value::Object(mut page) = page else { return Err(no_list()) };
+    let next = page.get("nextCursor").and_then(Value::as_str).map(str::to_owned);
+    let Some(Value::Array(items)) = page.remove("tools") else { return Err(no_list()) };
+    let read = |item: Value| {
+        let name = item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        serde_json::from_value(item).map_err(|error| (name, format!("it is no tool: {error}")))
+    };
+    Ok((items.into_iter().map(read).collect(), next))
+}
+
+fn no_list() -> Refusal {
+    Refusal::new(Code::PeerGarbage, "the server answers tools/list with something else")
+}
+
+/// A list as it comes.
+struct List<'l> {
+    limits: &'l Limits,
+    names: HashSet<String>,
+    bytes: usize,
+    listed: Listed,
+}
+
+impl List<'_> {
+    fn add(&mut self, found: Found) {
+        let tool = match found {
+            Ok(tool) => accept(tool),
+            Err((name, why)) => return self.listed.left_out.add(&name, &why),
+        };
+        let bytes = cost(&tool);
+        let why = if !is_part_name(&tool.name) {
+            "its name is not safe in a shell, a URL and on a screen"
+        } else if self.names.contains(&tool.name) {
+            "it is listed twice"
+        } else if self.listed.tools.len() >= self.limits.tools_max {
+            "there are more tools than can be kept"
+        } else if bytes > self.limits.tool_bytes_max {
+            "it is larger than can be kept"
+        } else if self.bytes + bytes > self.limits.bytes_max {
+            "all tools together are larger than can be kept"
+        } else {
+            self.bytes += bytes;
+            self.names.insert(tool.name.clone());
+            self.listed.tools.push(tool);
+            return;
+        };
+        self.listed.left_out.add(&tool.name, why);
     }
+}
+
+fn accept(tool: rmcp::model::Tool) -> Tool {
     let says = |hint: fn(&rmcp::model::ToolAnnotations) -> Option<bool>| {
         tool.annotations.as_ref().and_then(hint) == Some(true)
     };
-    Ok(Tool {
+    Tool {
         read_only: says(|hints| hints.read_only_hint),
         idempotent: says(|hints| hints.idempotent_hint),
         name: tool.name.into_owned(),
-        title: tool.title,
-        description: tool.description.map(std::borrow::Cow::into_owned),
-        input_schema,
-        output_schema,
-    })
+        title: tool.title.map(|title| cut(&title, TEXT_CHARS_MAX)),
+        description: tool.description.map(|text| cut(&text, TEXT_CHARS_MAX)),
+        input_schema: Value::Object((*tool.input_schema).clone()),
+        output_schema: tool.output_schema.map(|schema| Value::Object((*schema).clone())),
+    }
+}
+
+fn cost(tool: &Tool) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let schemas = std::iter::once(&tool.input_schema).chain(&tool.output_schema);
+    let schemas: usize = schemas.map(|schema| schema.to_string().len()).sum();
+    TOOL_BYTES + tool.name.len() + text(&tool.title) + text(&tool.description) + schemas
+}
+
+fn cut(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).collect()
 }

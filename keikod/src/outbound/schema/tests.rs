@@ -1,9 +1,14 @@
 use super::*;
+use keiko_core::hash::hex;
 use serde_json::json;
 
+async fn check(schemas: &Schemas, schema: &Value, arguments: &Value) -> Result<()> {
+    let hash = hex(&schema_hash(schema));
+    schemas.check_text("t", &schema.to_string(), &hash, arguments).await
+}
+
 async fn causes(schema: Value, arguments: Value) -> Vec<String> {
-    let hash = schema_hash(&schema);
-    match Schemas::default().check("t", &schema, hash, &arguments).await {
+    match check(&Schemas::default(), &schema, &arguments).await {
         Ok(()) => Vec::new(),
         Err(refusal) => {
             assert_eq!(refusal.code, Code::ArgumentsInvalid, "{refusal:?}");
@@ -64,7 +69,7 @@ fn an_unusable_schema_is_named() {
         (json!({"description": "x".repeat(SCHEMA_BYTES_MAX)}), "larger than"),
     ] {
         let refusal = compile("t", &schema).err().unwrap_or_else(|| panic!("{why}"));
-        assert_eq!(refusal.code, Code::PeerError);
+        assert_eq!(refusal.code, Code::PeerSchema);
         assert!(refusal.causes[0].contains(why), "{why}: {:?}", refusal.causes);
     }
 }
@@ -162,8 +167,7 @@ async fn backtracking_ends() {
 async fn the_least_used_is_dropped() {
     let schemas = Schemas::default();
     let check = async |n: usize| {
-        let schema = json!({"minimum": n});
-        schemas.check("t", &schema, schema_hash(&schema), &json!(n)).await.unwrap();
+        check(&schemas, &json!({"minimum": n}), &json!(n)).await.unwrap();
     };
     check(0).await;
     for n in 1..KEPT_MAX {
@@ -175,4 +179,27 @@ async fn the_least_used_is_dropped() {
     assert_eq!(kept.by_hash.len(), KEPT_MAX);
     assert!(kept.by_hash.contains_key(&schema_hash(&json!({"minimum": 0}))));
     assert!(!kept.by_hash.contains_key(&schema_hash(&json!({"minimum": 1}))));
+}
+
+#[tokio::test]
+async fn what_was_compiled_is_not_read_again_and_judges_no_other() {
+    let schemas = Schemas::default();
+    let number = json!({"type": "number"});
+    let hash = hex(&schema_hash(&number));
+    assert_eq!(hash_of_hex(&hash), Some(schema_hash(&number)));
+    let check = async |schema: &str, hash: &str, arguments: Value| {
+        schemas.check_text("t", schema, hash, &arguments).await.map_err(|refusal| refusal.code)
+    };
+    let unread = "this is not read";
+    assert_eq!(check(unread, &hash, json!(1)).await, Err(Code::PeerSchema));
+    assert_eq!(check(&number.to_string(), &hash, json!(1)).await, Ok(()));
+    assert_eq!(check(unread, &hash, json!(1)).await, Ok(()));
+    assert_eq!(check(unread, &hash, json!("x")).await, Err(Code::ArgumentsInvalid));
+    // A hash that is not the schema's is no way to be judged by another one later on.
+    let other = hex(&schema_hash(&json!({"type": "null"})));
+    assert_eq!(check("true", &other, json!(1)).await, Ok(()));
+    assert_eq!(check(r#"{"type":"null"}"#, &other, json!(1)).await, Err(Code::ArgumentsInvalid));
+    for odd in ["", "x", &hash[1..], &"zz".repeat(32)] {
+        assert_eq!(check(&number.to_string(), odd, json!("x")).await, Err(Code::ArgumentsInvalid));
+    }
 }

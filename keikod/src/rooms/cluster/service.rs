@@ -1,7 +1,7 @@
 //! Parse, authorise, propose or query, answer.
 
 use super::super::{Caller, Control, clock};
-use super::Founding;
+use super::{Diagnosis, Founding, diagnose};
 use crate::lifecycle::Readiness;
 use crate::net::{Identity, Permission, Resource, status::to_status};
 use keiko_core::cluster;
@@ -10,7 +10,8 @@ use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::cluster_server::Cluster;
 use keiko_proto::v1::{
-    ClusterInfo, InitRequest, InitResponse, NodeInfo, Quorum, StatusRequest, StatusResponse,
+    ClusterInfo, DiagnoseRequest, DiagnoseResponse, InitRequest, InitResponse, NodeInfo, Quorum,
+    StatusRequest, StatusResponse,
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -26,6 +27,8 @@ pub struct Service {
     pub readiness: Readiness,
     /// host:port of this node's API.
     pub api_address: String,
+    /// What looks around.
+    pub diagnosis: Diagnosis,
 }
 
 #[tonic::async_trait]
@@ -39,6 +42,17 @@ impl Cluster for Service {
         allowed.map_err(|refusal| to_status(&refusal))?;
         let status = self.describe().await.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(status))
+    }
+
+    async fn diagnose(
+        &self,
+        request: Request<DiagnoseRequest>,
+    ) -> Result<Response<DiagnoseResponse>, Status> {
+        let allowed = Identity::of(&request)
+            .and_then(|caller| caller.require(Permission::ClusterRead, &Resource::All("cluster")));
+        allowed.map_err(|refusal| to_status(&refusal))?;
+        let items = self.diagnosis.run().await;
+        Ok(Response::new(DiagnoseResponse { items, server_unix_ms: diagnose::now_ms() }))
     }
 
     async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {

@@ -1,107 +1,110 @@
 //! Agents: ask one for its card, and go on asking.
 //!
-//! The card is fetched again by its ETag; only what changed is proposed. An agent is Ready while
-//! its card can be had.
+//! The card is fetched again by its ETag; only what changed is proposed. An agent is ready while
+//! its card can be had. One with a lease has its heartbeat for a pulse: once its card is known, the
+//! probe keeps what it offers up to date, and leaves its health alone.
 
-use super::super::Control;
+use super::super::{Control, clock};
 use super::convert;
 use super::driver::Fleet;
+use super::prober::{Look, Prober};
 use super::reach::Reach;
-use super::ready::{card_fetched, is_gone, is_ready, not_ready, tell};
+use super::ready::{failed, is_gone, offered, unkept};
 use crate::outbound::a2a::{self, Card, Fetched};
 use crate::outbound::detect;
 use crate::outbound::http::parse_url;
 use http::HeaderMap;
-use keiko_core::refusal::{Refusal, Result};
+use keiko_core::refusal::{Class, Refusal, Result};
 use keiko_core::registry::ObjectKey;
+use keiko_core::registry::health::{FailureClass, Seen};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    Agent, AgentSpec, CredentialRef, Grant, Metadata, ObjectStatus, PutAgent, PutMode, RegistryOp,
-    Skill, registry_op,
+    Agent, AgentSpec, Health, Metadata, ObjectStatus, PutAgent, PutMode, RegistryOp, Skill,
+    registry_op,
 };
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// How often a card is asked for again.
-const PROBE_EVERY: Duration = Duration::from_secs(15);
-
 /// What one probe may take.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Probes that fail in a row before an agent counts as not ready.
-const PROBE_FAILURES: u32 = 2;
+/// How often the card of an agent that sends heartbeats is fetched, 20 % more or less.
+const LEASED_EVERY: Duration = Duration::from_secs(300);
 
 /// What an agent says of itself.
 #[derive(Clone, PartialEq)]
 pub(super) struct Found {
     pub(super) title: String,
-    spec: AgentSpec,
-    skills: Vec<Skill>,
+    pub(super) spec: AgentSpec,
+    pub(super) skills: Vec<Skill>,
+    left_out: usize,
+    pub(super) reasons: Vec<String>,
 }
 
-/// Where an agent is asked, and with what.
-pub(super) struct Question {
-    pub(super) url: String,
-    pub(super) headers: Vec<CredentialRef>,
-    pub(super) grant: Option<Grant>,
-    /// If there is no card, do not find out what is there instead.
-    pub(super) card_only: bool,
-}
-
-/// Asks an agent for its card.
-pub(super) async fn ask(reach: &Reach, question: Question, deadline: Duration) -> Result<Found> {
-    let Question { url, headers, grant, card_only } = question;
-    let values = reach.headers(&url, &headers, grant.as_ref())?;
-    let (deadline, place) = (Instant::now() + deadline, parse_url(&url)?);
+/// Asks an agent for its card. `given` is what was declared of it; `card_only`: if there is no
+/// card, do not find out what is there instead.
+pub(super) async fn ask(
+    reach: &Reach,
+    given: AgentSpec,
+    card_only: bool,
+    deadline: Duration,
+) -> Result<Found> {
+    let place = parse_url(&given.url)?;
+    let values = reach.headers(&given.url, &given.headers, given.grant.as_ref())?;
+    let deadline = Instant::now() + deadline;
     let (http, keys) = (reach.http(), reach.card_keys());
     let card = match card_only {
         true => a2a::find(http, &place, &values, keys, deadline).await?,
         false => detect::agent(http, &place, &values, keys, deadline).await?,
     };
-    let spec = AgentSpec { url, headers, grant, ..Default::default() };
-    Found::new(&spec, &card)
+    Found::new(&given, &card)
 }
 
-/// A spec without what the agent says of itself.
+/// A spec without what the agent says of itself, and without what no probe needs.
 pub(super) fn given_agent(spec: &AgentSpec) -> AgentSpec {
     AgentSpec {
         url: spec.url.clone(),
         headers: spec.headers.clone(),
         grant: spec.grant.clone(),
+        lease: spec.lease,
         ..Default::default()
     }
 }
 
 impl Found {
-    fn new(spec: &AgentSpec, card: &Card) -> Result<Self> {
-        Ok(Self {
-            title: card.name.clone(),
-            spec: convert::agent(spec, card)?,
-            skills: convert::skills(card),
-        })
+    fn new(given: &AgentSpec, card: &Card) -> Result<Self> {
+        let (skills, left_out, reasons) = convert::skills(card);
+        let spec = convert::agent(given, card)?;
+        Ok(Self { title: card.name.clone(), spec, skills, left_out, reasons })
     }
 
-    /// The op that keeps it.
+    /// What that says of its health.
+    pub(super) fn seen(&self) -> Seen {
+        if self.spec.signature == "bad" {
+            let message = "its card claims a key that is trusted, and the signature does not fit";
+            return Seen::Incomplete {
+                class: FailureClass::BadSignature,
+                message: message.to_owned(),
+            };
+        }
+        offered("skills", self.left_out, &self.reasons)
+    }
+
+    /// The op that keeps it. Without a health, the entry keeps the one that it has.
     pub(super) fn put(
         self,
-        key: &ObjectKey,
-        labels: BTreeMap<String, String>,
+        metadata: Metadata,
+        health: Option<Health>,
         mode: PutMode,
         uid: &str,
     ) -> PutAgent {
-        let metadata = Metadata {
-            name: key.name.clone(),
-            namespace: key.namespace.to_string(),
-            labels,
-            ..Default::default()
-        };
         let agent = Agent {
             metadata: Some(metadata),
             spec: Some(self.spec),
-            status: Some(ObjectStatus { conditions: vec![card_fetched()] }),
+            status: Some(ObjectStatus { health, ..Default::default() }),
             ..Default::default()
         };
         let (mode, uid) = (mode.into(), uid.to_owned());
@@ -113,85 +116,170 @@ impl Found {
 pub(super) struct AgentProbe {
     control: Control,
     reach: Reach,
+    prober: Arc<Prober>,
     key: ObjectKey,
     uid: String,
     given: AgentSpec,
     /// Where the card is, and its ETag.
-    seen: Option<(Url, String)>,
-    /// What the entry says, as far as this probe knows.
-    told: Option<Found>,
-    was_ready: bool,
+    card: Option<(Url, String)>,
+    /// What the entry says, as far as this probe knows, and what that says of its health.
+    told: Option<(Found, Seen)>,
+    /// The entry has a card.
+    is_known: bool,
 }
 
 impl AgentProbe {
-    pub(super) fn new(fleet: &Fleet, key: ObjectKey, uid: String, agent: Agent) -> Self {
-        let was_ready = is_ready(&agent.status.unwrap_or_default().conditions);
+    pub(super) fn new(
+        fleet: &Fleet,
+        prober: Arc<Prober>,
+        key: ObjectKey,
+        uid: String,
+        agent: Agent,
+    ) -> Self {
         let (control, reach) = (fleet.control.clone(), fleet.reach.clone());
-        let given = given_agent(&agent.spec.unwrap_or_default());
-        Self { control, reach, key, uid, given, seen: None, told: None, was_ready }
+        let spec = agent.spec.unwrap_or_default();
+        let (given, is_known) = (given_agent(&spec), !spec.card.is_empty());
+        Self { control, reach, prober, key, uid, given, card: None, told: None, is_known }
     }
 
     pub(super) fn start(mut self, stop: CancellationToken) {
         tokio::spawn(async move {
-            let mut failures = 0;
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(PROBE_EVERY) => {}
+                    () = self.prober.due() => {}
                 }
-                match self.probe().await {
-                    Ok(()) => failures = 0,
-                    // Deleted, or made anew: another probe is there for it.
-                    Err(refusal) if is_gone(&refusal) => return,
-                    Err(refusal) => {
-                        failures += 1;
-                        if failures >= PROBE_FAILURES && self.was_ready {
-                            self.tell(&refusal).await;
-                        }
-                    }
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    stays = self.look() => if !stays { return },
                 }
             }
         });
     }
 
-    async fn probe(&mut self) -> Result<()> {
+    /// Looks once, and tells what is news. False if the entry is gone.
+    async fn look(&mut self) -> bool {
+        let begun = Instant::now();
+        let fetched = self.fetch().await;
+        let took = begun.elapsed();
+        let found = match fetched {
+            Ok(found) => found,
+            Err(refusal) => {
+                let look = Look { took, refusal: Some(refusal.clone()), left_out: Vec::new() };
+                self.prober.saw(failed(&refusal), look, self.pause());
+                return self.tell().await;
+            }
+        };
+        let told = self.told.as_ref();
+        let (seen, reasons) = match (&found, told) {
+            (Some(found), Some((known, seen))) if known == found => {
+                (seen.clone(), found.reasons.clone())
+            }
+            (Some(found), _) => (found.seen(), found.reasons.clone()),
+            (None, Some((known, seen))) => (seen.clone(), known.reasons.clone()),
+            (None, None) => (Seen::Well, Vec::new()),
+        };
+        let is_news = found.as_ref().is_some_and(|found| told.is_none_or(|(t, _)| t != found));
+        let look = Look { took, refusal: None, left_out: reasons };
+        self.prober.saw(seen.clone(), look, self.pause());
+        match found {
+            Some(found) if is_news => self.keep(found, seen).await,
+            Some(_) | None => self.tell().await,
+        }
+    }
+
+    /// The card, unless it is the one that is known.
+    async fn fetch(&mut self) -> Result<Option<Found>> {
         let grant = self.given.grant.as_ref();
         let values = self.reach.headers(&self.given.url, &self.given.headers, grant)?;
         let deadline = Instant::now() + PROBE_DEADLINE;
-        if self.was_ready && self.is_unchanged(&values, deadline).await? {
-            return Ok(());
+        if self.told.is_some() && self.is_unchanged(&values, deadline).await? {
+            return Ok(None);
         }
         let url = parse_url(&self.given.url)?;
         let keys = self.reach.card_keys();
         let card = a2a::find(self.reach.http(), &url, &values, keys, deadline).await?;
         let found = Found::new(&self.given, &card)?;
-        if self.was_ready && self.told.as_ref() == Some(&found) {
-            return Ok(());
-        }
-        let put = found.clone().put(&self.key, BTreeMap::new(), PutMode::Refresh, &self.uid);
-        let op = RegistryOp { op: Some(registry_op::Op::PutAgent(put)) };
-        self.control.write(self.control.as_node(), Room::Registry(op)).await?;
-        self.told = Some(found);
-        self.seen = card.etag.map(|etag| (card.url, etag));
-        self.was_ready = true;
-        Ok(())
+        self.card = card.etag.map(|etag| (card.url, etag));
+        Ok(Some(found))
     }
 
     /// Only a card with an ETag can be asked for cheaply.
     async fn is_unchanged(&self, values: &HeaderMap, deadline: Instant) -> Result<bool> {
-        let Some((url, etag)) = &self.seen else { return Ok(false) };
+        let Some((url, etag)) = &self.card else { return Ok(false) };
         let keys = self.reach.card_keys();
         let fetched =
             a2a::fetch(self.reach.http(), url, Some(etag), values, keys, deadline).await?;
         Ok(matches!(fetched, Fetched::Unchanged))
     }
 
-    async fn tell(&mut self, refusal: &Refusal) {
-        match tell(&self.control, &self.key, &self.uid, not_ready(refusal)).await {
-            Ok(()) => self.was_ready = false,
+    async fn keep(&mut self, found: Found, seen: Seen) -> bool {
+        let health = (!self.beats()).then(|| self.prober.health());
+        let metadata = Metadata {
+            name: self.key.name.clone(),
+            namespace: self.key.namespace.to_string(),
+            ..Default::default()
+        };
+        let put = found.clone().put(metadata, health.clone(), PutMode::Refresh, &self.uid);
+        let op = RegistryOp { op: Some(registry_op::Op::PutAgent(put)) };
+        match self.control.write(self.control.as_node(), Room::Registry(op)).await {
+            Ok(_) => {
+                if let Some(health) = &health {
+                    self.prober.told(health);
+                }
+                (self.told, self.is_known) = (Some((found, seen)), true);
+                true
+            }
+            // Deleted, or made anew: another probe is there for it.
+            Err(refusal) if is_gone(&refusal) => false,
             Err(refusal) => {
-                tracing::debug!(agent = %self.key.subject(), "condition not kept: {refusal}");
+                self.unkept(&refusal, found);
+                self.tell().await
             }
         }
     }
+
+    /// A fault of the cluster passes: the next look says it again. A limit does not.
+    fn unkept(&mut self, refusal: &Refusal, found: Found) {
+        let (agent, code) = (self.key.subject(), refusal.code);
+        tracing::warn!(%agent, %code, "what the agent says is not kept: {refusal}");
+        if matches!(code.class(), Class::Usage | Class::Exhausted) && !code.retryable() {
+            let seen = unkept(refusal);
+            self.prober.saw(seen.clone(), Look::default(), self.pause());
+            self.told = Some((found, seen));
+        } else {
+            self.told = None;
+        }
+    }
+
+    async fn tell(&self) -> bool {
+        self.beats() || self.prober.tell().await
+    }
+
+    /// True if its heartbeats say how it is.
+    fn beats(&self) -> bool {
+        self.given.lease.is_some() && self.is_known
+    }
+
+    fn pause(&self) -> Duration {
+        pause(self.beats())
+    }
+}
+
+/// How long to leave an agent alone that sends heartbeats, or does not.
+fn pause(beats: bool) -> Duration {
+    if !beats {
+        return Duration::ZERO;
+    }
+    let spread = u32::try_from(clock::jitter() % 401).unwrap_or(0);
+    LEASED_EVERY * 4 / 5 + LEASED_EVERY * spread / 1000
+}
+
+/// The prober of an agent as its entry is.
+pub(super) fn prober(fleet: &Fleet, key: &ObjectKey, uid: &str, agent: &Agent) -> Arc<Prober> {
+    let spec = agent.spec.as_ref();
+    let beats = spec.is_some_and(|spec| spec.lease.is_some() && !spec.card.is_empty());
+    let known = agent.status.as_ref().and_then(|status| status.health.as_ref());
+    let (control, soft) = (fleet.control.clone(), fleet.soft().clone());
+    Prober::new(control, soft, key.clone(), uid.to_owned(), known, pause(beats))
 }

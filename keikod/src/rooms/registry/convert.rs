@@ -12,15 +12,20 @@ use keiko_core::refusal::Result;
 use keiko_proto::v1::{
     AgentInterface, AgentSpec, McpServerSpec, Skill, SkillSpec, Tool, ToolHints, ToolSpec,
 };
+use std::collections::BTreeSet;
 
 /// Instructions and descriptions beyond this are cut: models read them, disks keep them.
 const TEXT_CHARS_MAX: usize = 16 * 1024;
 
-/// Names of tools that are left out, as far as a condition can say.
+/// Skills that are left out, as far as a message can name them.
 const LEFT_OUT_SHOWN: usize = 8;
 
 /// What a server says of itself, in the law's form.
-pub(super) fn inventory(spec: &McpServerSpec, session: &Session, tools: &[mcp::Tool]) -> Inventory {
+pub(super) fn inventory(
+    spec: &McpServerSpec,
+    session: &Session,
+    listed: &mcp::Listed,
+) -> Inventory {
     let server = session.server.clone();
     let (name, title, version) = match server {
         Some(server) => (server.name, server.title.unwrap_or_default(), server.version),
@@ -34,12 +39,11 @@ pub(super) fn inventory(spec: &McpServerSpec, session: &Session, tools: &[mcp::T
         instructions: cut(session.instructions.as_deref().unwrap_or_default(), TEXT_CHARS_MAX),
         ..spec.clone()
     };
-    let (kept, odd): (Vec<_>, Vec<_>) = tools.iter().partition(|tool| is_part_name(&tool.name));
-    let left_out = odd.iter().take(LEFT_OUT_SHOWN).map(|tool| format!("{:?}", cut(&tool.name, 64)));
     Inventory {
         spec,
-        tools: kept.into_iter().map(declared).collect(),
-        left_out: left_out.collect(),
+        tools: listed.tools.iter().map(declared).collect(),
+        left_out: listed.left_out.count,
+        reasons: listed.left_out.lines(),
     }
 }
 
@@ -87,10 +91,31 @@ pub(super) fn agent(spec: &AgentSpec, card: &Card) -> Result<AgentSpec> {
     })
 }
 
-/// The skills of a card that can be kept.
-pub(super) fn skills(card: &Card) -> Vec<Skill> {
-    let kept = card.skills.iter().filter(|skill| is_part_name(&skill.id)).take(PARTS_MAX);
-    kept.map(skill).collect()
+/// The skills of a card that can be kept, how many can't, and which those are.
+pub(super) fn skills(card: &Card) -> (Vec<Skill>, usize, Vec<String>) {
+    let (mut kept, mut left_out, mut reasons) = (Vec::new(), 0, Vec::new());
+    let mut ids = BTreeSet::new();
+    for found in &card.skills {
+        let why = if !is_part_name(&found.id) {
+            "its id is not safe in a shell, a URL and on a screen"
+        } else if ids.contains(found.id.as_str()) {
+            "it is listed twice"
+        } else if kept.len() == PARTS_MAX {
+            "there are more skills than can be kept"
+        } else {
+            ids.insert(found.id.as_str());
+            kept.push(skill(found));
+            continue;
+        };
+        left_out += 1;
+        if reasons.len() < LEFT_OUT_SHOWN {
+            reasons.push(format!("{:?}: {why}", cut(&found.id, 64)));
+        }
+    }
+    if left_out > reasons.len() {
+        reasons.push(format!("and {} more", left_out - reasons.len()));
+    }
+    (kept, left_out, reasons)
 }
 
 fn skill(skill: &a2a::Skill) -> Skill {

@@ -5,15 +5,17 @@
 
 use super::super::Control;
 use super::super::follow::{Followed, follow};
-use super::agents::{AgentProbe, given_agent};
+use super::agents::{self, AgentProbe, given_agent};
 use super::link::Link;
+use super::live::Soft;
+use super::prober::Prober;
 use super::supervise::{Supervised, Supervisor};
 use super::{Metrics, Reach};
 use crate::store::View;
 use keiko_core::house;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::Result;
-use keiko_core::registry::{self, Filter, Kind, ObjectKey};
+use keiko_core::registry::{self, AdminState, Filter, Kind, ObjectKey};
 use keiko_core::selector::Selector;
 use keiko_proto::v1::event::Body;
 use keiko_proto::v1::registry_event::Event;
@@ -36,6 +38,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(20);
 pub struct Fleet {
     pub(super) control: Control,
     pub(super) reach: Reach,
+    soft: Soft,
     metrics: Metrics,
     servers: Arc<Mutex<BTreeMap<ObjectKey, Supervised>>>,
     /// Links that registration opened, with what for, until their entry is met.
@@ -47,6 +50,7 @@ pub struct Fleet {
 struct Probed {
     uid: String,
     given: AgentSpec,
+    prober: Arc<Prober>,
     stop: CancellationToken,
 }
 
@@ -54,7 +58,21 @@ impl Fleet {
     /// Ends with `stop`.
     pub fn new(control: Control, reach: Reach, metrics: Metrics, stop: CancellationToken) -> Self {
         let (servers, offered, agents) = (Arc::default(), Arc::default(), Arc::default());
-        Self { control, reach, metrics, servers, offered, agents, stop }
+        Self { control, reach, soft: Soft::default(), metrics, servers, offered, agents, stop }
+    }
+
+    /// What this node knows at this moment, and never keeps.
+    pub fn soft(&self) -> &Soft {
+        &self.soft
+    }
+
+    /// The prober of an agent or a server, if this node has one.
+    pub(super) fn prober(&self, key: &ObjectKey) -> Option<Arc<Prober>> {
+        match key.kind {
+            Kind::McpServer => self.lock().get(key).map(|known| Arc::clone(&known.prober)),
+            Kind::Agent => self.agents().get(key).map(|known| Arc::clone(&known.prober)),
+            Kind::Tool | Kind::Skill => None,
+        }
     }
 
     /// The supervised link of a server, if this node has one.
@@ -98,9 +116,16 @@ impl Fleet {
 
     fn meet_server(&self, key: ObjectKey, uid: &str, server: McpServer) {
         let spec = server.spec.clone().unwrap_or_default();
+        let status = server.status.clone().unwrap_or_default();
         let mut servers = self.lock();
         let known = servers.get(&key);
-        if known.is_some_and(|known| known.uid == uid && given(&known.spec) == given(&spec)) {
+        if let Some(known) = known
+            && known.uid == uid
+            && given(&known.spec) == given(&spec)
+        {
+            let admin = AdminState::parse(&status.admin_state).unwrap_or(AdminState::Active);
+            known.admin.send_if_modified(|state| std::mem::replace(state, admin) != admin);
+            status.health.iter().for_each(|health| known.prober.told(health));
             return;
         }
         let after = known.map(|known| {
@@ -110,19 +135,35 @@ impl Fleet {
         let link = self.take_back(&key, &spec);
         let (control, reach) = (self.control.clone(), self.reach.clone());
         let (metrics, uid) = (self.metrics.clone(), uid.to_owned());
-        let supervisor = Supervisor { control, reach, metrics, key: key.clone(), uid, server };
+        let prober = Prober::new(
+            control.clone(),
+            self.soft.clone(),
+            key.clone(),
+            uid.clone(),
+            status.health.as_ref(),
+            Duration::ZERO,
+        );
+        let key_of = key.clone();
+        let supervisor = Supervisor { control, reach, metrics, key: key_of, uid, server, prober };
         servers.insert(key, supervisor.start(link, self.stop.child_token(), after));
     }
 
     fn meet_agent(&self, key: ObjectKey, uid: &str, agent: Agent) {
         let given = given_agent(&agent.spec.clone().unwrap_or_default());
         let mut agents = self.agents();
-        if agents.get(&key).is_some_and(|known| known.uid == uid && known.given == given) {
+        if let Some(known) = agents.get(&key)
+            && known.uid == uid
+            && known.given == given
+        {
+            let health = agent.status.as_ref().and_then(|status| status.health.as_ref());
+            health.iter().for_each(|health| known.prober.told(health));
             return;
         }
         let (uid, stop) = (uid.to_owned(), self.stop.child_token());
-        AgentProbe::new(self, key.clone(), uid.clone(), agent).start(stop.clone());
-        if let Some(old) = agents.insert(key, Probed { uid, given, stop }) {
+        let prober = agents::prober(self, &key, &uid, &agent);
+        AgentProbe::new(self, Arc::clone(&prober), key.clone(), uid.clone(), agent)
+            .start(stop.clone());
+        if let Some(old) = agents.insert(key, Probed { uid, given, prober, stop }) {
             old.stop.cancel();
         }
     }
@@ -266,7 +307,7 @@ impl Driver {
                         }
                     }
                     Some(Event::Deleted(object)) => self.fleet.part(&object),
-                    None => {}
+                    Some(Event::OfferChanged(_)) | None => {}
                 }
             }
         }

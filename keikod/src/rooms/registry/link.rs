@@ -27,8 +27,10 @@ pub(super) struct Inventory {
     pub(super) spec: McpServerSpec,
     /// In the law's form; those that can't be kept are left out.
     pub(super) tools: Vec<Tool>,
-    /// Why some are left out.
-    pub(super) left_out: Vec<String>,
+    /// How many are left out …
+    pub(super) left_out: usize,
+    /// … and why: the first few, and how many more.
+    pub(super) reasons: Vec<String>,
 }
 
 /// A process that never outlives whoever started it: a caller that goes away in the middle of a
@@ -72,8 +74,8 @@ impl Link {
     /// Asks what the server is and offers.
     pub(super) async fn inventory(&self, spec: &McpServerSpec) -> Result<Inventory> {
         let deadline = Instant::now() + LIST_DEADLINE;
-        let tools = self.session.tools(&Limits::default(), deadline).await?;
-        Ok(convert::inventory(spec, &self.session, &tools))
+        let listed = self.session.tools(&Limits::default(), deadline).await?;
+        Ok(convert::inventory(spec, &self.session, &listed))
     }
 
     /// Calls a tool by its own name.

@@ -1,6 +1,7 @@
 //! Get, list, history: parse, authorise, query.
 
 use super::super::Control;
+use super::live::Soft;
 use crate::net::{Identity, Permission, Resource};
 use crate::store::View;
 use keiko_core::id::{GroupId, Name};
@@ -32,6 +33,7 @@ pub(super) fn filter(kind: i32, namespace: &str, selector: &str) -> Result<Filte
 
 pub(super) async fn get(
     control: &Control,
+    soft: &Soft,
     caller: &Identity,
     asked: GetRequest,
 ) -> Result<GetResponse> {
@@ -39,7 +41,7 @@ pub(super) async fn get(
     require_on(caller, Permission::RegistryRead, &key)?;
     let query = move |view: &View<'_>| {
         let at = journal::resolve(view, GROUP, asked.at.as_ref())?;
-        registry::get(view, GROUP, &key, at)
+        registry::get(view, GROUP, &key, at).map(|object| (object, at))
     };
     let read = control.read(asked.consistency, query).await?;
     let info = ReadInfo {
@@ -47,11 +49,16 @@ pub(super) async fn get(
         unix_ms: read.unix_ms,
         staleness_ms: read.staleness_ms,
     };
-    Ok(GetResponse { object: Some(read.value?), read: Some(info) })
+    let (mut object, at) = read.value?;
+    if at.is_none() {
+        soft.overlay(&mut object);
+    }
+    Ok(GetResponse { object: Some(object), read: Some(info) })
 }
 
 pub(super) async fn list(
     control: &Control,
+    soft: &Soft,
     caller: &Identity,
     asked: ListRequest,
 ) -> Result<ListResponse> {
@@ -63,7 +70,10 @@ pub(super) async fn list(
         Ok::<_, keiko_core::refusal::Refusal>((page, at))
     };
     let read = control.read(asked.consistency, query).await?;
-    let (page, at) = read.value?;
+    let (mut page, at) = read.value?;
+    if at.is_none() {
+        page.items.iter_mut().for_each(|object| soft.overlay(object));
+    }
     Ok(ListResponse {
         items: page.items,
         revision: at.unwrap_or(read.revision),

@@ -1,34 +1,40 @@
 //! Registering: ask the endpoint what it is, then propose what it said.
 //!
 //! The endpoint is asked before anything is proposed, so that what never answered is never
-//! registered. A link that this left open is handed to its supervisor.
+//! registered. A link that this left open is handed to its supervisor. A dry run asks all the same,
+//! lets the law decide, and keeps nothing.
 
 use super::super::{Caller, control};
 use super::agents;
-use super::driver::leads_alike;
-use super::link::{Inventory, Link};
+use super::endpoint::{
+    ASK_DEADLINE, Opened, check_agent_name, check_server_name, grant_of, named, open, open_new,
+    own_name, spec_of,
+};
+use super::link::Inventory;
+use super::prober::Look;
 use super::read::require_on;
-use super::ready::linked;
+use super::ready::offered;
 use super::service::Service;
 use crate::net::{Identity, Permission, Resource};
 use crate::outbound::http::parse_url;
 use crate::store::View;
-use keiko_core::id::{GroupId, slug};
+use keiko_core::id::GroupId;
+use keiko_core::limits::{LEASE_GRACE_MS_MAX, LEASE_TTL_MS_MAX, LEASE_TTL_MS_MIN};
 use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::registry::health::{Seen, Tracker};
 use keiko_core::registry::{self, Kind, ObjectKey};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    Change, Grant, McpServer, McpServerSpec, Metadata, Object, ObjectStatus, PutMcpServer, PutMode,
-    PutReply, RegisterAgentRequest, RegisterMcpServerRequest, RegisterResponse, RegistryOp,
-    WriteInfo, object::Object as Inner, registry_op, registry_reply, reply,
+    AgentSpec, Change, Health, Lease, McpServer, Metadata, Object, ObjectStatus, PutMcpServer,
+    PutMode, PutReply, RegisterAgentRequest, RegisterMcpServerRequest, RegisterResponse,
+    RegistryOp, WriteInfo, registry_op, registry_reply, reply,
 };
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::Request;
 
-/// What asking an endpoint may take: a cold interpreter needs seconds.
-const ASK_DEADLINE: Duration = Duration::from_secs(30);
+/// How long an entry stays without calls behind its lease, if nobody says otherwise.
+const LEASE_GRACE_MS: u64 = 60_000;
 
 /// The name that links and logs have until the server said its own.
 const NAMELESS: &str = "unnamed";
@@ -42,23 +48,38 @@ pub(super) async fn agent(
     let asked = request.into_inner();
     let named = named(Kind::Agent, &asked.namespace, &asked.name)?;
     require_write(&identity, Kind::Agent, named.as_ref())?;
-    if let Some(key) = &named {
-        check_agent_name(&service, key, &asked.url).await?;
-    }
-    let question = agents::Question {
-        url: asked.url,
+    let given = AgentSpec {
+        url: parse_url(&asked.url)?.to_string(),
         headers: asked.headers,
         grant: grant_of(&identity),
-        // Who has a token only may have an agent's card fetched, and nothing else be tried.
-        card_only: identity.socket_uid().is_none(),
+        depends_on: asked.depends_on,
+        lease: lease(asked.lease_ttl_ms, asked.lease_grace_ms)?,
+        ..Default::default()
     };
-    let found = agents::ask(&service.reach, question, ASK_DEADLINE).await?;
+    let known = match &named {
+        Some(key) => check_agent_name(&service, key, &given.url).await?,
+        None => None,
+    };
+    // Kept as it was typed by an older release: the same place, and the same endpoint.
+    let given = AgentSpec { url: known.unwrap_or(given.url), ..given };
+    // Who has a token only may have an agent's card fetched, and nothing else be tried.
+    let card_only = identity.socket_uid().is_none();
+    let begun = Instant::now();
+    let found = agents::ask(&service.reach, given, card_only, ASK_DEADLINE).await?;
     let key = match named {
         Some(key) => key,
         None => own_name(Kind::Agent, &asked.namespace, &found.title)?,
     };
-    let put = found.put(&key, asked.labels, PutMode::Register, "");
+    let seen = (found.seen(), begun.elapsed(), found.reasons.clone());
+    let health = health(&service, &key, seen, found.spec.lease.is_some(), asked.dry_run);
+    let offers = found.skills.iter().filter_map(|skill| skill.spec.as_ref());
+    let offers = offers.map(|spec| spec.skill_id.clone()).collect();
+    let metadata = metadata(&key, asked.labels, asked.annotations);
+    let put = found.put(metadata, Some(health), PutMode::Register, "");
     let op = RegistryOp { op: Some(registry_op::Op::PutAgent(put)) };
+    if asked.dry_run {
+        return rehearse(&service, &key, caller, op, offers).await;
+    }
     let (put, write) = propose(&service, caller, op).await?;
     meet(&service, &key, &put).await?;
     response(&service, &key, put, write).await
@@ -76,6 +97,7 @@ pub(super) async fn server(
     let placeholder = ObjectKey::parse(Kind::McpServer, &asked.namespace, NAMELESS)?;
     let asked_key = named.clone().unwrap_or(placeholder);
     let mut spec = spec_of(&identity, &asked_key, &asked)?;
+    let begun = Instant::now();
     let link = match &named {
         Some(key) => {
             check_server_name(&service, key, &spec).await?;
@@ -98,15 +120,24 @@ pub(super) async fn server(
             return Err(refusal);
         }
     };
+    let reasons = inventory.reasons.clone();
+    let seen = (offered("tools", inventory.left_out, &reasons), begun.elapsed(), reasons);
+    let health = health(&service, &key, seen, false, asked.dry_run);
+    let metadata = metadata(&key, asked.labels, asked.annotations);
+    if asked.dry_run {
+        link.abandon().await;
+        let offers = inventory.tools.iter().filter_map(|tool| tool.spec.as_ref());
+        let offers = offers.map(|spec| spec.tool_name.clone()).collect();
+        let op = put_server(metadata, inventory, health);
+        return rehearse(&service, &key, caller, op, offers).await;
+    }
     let spec = inventory.spec.clone();
     if let Opened::Own(link) = link
         && let Some(displaced) = service.fleet.offer(&key, &spec, *link)
     {
         displaced.close().await;
     }
-    let op =
-        RegistryOp { op: Some(registry_op::Op::PutMcpServer(put(&key, asked.labels, inventory))) };
-    let proposed = propose(&service, caller, op).await;
+    let proposed = propose(&service, caller, put_server(metadata, inventory, health)).await;
     if let Ok((put, _)) = &proposed {
         meet(&service, &key, put).await?;
     }
@@ -118,26 +149,96 @@ pub(super) async fn server(
     response(&service, &key, put, write).await
 }
 
-fn put(key: &ObjectKey, labels: BTreeMap<String, String>, inventory: Inventory) -> PutMcpServer {
-    let metadata = Metadata {
+fn metadata(
+    key: &ObjectKey,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+) -> Metadata {
+    Metadata {
         name: key.name.clone(),
         namespace: key.namespace.to_string(),
         labels,
+        annotations,
         ..Default::default()
-    };
+    }
+}
+
+fn put_server(metadata: Metadata, inventory: Inventory, health: Health) -> RegistryOp {
     let server = McpServer {
         metadata: Some(metadata),
-        spec: Some(inventory.spec.clone()),
-        status: Some(ObjectStatus { conditions: vec![linked(&inventory)] }),
+        spec: Some(inventory.spec),
+        status: Some(ObjectStatus { health: Some(health), ..Default::default() }),
         ..Default::default()
     };
     let mode = PutMode::Register.into();
-    PutMcpServer { mode, uid: String::new(), server: Some(server), tools: inventory.tools }
+    let (uid, server) = (String::new(), Some(server));
+    let put = PutMcpServer { mode, uid, server, tools: inventory.tools };
+    RegistryOp { op: Some(registry_op::Op::PutMcpServer(put)) }
+}
+
+/// The health of what just answered. Who is known here and flaps is held back all the same; a new
+/// registration of who sends heartbeats begins anew.
+fn health(
+    service: &Service,
+    key: &ObjectKey,
+    (seen, took, left_out): (Seen, Duration, Vec<String>),
+    beats: bool,
+    dry_run: bool,
+) -> Health {
+    match service.fleet.prober(key) {
+        Some(prober) if !beats && !dry_run => {
+            prober.saw(seen, Look { took, refusal: None, left_out }, Duration::ZERO);
+            prober.health()
+        }
+        Some(_) | None => {
+            let mut tracker = Tracker::new(0);
+            tracker.see(0, seen);
+            tracker.health()
+        }
+    }
+}
+
+/// How long an agent that sends heartbeats is believed without one.
+fn lease(ttl_ms: u64, grace_ms: u64) -> Result<Option<Lease>> {
+    if ttl_ms == 0 {
+        if grace_ms == 0 {
+            return Ok(None);
+        }
+        return Err(Refusal::new(Code::InvalidArgument, "a grace without a lease means nothing")
+            .hint("give the lease too, as in --lease 30s"));
+    }
+    if !(LEASE_TTL_MS_MIN..=LEASE_TTL_MS_MAX).contains(&ttl_ms) {
+        return Err(Refusal::new(
+            Code::InvalidArgument,
+            format!("a lease of {ttl_ms} ms: it lasts {LEASE_TTL_MS_MIN} to {LEASE_TTL_MS_MAX} ms"),
+        ));
+    }
+    if grace_ms > LEASE_GRACE_MS_MAX {
+        return Err(Refusal::new(
+            Code::InvalidArgument,
+            format!("a grace of {grace_ms} ms: it lasts {LEASE_GRACE_MS_MAX} ms at most"),
+        ));
+    }
+    let grace_ms = if grace_ms == 0 { LEASE_GRACE_MS } else { grace_ms };
+    Ok(Some(Lease { ttl_ms, grace_ms }))
+}
+
+/// What registering would do. Nothing is kept.
+async fn rehearse(
+    service: &Service,
+    key: &ObjectKey,
+    caller: Caller,
+    op: RegistryOp,
+    offers: Vec<String>,
+) -> Result<RegisterResponse> {
+    let put = put_reply(service.control.dry_run(caller, Room::Registry(op)).await?)?;
+    let provides = offers.iter().map(|part| format!("{}.{part}", key.name)).collect();
+    Ok(RegisterResponse { object: put.object, change: put.change, provides, write: None })
 }
 
 /// Starts the supervisor of what was registered, unless the journal was faster. The reply may be
 /// an old one, of a request that was sent again: then the entry as it is now decides.
-async fn meet(service: &Service, key: &ObjectKey, put: &PutReply) -> Result<()> {
+pub(super) async fn meet(service: &Service, key: &ObjectKey, put: &PutReply) -> Result<()> {
     let Some(uid) = put.object.as_ref().and_then(registry::metadata).map(|data| data.uid.clone())
     else {
         return Ok(());
@@ -159,135 +260,20 @@ fn require_write(identity: &Identity, kind: Kind, named: Option<&ObjectKey>) -> 
     }
 }
 
-/// A link for asking: the supervised one of the same endpoint, or a new one.
-enum Opened {
-    Shared(Arc<Link>),
-    Own(Box<Link>),
-}
-
-impl Opened {
-    fn link(&self) -> &Link {
-        match self {
-            Self::Shared(link) => link,
-            Self::Own(link) => link,
-        }
-    }
-
-    async fn abandon(self) {
-        if let Self::Own(link) = self {
-            link.close().await;
-        }
-    }
-}
-
-/// A link to what may be there already: then its own link is asked, and nothing is started twice.
-async fn open(service: &Service, key: &ObjectKey, spec: &mut McpServerSpec) -> Result<Opened> {
-    if let Some(supervised) = service.fleet.server(key) {
-        let known = &supervised.spec;
-        if is_same_place(&known.url, &spec.url) {
-            spec.url.clone_from(&known.url);
-        }
-        let same_command = !spec.command.is_empty() && known.command == spec.command;
-        if (same_command || leads_alike(known, spec))
-            && let Some(link) = supervised.link.borrow().clone()
-        {
-            return Ok(Opened::Shared(link));
-        }
-    }
-    open_new(service, key, spec).await
-}
-
-async fn open_new(service: &Service, key: &ObjectKey, spec: &mut McpServerSpec) -> Result<Opened> {
-    let link = service.reach.find(key, spec, ASK_DEADLINE).await?;
-    Ok(Opened::Own(Box::new(link)))
-}
-
-/// True if `asked` is where the server is, or the address below which it answers.
-fn is_same_place(known: &str, asked: &str) -> bool {
-    let (Ok(known), Ok(asked)) = (parse_url(known), parse_url(asked)) else { return false };
-    let below = format!("{}/mcp", asked.as_str().trim_end_matches('/'));
-    known == asked || known.as_str() == below
-}
-
-fn spec_of(
-    identity: &Identity,
-    key: &ObjectKey,
-    asked: &RegisterMcpServerRequest,
-) -> Result<McpServerSpec> {
-    let transport = match (asked.url.is_empty(), asked.command.is_empty()) {
-        (false, true) => "http",
-        (true, false) => "stdio",
-        (true, true) | (false, false) => {
-            return Err(Refusal::new(
-                Code::InvalidArgument,
-                "a server has either a URL or a command",
-            )
-            .hint("keikoctl mcp register NAME URL")
-            .hint("keikoctl mcp register NAME -- COMMAND…"));
-        }
-    };
-    if transport == "stdio" {
-        require_on(identity, Permission::McpExec, key)?;
-        if asked.name.is_empty() {
-            return Err(Refusal::new(Code::InvalidArgument, "a command needs a name")
-                .hint("keikoctl mcp register NAME -- COMMAND…"));
-        }
-    }
-    Ok(McpServerSpec {
-        transport: transport.to_owned(),
-        url: asked.url.clone(),
-        command: asked.command.clone(),
-        headers: asked.headers.clone(),
-        env: asked.env.clone(),
-        grant: grant_of(identity),
-        ..Default::default()
-    })
-}
-
-/// Starting a command only to be told that its name is taken would be a waste, and a risk.
-async fn check_server_name(service: &Service, key: &ObjectKey, spec: &McpServerSpec) -> Result<()> {
-    let Some(Inner::McpServer(known)) = find(service, key).await? else { return Ok(()) };
-    let known = known.spec.unwrap_or_default();
-    let same_url = known.url == spec.url || is_same_place(&known.url, &spec.url);
-    if known.command == spec.command && same_url {
-        return Ok(());
-    }
-    let is = if known.command.is_empty() { known.url } else { format!("{:?}", known.command) };
-    Err(taken(key, &is))
-}
-
-/// Nor is anything fetched for a name that is another agent's.
-async fn check_agent_name(service: &Service, key: &ObjectKey, url: &str) -> Result<()> {
-    let Some(Inner::Agent(known)) = find(service, key).await? else { return Ok(()) };
-    let known = known.spec.unwrap_or_default();
-    if known.url == url { Ok(()) } else { Err(taken(key, &known.url)) }
-}
-
-async fn find(service: &Service, key: &ObjectKey) -> Result<Option<Inner>> {
-    let key = key.clone();
-    let query = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &key, None).ok();
-    Ok(service.control.read_local(query).await?.and_then(|object| object.object))
-}
-
-fn taken(key: &ObjectKey, is: &str) -> Refusal {
-    let ObjectKey { kind, name, .. } = key;
-    Refusal::new(Code::NameTaken, format!("{kind} {name:?} is another endpoint"))
-        .cause(format!("it is registered as {is}"))
-        .hint(format!("choose another name, or: keikoctl {kind} delete {name}"))
-}
-
 async fn propose(
     service: &Service,
     caller: Caller,
     op: RegistryOp,
 ) -> Result<(PutReply, WriteInfo)> {
     let (result, write) = service.control.write(caller, Room::Registry(op)).await?;
+    Ok((put_reply(result)?, write))
+}
+
+fn put_reply(result: reply::Result) -> Result<PutReply> {
     let reply::Result::Registry(reply) = result else { return Err(control::unexpected()) };
     match reply.reply {
-        Some(registry_reply::Reply::Put(put)) => Ok((put, write)),
-        Some(registry_reply::Reply::SetCondition(_) | registry_reply::Reply::Delete(_)) | None => {
-            Err(control::unexpected())
-        }
+        Some(registry_reply::Reply::Put(put)) => Ok(put),
+        _ => Err(control::unexpected()),
     }
 }
 
@@ -310,29 +296,4 @@ async fn response(
         provides: parts.iter().filter_map(name).collect(),
         write: Some(write),
     })
-}
-
-fn named(kind: Kind, namespace: &str, name: &str) -> Result<Option<ObjectKey>> {
-    match name {
-        "" => Ok(None),
-        name => ObjectKey::parse(kind, namespace, name).map(Some),
-    }
-}
-
-fn own_name(kind: Kind, namespace: &str, title: &str) -> Result<ObjectKey> {
-    match slug(title) {
-        Some(name) => ObjectKey::parse(kind, namespace, &name),
-        None => Err(Refusal::new(
-            Code::InvalidArgument,
-            format!("the {kind} calls itself {title:?}, which is no name"),
-        )
-        .hint(format!("keikoctl {kind} register NAME URL"))),
-    }
-}
-
-fn grant_of(identity: &Identity) -> Option<Grant> {
-    match identity {
-        Identity::Socket { node, uid } => Some(Grant { node: node.clone(), uid: Some(*uid) }),
-        Identity::Token { .. } => None,
-    }
 }

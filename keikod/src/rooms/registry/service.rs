@@ -2,8 +2,11 @@
 
 use super::super::{Caller, Control, control};
 use super::driver::Fleet;
+use super::feed::Feed;
 use super::read::require_on;
-use super::{Metrics, Reach, call, logs, read, register, watch};
+use super::{
+    Metrics, Reach, admin, apply, call, find, heartbeat, impact, logs, probe, read, register, watch,
+};
 use crate::net::{Identity, Permission, status::to_status};
 use crate::outbound::schema::Schemas;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -11,17 +14,19 @@ use keiko_core::registry::{Kind, ObjectKey};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::registry_server::Registry;
 use keiko_proto::v1::{
-    CallAgentRequest, CallAgentResponse, CallToolRequest, CallToolResponse, DeleteObject,
-    DeleteRequest, DeleteResponse, GetRequest, GetResponse, HistoryRequest, HistoryResponse,
-    ListRequest, ListResponse, LogLine, LogsRequest, ObjectRef, RegisterAgentRequest,
-    RegisterMcpServerRequest, RegisterResponse, RegistryOp, WatchRequest, WatchResponse,
-    registry_op, registry_reply, reply,
+    ApplyRequest, ApplyResponse, CallAgentRequest, CallAgentResponse, CallToolRequest,
+    CallToolResponse, DeleteObject, DeleteRequest, DeleteResponse, FindRequest, FindResponse,
+    GetRequest, GetResponse, HeartbeatRequest, HeartbeatResponse, HistoryRequest, HistoryResponse,
+    ImpactRequest, ImpactResponse, ListRequest, ListResponse, LogLine, LogsRequest,
+    ProbeRequest, ProbeResponse, RegisterAgentRequest, RegisterMcpServerRequest, RegisterResponse,
+    RegistryOp, SetAdminStateRequest, SetAdminStateResponse, WatchRequest, WatchResponse, registry_op,
+    registry_reply, reply,
 };
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 /// Serves `keiko.v1.Registry`.
 #[derive(Clone)]
@@ -32,6 +37,8 @@ pub struct Service {
     pub reach: Reach,
     /// The live links of this node.
     pub fleet: Fleet,
+    /// Who offers what, and how they are.
+    pub feed: Feed,
     /// Compiled schemas of tools.
     pub schemas: Arc<Schemas>,
     /// What it tells.
@@ -44,6 +51,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Registry for Service {
     type WatchStream = Answers<WatchResponse>;
     type LogsStream = Answers<LogLine>;
+    type HeartbeatStreamStream = Answers<HeartbeatResponse>;
 
     async fn register_agent(
         &self,
@@ -61,12 +69,12 @@ impl Registry for Service {
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
         let caller = caller(&request)?;
-        answer(read::get(&self.control, &caller, request.into_inner()).await)
+        answer(read::get(&self.control, self.feed.soft(), &caller, request.into_inner()).await)
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
         let caller = caller(&request)?;
-        answer(read::list(&self.control, &caller, request.into_inner()).await)
+        answer(read::list(&self.control, self.feed.soft(), &caller, request.into_inner()).await)
     }
 
     async fn history(
@@ -108,6 +116,59 @@ impl Registry for Service {
         answer(call::agent(self, request).await)
     }
 
+    async fn apply(
+        &self,
+        request: Request<ApplyRequest>,
+    ) -> Result<Response<ApplyResponse>, Status> {
+        answer(whole(apply::apply(self.clone(), request)).await)
+    }
+
+    async fn impact(
+        &self,
+        request: Request<ImpactRequest>,
+    ) -> Result<Response<ImpactResponse>, Status> {
+        let caller = caller(&request)?;
+        answer(impact::impact(&self.control, &caller, request.into_inner()).await)
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<HeartbeatRequest>,
+    ) -> Result<Response<HeartbeatResponse>, Status> {
+        let caller = caller(&request)?;
+        answer(heartbeat::heartbeat(&self.feed, &caller, request.into_inner()).await)
+    }
+
+    async fn heartbeat_stream(
+        &self,
+        request: Request<Streaming<HeartbeatRequest>>,
+    ) -> Result<Response<Self::HeartbeatStreamStream>, Status> {
+        let caller = caller(&request)?;
+        let (feed, closing) = (self.feed.clone(), self.control.closing().clone());
+        let receiver = heartbeat::stream(feed, caller, request.into_inner(), closing);
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn find(&self, request: Request<FindRequest>) -> Result<Response<FindResponse>, Status> {
+        let caller = caller(&request)?;
+        answer(find::find(&self.feed, &caller, request.into_inner()).await)
+    }
+
+    async fn set_admin_state(
+        &self,
+        request: Request<SetAdminStateRequest>,
+    ) -> Result<Response<SetAdminStateResponse>, Status> {
+        answer(admin::set(self, request).await)
+    }
+
+    async fn probe(
+        &self,
+        request: Request<ProbeRequest>,
+    ) -> Result<Response<ProbeResponse>, Status> {
+        let caller = caller(&request)?;
+        answer(whole(probe::probe(self.clone(), caller, request.into_inner())).await)
+    }
+
     async fn logs(
         &self,
         request: Request<LogsRequest>,
@@ -126,18 +187,22 @@ impl Service {
         let asked = request.into_inner();
         let key = ObjectKey::parse(Kind::parse(asked.kind)?, &asked.namespace, &asked.name)?;
         require_on(&identity, Permission::RegistryWrite, &key)?;
-        let object = ObjectRef {
-            kind: asked.kind,
-            namespace: key.namespace.to_string(),
-            name: key.name.clone(),
+        let delete = DeleteObject {
+            object: Some(key.to_wire()),
+            revision: asked.revision,
+            ..Default::default()
         };
-        let delete = DeleteObject { object: Some(object), revision: asked.revision };
-        let op = RegistryOp { op: Some(registry_op::Op::Delete(delete)) };
-        let (result, write) = self.control.write(caller, Room::Registry(op)).await?;
+        let room = Room::Registry(RegistryOp { op: Some(registry_op::Op::Delete(delete)) });
+        let (result, write) = if asked.dry_run {
+            (self.control.dry_run(caller, room).await?, None)
+        } else {
+            let (result, write) = self.control.write(caller, room).await?;
+            (result, Some(write))
+        };
         match result {
             reply::Result::Registry(reply) => match reply.reply {
                 Some(registry_reply::Reply::Delete(deleted)) => {
-                    Ok(DeleteResponse { object: deleted.object, write: Some(write) })
+                    Ok(DeleteResponse { object: deleted.object, write })
                 }
                 _ => Err(control::unexpected()),
             },

@@ -1,18 +1,22 @@
-//! Keeps one server linked: links, refreshes the entry, watches, and links again with back-off.
+//! Keeps one server linked: links, refreshes the entry, looks again, and links anew with back-off.
 //!
 //! Only transitions are proposed: a server that says what it said costs nothing. That a proposal
-//! fails says nothing of the server: it stays linked, and calls go on.
+//! fails says nothing of the server: it stays linked, and calls go on. A suspended server has no
+//! link and no process until it is resumed.
 
 use super::super::Control;
 use super::link::{Inventory, Link};
-use super::ready::{is_gone, linked, not_ready, tell};
+use super::prober::{Look, Prober};
+use super::ready::{failed, is_gone, lost, offered, unkept};
+use super::restless::Restless;
 use super::{Metrics, Reach};
-use crate::exec::Backoff;
-use keiko_core::refusal::{Code, Refusal, Result};
-use keiko_core::registry::ObjectKey;
+use futures::FutureExt;
+use keiko_core::refusal::{Class, Code, Refusal, Result};
+use keiko_core::registry::health::{FailureClass, Seen};
+use keiko_core::registry::{AdminState, ObjectKey};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    McpServer, McpServerSpec, ObjectStatus, PutMcpServer, PutMode, RegistryOp, registry_op,
+    Health, McpServer, McpServerSpec, ObjectStatus, PutMcpServer, PutMode, RegistryOp, registry_op,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,18 +27,11 @@ use tokio_util::sync::CancellationToken;
 /// What linking may take: a cold interpreter needs seconds.
 const LINK_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How often a linked server is asked whether it is still what it was.
-const PROBE_EVERY: Duration = Duration::from_secs(15);
-
 /// Between a server's word that its tools changed and the look at them, so that a server that
 /// never stops saying so is asked once a second.
 const CHANGE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Probes that fail in a row before a link counts as lost.
-const PROBE_FAILURES: u32 = 2;
-
 /// What a supervisor needs.
-#[derive(Clone)]
 pub(super) struct Supervisor {
     pub(super) control: Control,
     pub(super) reach: Reach,
@@ -42,6 +39,7 @@ pub(super) struct Supervisor {
     pub(super) key: ObjectKey,
     pub(super) uid: String,
     pub(super) server: McpServer,
+    pub(super) prober: Arc<Prober>,
 }
 
 /// How others use a supervised link.
@@ -53,6 +51,9 @@ pub(super) struct Supervised {
     pub(super) link: watch::Receiver<Option<Arc<Link>>>,
     /// Asks for a new link at once: the one at hand is of no use.
     pub(super) again: Arc<Notify>,
+    pub(super) prober: Arc<Prober>,
+    /// What an operator decided.
+    pub(super) admin: watch::Sender<AdminState>,
     pub(super) stop: CancellationToken,
     /// Cancelled when the supervisor has closed its link.
     pub(super) stopped: CancellationToken,
@@ -62,13 +63,31 @@ pub(super) struct Supervised {
 enum End {
     /// Nobody wants it any more.
     Asked,
-    /// It is of no use.
-    Lost(Refusal),
+    /// An operator suspended it.
+    Suspended,
+    /// It is of no use; the prober knows why.
+    Down,
 }
 
-/// What a server said last, as far as the entry knows it.
+/// What a server said last.
 #[derive(Default)]
-struct Told(Option<Inventory>);
+struct Told {
+    /// As far as the entry knows it.
+    kept: Option<Inventory>,
+    /// What the law did not take, and why.
+    refused: Option<(Inventory, Refusal)>,
+}
+
+/// A supervisor at work.
+struct Work {
+    supervisor: Supervisor,
+    shown: watch::Sender<Option<Arc<Link>>>,
+    again: Arc<Notify>,
+    admin: watch::Receiver<AdminState>,
+    stop: CancellationToken,
+    told: Told,
+    restless: Restless,
+}
 
 impl Supervisor {
     /// Starts the loop, once `after` is cancelled: one child of a name lives at a time. `link` is
@@ -79,175 +98,44 @@ impl Supervisor {
         stop: CancellationToken,
         after: Option<CancellationToken>,
     ) -> Supervised {
-        let (sender, receiver) = watch::channel(None);
+        let status = self.server.status.clone().unwrap_or_default();
+        let admin = AdminState::parse(&status.admin_state).unwrap_or(AdminState::Active);
+        let (shown, link_receiver) = watch::channel(None);
+        let (admin, admin_receiver) = watch::channel(admin);
         let (again, stopped) = (Arc::new(Notify::new()), CancellationToken::new());
         let supervised = Supervised {
             uid: self.uid.clone(),
             spec: self.server.spec.clone().unwrap_or_default(),
-            link: receiver,
+            link: link_receiver,
             again: Arc::clone(&again),
+            prober: Arc::clone(&self.prober),
+            admin,
             stop: stop.clone(),
             stopped: stopped.clone(),
+        };
+        let work = Work {
+            supervisor: self,
+            shown,
+            again,
+            admin: admin_receiver,
+            stop,
+            told: Told::default(),
+            restless: Restless::default(),
         };
         tokio::spawn(async move {
             if let Some(after) = after {
                 after.cancelled().await;
             }
-            self.run(link, &sender, &again, &stop).await;
+            work.run(link).await;
             stopped.cancel();
         });
         supervised
     }
 
-    async fn run(
-        mut self,
-        mut open: Option<Link>,
-        sender: &watch::Sender<Option<Arc<Link>>>,
-        again: &Notify,
-        stop: &CancellationToken,
-    ) {
-        let mut backoff = Backoff::default();
-        loop {
-            if stop.is_cancelled() {
-                if let Some(link) = open {
-                    link.close().await;
-                }
-                return;
-            }
-            let begun = Instant::now();
-            let why = match self.link(open.take()).await {
-                Ok(link) => {
-                    let link = Arc::new(link);
-                    let end = self.serve(&link, sender, again, stop).await;
-                    link.close().await;
-                    match end {
-                        End::Asked => return,
-                        End::Lost(refusal) => refusal,
-                    }
-                }
-                Err(refusal) => refusal,
-            };
-            tracing::info!(server = %self.key.subject(), code = %why.code, "not linked: {why}");
-            let told = tell(&self.control, &self.key, &self.uid, not_ready(&why)).await;
-            if told.is_err_and(|refusal| is_gone(&refusal)) {
-                return;
-            }
-            let wait = backoff.after(begun.elapsed(), super::super::clock::jitter());
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = again.notified() => {}
-                () = stop.cancelled() => return,
-            }
-        }
-    }
-
-    async fn link(&self, open: Option<Link>) -> Result<Link> {
-        match open {
-            Some(link) => Ok(link),
-            None => {
-                let spec = self.server.spec.clone().unwrap_or_default();
-                self.reach.link(&self.key, &spec, LINK_DEADLINE).await
-            }
-        }
-    }
-
-    /// Shows the link as soon as the entry says what the server says.
-    async fn serve(
-        &mut self,
-        link: &Arc<Link>,
-        sender: &watch::Sender<Option<Arc<Link>>>,
-        again: &Notify,
-        stop: &CancellationToken,
-    ) -> End {
-        let mut told = Told::default();
-        let begun = tokio::select! {
-            begun = self.refresh(link, &mut told) => begun,
-            () = stop.cancelled() => return End::Asked,
-            refusal = link.lost() => return End::Lost(refusal),
-        };
-        match begun {
-            Ok(true) => {}
-            Ok(false) => return End::Asked,
-            Err(refusal) => return End::Lost(refusal),
-        }
-        sender.send_replace(Some(Arc::clone(link)));
-        self.metrics.links.inc();
-        let end = self.hold(link, &mut told, again, stop).await;
-        self.metrics.links.dec();
-        sender.send_replace(None);
-        end
-    }
-
-    async fn hold(
-        &mut self,
-        link: &Link,
-        told: &mut Told,
-        again: &Notify,
-        stop: &CancellationToken,
-    ) -> End {
-        let (mut failures, mut changes) = (0, link.changes());
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return End::Asked,
-                refusal = link.lost() => return End::Lost(refusal),
-                () = again.notified() => {
-                    let text = "a call found the link lost";
-                    return End::Lost(Refusal::new(Code::PeerUnreachable, text));
-                }
-                Ok(()) = changes.changed() => tokio::time::sleep(CHANGE_PAUSE).await,
-                () = tokio::time::sleep(PROBE_EVERY) => {}
-            }
-            let refreshed = tokio::select! {
-                refreshed = self.refresh(link, told) => refreshed,
-                () = stop.cancelled() => return End::Asked,
-                refusal = link.lost() => return End::Lost(refusal),
-            };
-            match refreshed {
-                Ok(true) => failures = 0,
-                Ok(false) => return End::Asked,
-                Err(refusal) => {
-                    failures += 1;
-                    if failures >= PROBE_FAILURES {
-                        return End::Lost(refusal);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Proposes what the server says, if it is news. False if the entry is gone; an error if the
-    /// server does not answer.
-    async fn refresh(&mut self, link: &Link, told: &mut Told) -> Result<bool> {
-        let spec = self.server.spec.clone().unwrap_or_default();
-        let inventory = link.inventory(&spec).await?;
-        if told.0.as_ref() == Some(&inventory) {
-            return Ok(true);
-        }
-        let put = self.put(&inventory);
-        let op = RegistryOp { op: Some(registry_op::Op::PutMcpServer(put)) };
-        let written = self.control.write(self.control.as_node(), Room::Registry(op)).await;
-        match written {
-            Ok(_) => {
-                self.server.spec = Some(inventory.spec.clone());
-                told.0 = Some(inventory);
-                Ok(true)
-            }
-            Err(refusal) if is_gone(&refusal) => Ok(false),
-            // The next probe says it again; until then the server serves.
-            Err(refusal) => {
-                tracing::warn!(
-                    server = %self.key.subject(), code = %refusal.code,
-                    "what the server offers is not kept: {refusal}"
-                );
-                Ok(true)
-            }
-        }
-    }
-
-    fn put(&self, inventory: &Inventory) -> PutMcpServer {
+    fn put(&self, inventory: &Inventory, health: Health) -> PutMcpServer {
         let server = McpServer {
             spec: Some(inventory.spec.clone()),
-            status: Some(ObjectStatus { conditions: vec![linked(inventory)] }),
+            status: Some(ObjectStatus { health: Some(health), ..Default::default() }),
             ..self.server.clone()
         };
         PutMcpServer {
@@ -256,5 +144,206 @@ impl Supervisor {
             server: Some(server),
             tools: inventory.tools.clone(),
         }
+    }
+}
+
+impl Work {
+    async fn run(mut self, mut open: Option<Link>) {
+        loop {
+            if self.stop.is_cancelled() || self.is_suspended() {
+                if let Some(link) = open.take() {
+                    link.close().await;
+                }
+                if !self.resumed().await {
+                    return;
+                }
+            }
+            match self.attempt(open.take()).await {
+                End::Asked => return,
+                End::Suspended => continue,
+                End::Down => {}
+            }
+            if !self.supervisor.prober.tell().await {
+                return;
+            }
+            tokio::select! {
+                () = self.supervisor.prober.due() => {}
+                () = suspended(&mut self.admin) => {}
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn is_suspended(&self) -> bool {
+        *self.admin.borrow() == AdminState::Suspended
+    }
+
+    /// False if it is to stop for good.
+    async fn resumed(&mut self) -> bool {
+        let resumed = self.admin.wait_for(|state| *state != AdminState::Suspended);
+        tokio::select! {
+            resumed = resumed => resumed.is_ok() && !self.stop.is_cancelled(),
+            () = self.stop.cancelled() => false,
+        }
+    }
+
+    /// Links, and serves for as long as that goes well.
+    async fn attempt(&mut self, open: Option<Link>) -> End {
+        // What a call found belongs to the link before.
+        let _found = self.again.notified().now_or_never();
+        let begun = Instant::now();
+        let supervisor = &self.supervisor;
+        let linked = match open {
+            Some(link) => Ok(link),
+            None => {
+                let spec = supervisor.server.spec.clone().unwrap_or_default();
+                tokio::select! {
+                    linked = supervisor.reach.link(&supervisor.key, &spec, LINK_DEADLINE) => linked,
+                    () = self.stop.cancelled() => return End::Asked,
+                    () = suspended(&mut self.admin) => return End::Suspended,
+                }
+            }
+        };
+        let link = match linked {
+            Ok(link) => Arc::new(link),
+            Err(refusal) => return self.down(failed(&refusal), refusal, begun.elapsed()),
+        };
+        let end = self.serve(&link).await;
+        self.shown.send_replace(None);
+        link.close().await;
+        end
+    }
+
+    /// Shows the link as soon as the entry says what the server says.
+    async fn serve(&mut self, link: &Arc<Link>) -> End {
+        if let Some(end) = self.look_or_end(link).await {
+            return end;
+        }
+        self.shown.send_replace(Some(Arc::clone(link)));
+        self.supervisor.metrics.links.inc();
+        let end = self.hold(link).await;
+        self.supervisor.metrics.links.dec();
+        end
+    }
+
+    async fn hold(&mut self, link: &Link) -> End {
+        let mut changes = link.changes();
+        loop {
+            let calmed = self.restless.is_calmed();
+            tokio::select! {
+                () = self.stop.cancelled() => return End::Asked,
+                () = suspended(&mut self.admin) => return End::Suspended,
+                refusal = link.lost() => return self.down(lost(&refusal), refusal, Duration::ZERO),
+                () = self.again.notified() => {
+                    let refusal = Refusal::new(Code::PeerUnreachable, "a call found the link lost");
+                    return self.down(lost(&refusal), refusal, Duration::ZERO);
+                }
+                Ok(()) = changes.changed(), if !calmed => tokio::time::sleep(CHANGE_PAUSE).await,
+                () = self.supervisor.prober.due() => {}
+            }
+            if let Some(end) = self.look_or_end(link).await {
+                return end;
+            }
+        }
+    }
+
+    /// Looks, unless that is of no use any more.
+    async fn look_or_end(&mut self, link: &Link) -> Option<End> {
+        let (stop, mut admin) = (self.stop.clone(), self.admin.clone());
+        let looked = tokio::select! {
+            looked = self.look(link) => looked,
+            () = stop.cancelled() => return Some(End::Asked),
+            () = suspended(&mut admin) => return Some(End::Suspended),
+            refusal = link.lost() => Err(refusal),
+        };
+        match looked {
+            Ok(true) => None,
+            Ok(false) => Some(End::Asked),
+            Err(refusal) if link.is_lost() => {
+                Some(self.down(lost(&refusal), refusal, Duration::ZERO))
+            }
+            Err(refusal) => {
+                self.saw(failed(&refusal), Look { refusal: Some(refusal), ..Look::default() });
+                let stands = self.supervisor.prober.is_up();
+                (!stands || !self.supervisor.prober.tell().await).then_some(End::Down)
+            }
+        }
+    }
+
+    /// Asks the server, and proposes what it says if that is news. False if the entry is gone; an
+    /// error if the server does not answer.
+    async fn look(&mut self, link: &Link) -> Result<bool> {
+        let begun = Instant::now();
+        let spec = self.supervisor.server.spec.clone().unwrap_or_default();
+        let inventory = link.inventory(&spec).await?;
+        let known = self.told.kept.as_ref();
+        let is_known = known == Some(&inventory);
+        self.restless.saw(known.is_some() && !is_known, Instant::now());
+        let refused = self.told.refused.as_ref().filter(|(refused, _)| *refused == inventory);
+        let seen = match refused {
+            _ if self.restless.is_calmed() => Seen::Incomplete {
+                class: FailureClass::Schema,
+                message: "its tools keep changing: looked at once a minute".to_owned(),
+            },
+            Some((_, refusal)) => unkept(refusal),
+            None => offered("tools", inventory.left_out, &inventory.reasons),
+        };
+        let is_told = is_known || refused.is_some();
+        let left_out = inventory.reasons.clone();
+        let look = Look { took: begun.elapsed(), refusal: None, left_out };
+        self.saw(seen, look.clone());
+        if is_told {
+            return Ok(self.supervisor.prober.tell().await);
+        }
+        Ok(self.keep(inventory, look).await)
+    }
+
+    /// False if the entry is gone.
+    async fn keep(&mut self, inventory: Inventory, look: Look) -> bool {
+        let supervisor = &mut self.supervisor;
+        let health = supervisor.prober.health();
+        let put = supervisor.put(&inventory, health.clone());
+        let op = RegistryOp { op: Some(registry_op::Op::PutMcpServer(put)) };
+        let control = &supervisor.control;
+        match control.write(control.as_node(), Room::Registry(op)).await {
+            Ok(_) => {
+                supervisor.prober.told(&health);
+                supervisor.server.spec = Some(inventory.spec.clone());
+                self.told = Told { kept: Some(inventory), refused: None };
+                true
+            }
+            Err(refusal) if is_gone(&refusal) => false,
+            Err(refusal) => {
+                let server = supervisor.key.subject();
+                let code = refusal.code;
+                tracing::warn!(%server, %code, "what the server offers is not kept: {refusal}");
+                // A fault of the cluster passes: the next look says it again. A limit does not.
+                if matches!(code.class(), Class::Usage | Class::Exhausted) && !code.retryable() {
+                    self.saw(unkept(&refusal), look);
+                    self.told.refused = Some((inventory, refusal));
+                }
+                self.supervisor.prober.tell().await
+            }
+        }
+    }
+
+    fn saw(&self, seen: Seen, look: Look) {
+        self.supervisor.prober.saw(seen, look, self.restless.pause());
+    }
+
+    fn down(&self, seen: Seen, why: Refusal, took: Duration) -> End {
+        let server = self.supervisor.key.subject();
+        tracing::info!(%server, code = %why.code, "not linked: {why}");
+        let look = Look { took, refusal: Some(why), left_out: Vec::new() };
+        self.supervisor.prober.saw(seen, look, Duration::ZERO);
+        End::Down
+    }
+}
+
+/// Returns when an operator suspends it.
+async fn suspended(admin: &mut watch::Receiver<AdminState>) {
+    if admin.wait_for(|state| *state == AdminState::Suspended).await.is_err() {
+        // Nobody can suspend it any more: it is about to be stopped.
+        std::future::pending::<()>().await;
     }
 }

@@ -184,10 +184,11 @@ impl Wanted {
                 }
             }
             registry_event::Event::Deleted(object) if self.fits(&object) => (Type::Deleted, object),
-            registry_event::Event::Changed(_) | registry_event::Event::Deleted(_) => {
-                return Ok(None);
-            }
+            registry_event::Event::Changed(_)
+            | registry_event::Event::Deleted(_)
+            | registry_event::Event::OfferChanged(_) => return Ok(None),
         };
+        let object = with_dependencies(control, object, event.revision).await?;
         let (kind, revision) = (kind.into(), event.revision);
         Ok(Some(WatchResponse { r#type: kind, object: Some(object), revision }))
     }
@@ -206,4 +207,16 @@ impl Wanted {
         let before = control.read_local(before).await?;
         Ok(before.is_some_and(|before| self.fits(&before)))
     }
+}
+
+/// What reading derives of an object that needs others, as it was at a revision.
+async fn with_dependencies(control: &Control, mut object: Object, revision: u64) -> Result<Object> {
+    if registry::needs(&object).is_empty() {
+        return Ok(object);
+    }
+    let derived = move |view: &View<'_>| {
+        registry::show_dependencies(view, GROUP, Some(revision), &mut object);
+        object
+    };
+    control.read_local(derived).await
 }

@@ -80,7 +80,7 @@ async fn both_eras_over_http() {
             let (target, state) = serve_remote(script, StatusCode::NOT_FOUND).await;
             let session = connect(&http(), target, hint, soon()).await.unwrap();
             assert_eq!(session.era, era, "{hint:?}");
-            assert_eq!(session.tools(&Limits::default(), soon()).await.unwrap().len(), 1);
+            assert_eq!(session.tools(&Limits::default(), soon()).await.unwrap().tools.len(), 1);
             let outcome = session.call("echo", json!({"x": 1}), None, soon()).await.unwrap();
             assert_eq!(outcome.structured, Some(json!({"a": 1})));
             let hangs = session
@@ -143,6 +143,8 @@ async fn what_is_no_mcp_server_is_named() {
     let app = Router::new()
         .route("/html", any(page))
         .route("/json", any(|| async { axum::Json(json!({"hello": 1})) }))
+        .route("/broken", any(|| async { ([("content-type", "application/json")], "{\"a") }))
+        .route("/400", any(|| async { StatusCode::BAD_REQUEST }))
         .route("/401", any(|| async { StatusCode::UNAUTHORIZED }))
         .route("/500", any(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
         .route(
@@ -165,12 +167,14 @@ async fn what_is_no_mcp_server_is_named() {
     let target =
         |url: String| Target::Http { url: parse_url(&url).unwrap(), credentials: HeaderMap::new() };
     for (path, code) in [
-        ("html", Code::ProtocolUnknown),
+        ("html", Code::PeerGarbage),
+        ("broken", Code::PeerGarbage),
         ("json", Code::ProtocolUnknown),
-        ("404", Code::ProtocolUnknown),
-        ("401", Code::PeerError),
+        ("400", Code::ProtocolUnknown),
+        ("404", Code::PeerNoEndpoint),
+        ("401", Code::PeerUnauthorized),
         ("500", Code::PeerError),
-        ("away", Code::EgressDenied),
+        ("away", Code::PeerRedirect),
         ("large", Code::PeerTooLarge),
         ("event", Code::PeerTooLarge),
     ] {

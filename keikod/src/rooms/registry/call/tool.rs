@@ -1,0 +1,182 @@
+//! Calling a tool.
+
+use super::super::link::Link;
+use super::super::live::InFlight;
+use super::super::service::Service;
+use super::super::supervise::Supervised;
+use super::resolve::{Offer, Wanted};
+use super::{ATTEMPTS_MAX, deadline, millis, outcome_of, stopped};
+use crate::net::{Identity, Permission, Resource, TraceContext};
+use crate::outbound::{CallError, mcp};
+use crate::rooms::registry::metrics::CallOutcome;
+use keiko_core::id::Name;
+use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::registry::capability::Capability;
+use keiko_proto::v1::{CallToolRequest, CallToolResponse};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tonic::Request;
+
+/// How long a call waits until the supervisor took a lost link back.
+const TAKE_BACK_MAX: Duration = Duration::from_secs(1);
+
+pub(in super::super) async fn tool(
+    service: &Service,
+    request: Request<CallToolRequest>,
+) -> Result<CallToolResponse> {
+    let identity = Identity::of(&request)?.clone();
+    let trace = request.extensions().get::<TraceContext>().map(TraceContext::to_header);
+    let asked = request.into_inner();
+    let namespace = Name::parse_namespace(&asked.namespace)?;
+    let capability = Capability::parse(&asked.name)?;
+    let resource = Resource::object("tool", namespace.as_str(), capability.name());
+    identity.require(Permission::ToolCall, &resource)?;
+    let begun = Instant::now();
+    service.feed.caught_up().await;
+    let wanted = Wanted { feed: &service.feed, fleet: &service.fleet, namespace, capability };
+    let called = Call {
+        service,
+        wanted,
+        arguments: arguments(&asked.arguments)?,
+        trace,
+        deadline: deadline(asked.timeout_ms),
+    };
+    called.check().await?;
+    let result = called.run().await;
+    let took = begun.elapsed();
+    let outcome = match &result {
+        Ok((_, outcome)) if outcome.is_error => CallOutcome::Error,
+        Ok(_) => CallOutcome::Ok,
+        Err(refusal) => outcome_of(refusal),
+    };
+    service.metrics.called("tool", outcome, took);
+    let (tool, outcome) = result?;
+    Ok(CallToolResponse {
+        tool,
+        content: outcome.content.to_string(),
+        structured_content: outcome.structured.map(|value| value.to_string()).unwrap_or_default(),
+        is_error: outcome.is_error,
+        duration_ms: millis(took),
+    })
+}
+
+/// A JSON object; empty text is an empty one.
+fn arguments(text: &str) -> Result<Value> {
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    match serde_json::from_str(text) {
+        Ok(Value::Object(arguments)) => Ok(Value::Object(arguments)),
+        Ok(_) => Err(Refusal::new(Code::ArgumentsInvalid, "the arguments are not a JSON object")
+            .hint("as in: '{\"timezone\":\"UTC\"}'")),
+        Err(error) => Err(Refusal::new(Code::ArgumentsInvalid, "the arguments are not JSON")
+            .cause(error)
+            .hint("as in: '{\"timezone\":\"UTC\"}'")),
+    }
+}
+
+struct Call<'s> {
+    service: &'s Service,
+    wanted: Wanted<'s>,
+    arguments: Value,
+    trace: Option<String>,
+    deadline: Instant,
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Answered(mcp::CallOutcome),
+    /// Whether another may follow.
+    Failed(Refusal, bool),
+}
+
+impl Call<'_> {
+    /// Checks the arguments against the schema, before anything is sent.
+    async fn check(&self) -> Result<()> {
+        let Service { control, feed, schemas, .. } = self.service;
+        let offer = self.wanted.any()?;
+        let tool = feed.tools().get(control, &offer.tool, offer.revision).await?;
+        let Some(spec) = &tool.spec else { return Ok(()) };
+        let (schema, hash) = (&spec.input_schema, &spec.schema_hash);
+        schemas.check_text(&offer.tool.name, schema, hash, &self.arguments).await
+    }
+
+    async fn run(&self) -> Result<(String, mcp::CallOutcome)> {
+        let mut attempt = 1;
+        loop {
+            let (offer, supervised, link) = self.wanted.find(self.deadline).await?;
+            match self.attempt(&offer, &supervised, &link).await {
+                Attempt::Answered(outcome) => return Ok((offer.tool.name, outcome)),
+                Attempt::Failed(refusal, may_repeat) => {
+                    if !may_repeat || attempt == ATTEMPTS_MAX || Instant::now() >= self.deadline {
+                        return Err(refusal);
+                    }
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, offer: &Offer, supervised: &Supervised, link: &Arc<Link>) -> Attempt {
+        let flight = self.service.feed.soft().begin(&offer.server);
+        if flight.stop().is_cancelled() {
+            return Attempt::Failed(stopped(self.service, &offer.server, true), false);
+        }
+        let call =
+            link.call(&offer.own_name, &self.arguments, self.trace.as_deref(), self.deadline);
+        let result = tokio::select! {
+            biased;
+            () = flight.stop().cancelled() => {
+                let refusal = stopped(self.service, &offer.server, offer.repeatable);
+                return Attempt::Failed(refusal, false);
+            }
+            result = call => result,
+        };
+        match result {
+            Ok(outcome) => {
+                flight.answered();
+                Attempt::Answered(outcome)
+            }
+            Err(error) => self.failed(offer, supervised, link, flight, error).await,
+        }
+    }
+
+    async fn failed(
+        &self,
+        offer: &Offer,
+        supervised: &Supervised,
+        link: &Arc<Link>,
+        flight: InFlight,
+        error: CallError,
+    ) -> Attempt {
+        // Who suspends a server closes its link too: what was first is chance, the reason is not.
+        self.service.feed.caught_up().await;
+        if flight.stop().is_cancelled() {
+            let surely_not_run = error.surely_not_run || offer.repeatable;
+            return Attempt::Failed(stopped(self.service, &offer.server, surely_not_run), false);
+        }
+        let lost = is_link_fault(&error, link);
+        match lost {
+            true => drop(flight),
+            false => flight.answered(),
+        }
+        let is_live =
+            |live: &Option<Arc<Link>>| live.as_ref().is_some_and(|live| Arc::ptr_eq(live, link));
+        if lost && is_live(&supervised.link.borrow()) {
+            supervised.again.notify_one();
+            // Until the supervisor took the lost link back, it would be found again.
+            let mut live = supervised.link.clone();
+            let gone = live.wait_for(|live| !is_live(live));
+            let _waited = tokio::time::timeout(TAKE_BACK_MAX, gone).await;
+        }
+        let silent = lost || error.refusal.code == Code::OutcomeUnknown;
+        let may_repeat = (lost && error.surely_not_run) || (silent && offer.repeatable);
+        Attempt::Failed(error.refusal, may_repeat)
+    }
+}
+
+/// The link is of no use any more, whatever became of the call. A call that only took too long
+/// says nothing of the link: others are served over it.
+fn is_link_fault(error: &CallError, link: &Link) -> bool {
+    link.is_lost() || matches!(error.refusal.code, Code::PeerUnreachable | Code::ChildFailed)
+}

@@ -1,0 +1,284 @@
+//! Soft state: what this node knows of agents and servers at this moment, and never keeps.
+//!
+//! Probes, leases, heartbeats, load, calls under way. Invariants: an answer never needs the disk;
+//! nothing here outlives the process; a row is small, and there is one for each agent and server.
+//!
+//! **Pressure** is how loaded somebody looks, in thousandths of what they can take: the larger of
+//! *tasks* (what they say waits and runs, or the calls that this node has with them, if that is
+//! more) for each one that they can run at a time, and *context* (tokens used of those there are).
+//! **Cost** is what one more call is thought to suffer: (1 + pressure) × the peak-EWMA of how long
+//! calls take here, with a half-life of 10 s, at least 1 ms and at most 10 s.
+
+mod row;
+
+use super::super::clock::unix_ms;
+use keiko_core::registry::directory::Standing;
+use keiko_core::registry::{self, Kind, ObjectKey};
+use keiko_proto::v1::{Lease, Live, Load, Object};
+use row::{Beat, Row, State};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub(super) use row::{Block, Pulse, Readiness};
+
+/// What the prober knows after each look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ProbeReport {
+    /// When it looked.
+    pub(super) at_ms: u64,
+    /// How long that took.
+    pub(super) took: Duration,
+    /// When it looks again.
+    pub(super) next_ms: u64,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// Route-flap penalty.
+    pub(super) penalty: u32,
+}
+
+/// What the declared state says of an owner, as far as soft state needs it.
+#[derive(Clone, Debug)]
+pub(super) struct Met {
+    pub(super) uid: Arc<str>,
+    pub(super) generation: u64,
+    pub(super) lease: Option<Lease>,
+    pub(super) suspended: bool,
+}
+
+/// The soft state of this node; a cheap clone.
+#[derive(Clone, Default)]
+pub struct Soft {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    rows: RwLock<BTreeMap<ObjectKey, Arc<Row>>>,
+    /// When each lease is to be looked at: at its end as it was when it was put here, which may
+    /// have moved on since. A heartbeat touches its row only.
+    wheel: Mutex<BTreeSet<(Instant, ObjectKey)>>,
+    /// Whose declared health no longer fits what is known here.
+    marked: Mutex<BTreeSet<ObjectKey>>,
+    wake: Notify,
+}
+
+/// A call that is under way.
+pub(super) struct InFlight {
+    row: Arc<Row>,
+    begun: Instant,
+    stop: CancellationToken,
+}
+
+impl InFlight {
+    /// Cancelled when its owner is suspended.
+    pub(super) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// It was answered: how long it took is learnt.
+    pub(super) fn answered(self) {
+        let now = Instant::now();
+        self.row.lock().latency.observe(now, now - self.begun);
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut state = self.row.lock();
+        state.in_flight = state.in_flight.saturating_sub(1);
+    }
+}
+
+impl Soft {
+    /// The prober looked.
+    pub(super) fn probed(&self, key: &ObjectKey, report: ProbeReport) {
+        self.row(key).lock().probe = Some(report);
+    }
+
+    /// The declared state of an owner. `kept`: it was there before this process looked, so that
+    /// its lease begins anew, and longer.
+    pub(super) fn meet(&self, key: &ObjectKey, met: &Met, kept: bool) {
+        let due = self.row(key).lock().meet(Instant::now(), met, kept);
+        if let Some(due) = due {
+            self.plan(due, key.clone());
+        }
+    }
+
+    /// It was deleted.
+    pub(super) fn forget(&self, key: &ObjectKey) {
+        self.write().remove(key);
+    }
+
+    /// Forgets all others.
+    pub(super) fn keep_only(&self, present: &BTreeSet<ObjectKey>) {
+        self.write().retain(|key, _| present.contains(key));
+    }
+
+    /// Forgets what a late probe brought back for an entry that is gone.
+    pub(super) fn sweep(&self) {
+        self.write().retain(|_, row| row.lock().is_wanted());
+    }
+
+    /// Begins a call.
+    pub(super) fn begin(&self, key: &ObjectKey) -> InFlight {
+        let row = self.row(key);
+        let stop = row.lock().begin();
+        InFlight { row, begun: Instant::now(), stop }
+    }
+
+    /// A heartbeat: renews the lease. How long it lasts from now on; zero without a lease.
+    pub(super) fn beat(
+        &self,
+        key: &ObjectKey,
+        readiness: Readiness,
+        reason: &str,
+        load: Option<Load>,
+    ) -> u64 {
+        let beat = Beat { at: Instant::now(), readiness, reason: reason.into(), load };
+        self.row(key).lock().beat(beat)
+    }
+
+    /// Why it gets no calls now, whatever its declared state says.
+    pub(super) fn block(&self, key: &ObjectKey) -> Option<Block> {
+        self.known(key)?.lock().block(Instant::now())
+    }
+
+    /// What it says of itself by its heartbeats, and whether they still come.
+    pub(super) fn pulse(&self, key: &ObjectKey) -> Option<Pulse> {
+        Some(self.known(key)?.lock().pulse())
+    }
+
+    /// How loaded it looks from here, in thousandths.
+    pub(super) fn pressure(&self, key: &ObjectKey) -> u64 {
+        self.known(key).map_or(0, |row| row.lock().pressure(Instant::now()))
+    }
+
+    /// What one more call would suffer: to compare, in no unit.
+    pub(super) fn cost(&self, key: &ObjectKey) -> u64 {
+        self.known(key).map_or(0, |row| row.lock().cost(Instant::now()))
+    }
+
+    /// Calls under way, and how long they take.
+    pub(super) fn calls(&self, key: &ObjectKey) -> (u32, u64) {
+        let Some(row) = self.known(key) else { return (0, 0) };
+        let state = row.lock();
+        (state.in_flight, state.latency.micros())
+    }
+
+    /// Lays what is known now over an agent or a server.
+    pub(super) fn overlay(&self, object: &mut Object) {
+        let Some(key) = owner_key(object) else { return };
+        let standing = Standing::of(registry::status(object));
+        let mut live = Live::default();
+        let mut block = None;
+        if let Some(row) = self.known(&key) {
+            let state = row.lock();
+            block = state.block(Instant::now());
+            state.show(&mut live, Instant::now(), unix_ms());
+        }
+        live.routable = standing.is_callable() && block.is_none();
+        live.why_not = match (standing.is_callable(), block) {
+            (false, _) => format!("it is {}", standing.as_str()),
+            (true, Some(block)) => block.to_string(),
+            (true, None) => String::new(),
+        };
+        registry::status_mut(object).live = Some(live);
+    }
+
+    /// A new leader grants every lease anew: it did not hear the heartbeats of the one before.
+    pub(super) fn grant_all(&self) {
+        let now = Instant::now();
+        for row in self.read().values() {
+            row.lock().grant_again(now);
+        }
+    }
+
+    /// Its declared health is to be looked at.
+    pub(super) fn mark(&self, key: ObjectKey) {
+        lock(&self.inner.marked).insert(key);
+        self.inner.wake.notify_one();
+    }
+
+    /// At most `limit` of those that are marked.
+    pub(super) fn take_marked(&self, limit: usize) -> Vec<ObjectKey> {
+        let mut marked = lock(&self.inner.marked);
+        std::iter::from_fn(|| marked.pop_first()).take(limit).collect()
+    }
+
+    /// At most `limit` leases whose time to be looked at has come.
+    pub(super) fn take_due(&self, now: Instant, limit: usize) -> Vec<ObjectKey> {
+        let mut wheel = lock(&self.inner.wheel);
+        let is_due = |first: &(Instant, ObjectKey)| first.0 <= now;
+        let next = || wheel.first().is_some_and(is_due).then(|| wheel.pop_first()).flatten();
+        std::iter::from_fn(next).take(limit).map(|(_, key)| key).collect()
+    }
+
+    /// Looks at a lease at `due`.
+    pub(super) fn plan(&self, due: Instant, key: ObjectKey) {
+        lock(&self.inner.wheel).insert((due, key));
+        self.inner.wake.notify_one();
+    }
+
+    /// Waits until a lease is to be looked at or somebody is marked.
+    pub(super) async fn wait(&self) {
+        let due = lock(&self.inner.wheel).first().map(|(due, _)| *due);
+        let due = async move {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => {}
+            () = self.inner.wake.notified() => {}
+        }
+    }
+
+    fn known(&self, key: &ObjectKey) -> Option<Arc<Row>> {
+        self.read().get(key).map(Arc::clone)
+    }
+
+    fn row(&self, key: &ObjectKey) -> Arc<Row> {
+        if let Some(row) = self.known(key) {
+            return row;
+        }
+        Arc::clone(self.write().entry(key.clone()).or_default())
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<ObjectKey, Arc<Row>>> {
+        self.inner.rows.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<ObjectKey, Arc<Row>>> {
+        self.inner.rows.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Row {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The key of an agent or a server; `None` for their parts.
+pub(super) fn owner_key(object: &Object) -> Option<ObjectKey> {
+    use keiko_proto::v1::object::Object as Inner;
+    let kind = match object.object.as_ref()? {
+        Inner::Agent(_) => Kind::Agent,
+        Inner::McpServer(_) => Kind::McpServer,
+        Inner::Tool(_) | Inner::Skill(_) => return None,
+    };
+    let metadata = registry::metadata(object)?;
+    ObjectKey::parse(kind, &metadata.namespace, &metadata.name).ok()
+}
+
+#[cfg(test)]
+mod tests;

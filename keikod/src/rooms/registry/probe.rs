@@ -1,0 +1,212 @@
+//! Probe: looks at a registered agent or server now, or once at any endpoint.
+//!
+//! A registered one is looked at by its own prober, so that there is one look at a time and its
+//! health hears of it. Of an endpoint that is not registered nothing is kept, and no credential is
+//! sent to it.
+
+use super::agents;
+use super::endpoint::ASK_DEADLINE;
+use super::read::require_on;
+use super::service::Service;
+use crate::net::{Identity, Permission, Resource};
+use crate::outbound::http::parse_url;
+use crate::store::View;
+use keiko_core::id::GroupId;
+use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::registry::health::{FailureClass, Seen};
+use keiko_core::registry::{self, AdminState, Kind, ObjectKey};
+use keiko_proto::v1::{
+    AgentSpec, McpServerSpec, Object, ProbeRequest, ProbeResponse, object::Object as Inner,
+};
+use std::time::{Duration, Instant};
+
+const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+
+/// Who asks again within a second is told what was just found.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The name of what has none.
+const NAMELESS: &str = "unnamed";
+
+pub(super) async fn probe(
+    service: Service,
+    caller: Identity,
+    asked: ProbeRequest,
+) -> Result<ProbeResponse> {
+    let kind = Kind::parse(asked.kind)?;
+    if !matches!(kind, Kind::Agent | Kind::McpServer) {
+        return Err(Refusal::new(
+            Code::InvalidArgument,
+            format!("a {kind} is not probed by itself"),
+        )
+        .hint("probe the agent or the mcp server that offers it"));
+    }
+    let timeout = match asked.timeout_ms {
+        0 => ASK_DEADLINE,
+        ms => Duration::from_millis(ms).min(TIMEOUT_MAX),
+    };
+    match (asked.name.as_str(), asked.url.as_str()) {
+        (name, "") if !name.is_empty() => {
+            let key = ObjectKey::parse(kind, &asked.namespace, name)?;
+            require_on(&caller, Permission::RegistryRead, &key)?;
+            by_name(&service, &key, timeout).await
+        }
+        ("", url) if !url.is_empty() => {
+            caller.require(Permission::RegistryWrite, &Resource::All(kind.noun()))?;
+            by_url(&service, &caller, kind, url, timeout).await
+        }
+        _ => Err(Refusal::new(Code::InvalidArgument, "a probe has either a name or a URL")
+            .hint(format!("keikoctl {kind} probe NAME, or: keikoctl {kind} probe URL"))),
+    }
+}
+
+async fn by_name(service: &Service, key: &ObjectKey, timeout: Duration) -> Result<ProbeResponse> {
+    let object = read(service, key).await?;
+    let status = registry::status(&object).cloned().unwrap_or_default();
+    let suspended = AdminState::Suspended.as_str();
+    if key.kind == Kind::McpServer && status.admin_state == suspended {
+        return Err(Refusal::new(Code::Suspended, format!("{} is suspended", key.subject()))
+            .hint(format!("keikoctl {} resume {}", key.kind, key.name)));
+    }
+    let prober = service.fleet.prober(key).ok_or_else(|| {
+        Refusal::new(Code::NotReadyEntry, format!("this node does not probe {}", key.subject()))
+    })?;
+    let look = prober.look(FRESH, timeout).await?;
+    let object = read(service, key).await?;
+    let parts = key.clone();
+    let parts = move |view: &View<'_>| registry::parts(view, GroupId::CONTROL, &parts);
+    let parts = service.control.read_local(parts).await?;
+    let own = |part: &Object| {
+        let name = registry::metadata(part)?.name.clone();
+        name.split_once('.').map(|(_, own)| own.to_owned())
+    };
+    let health = prober.health();
+    let response = ProbeResponse {
+        ok: look.refusal.is_none() && health.failure_class.is_empty(),
+        failure_class: health.failure_class.clone(),
+        provides: parts.iter().filter_map(own).collect(),
+        left_out: look.left_out,
+        latency_ms: millis(look.took),
+        health: registry::status(&object).and_then(|status| status.health.clone()),
+        ..describe(&object)
+    };
+    Ok(match look.refusal {
+        None => response,
+        Some(refusal) => ProbeResponse {
+            failure_class: FailureClass::of(&refusal).as_str().to_owned(),
+            refusal: Some(refusal.to_wire()),
+            ..response
+        },
+    })
+}
+
+/// What it says of itself, as the entry has it.
+fn describe(object: &Object) -> ProbeResponse {
+    match &object.object {
+        Some(Inner::Agent(agent)) => of_agent(agent.spec.as_ref()),
+        Some(Inner::McpServer(server)) => of_server(server.spec.as_ref()),
+        Some(Inner::Tool(_) | Inner::Skill(_)) | None => ProbeResponse::default(),
+    }
+}
+
+fn of_agent(spec: Option<&AgentSpec>) -> ProbeResponse {
+    let spec = spec.cloned().unwrap_or_default();
+    ProbeResponse {
+        protocol_version: spec.protocol_version,
+        title: spec.title,
+        version: spec.version,
+        ..Default::default()
+    }
+}
+
+fn of_server(spec: Option<&McpServerSpec>) -> ProbeResponse {
+    let spec = spec.cloned().unwrap_or_default();
+    ProbeResponse {
+        protocol_version: spec.protocol_version,
+        title: if spec.title.is_empty() { spec.server_name } else { spec.title },
+        version: spec.version,
+        ..Default::default()
+    }
+}
+
+async fn by_url(
+    service: &Service,
+    caller: &Identity,
+    kind: Kind,
+    url: &str,
+    timeout: Duration,
+) -> Result<ProbeResponse> {
+    let url = parse_url(url)?.to_string();
+    let begun = Instant::now();
+    let asked = match kind {
+        Kind::Agent | Kind::Skill => {
+            let given = AgentSpec { url, ..Default::default() };
+            // As with registering: by token a card is fetched, and nothing else is tried.
+            agent(service, given, caller.socket_uid().is_none(), timeout).await
+        }
+        Kind::McpServer | Kind::Tool => server(service, url, timeout).await,
+    };
+    let latency_ms = millis(begun.elapsed());
+    Ok(match asked {
+        Ok((seen, response)) => {
+            let failure_class = match &seen {
+                Seen::Well => String::new(),
+                Seen::Incomplete { class, .. }
+                | Seen::Failed { class, .. }
+                | Seen::Lost { class, .. } => class.as_str().to_owned(),
+            };
+            ProbeResponse { ok: seen == Seen::Well, failure_class, latency_ms, ..response }
+        }
+        Err(refusal) => ProbeResponse {
+            failure_class: FailureClass::of(&refusal).as_str().to_owned(),
+            refusal: Some(refusal.to_wire()),
+            latency_ms,
+            ..Default::default()
+        },
+    })
+}
+
+async fn agent(
+    service: &Service,
+    given: AgentSpec,
+    card_only: bool,
+    timeout: Duration,
+) -> Result<(Seen, ProbeResponse)> {
+    let found = agents::ask(&service.reach, given, card_only, timeout).await?;
+    let specs = found.skills.iter().filter_map(|skill| skill.spec.as_ref());
+    let provides = specs.map(|spec| spec.skill_id.clone()).collect();
+    let left_out = found.reasons.clone();
+    Ok((found.seen(), ProbeResponse { provides, left_out, ..of_agent(Some(&found.spec)) }))
+}
+
+async fn server(
+    service: &Service,
+    url: String,
+    timeout: Duration,
+) -> Result<(Seen, ProbeResponse)> {
+    let key = ObjectKey::parse(Kind::McpServer, "", NAMELESS)?;
+    let transport = "http".to_owned();
+    let mut spec = McpServerSpec { transport, url, ..Default::default() };
+    let asking = async {
+        let link = service.reach.find(&key, &mut spec, timeout).await?;
+        let inventory = link.inventory(&spec).await;
+        link.close().await;
+        inventory
+    };
+    let inventory = asking.await?;
+    let specs = inventory.tools.iter().filter_map(|tool| tool.spec.as_ref());
+    let provides = specs.map(|spec| spec.tool_name.clone()).collect();
+    let seen = super::ready::offered("tools", inventory.left_out, &inventory.reasons);
+    let left_out = inventory.reasons;
+    Ok((seen, ProbeResponse { provides, left_out, ..of_server(Some(&inventory.spec)) }))
+}
+
+async fn read(service: &Service, key: &ObjectKey) -> Result<Object> {
+    let key = key.clone();
+    let query = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &key, None);
+    service.control.read_local(query).await?
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
