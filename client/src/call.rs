@@ -73,7 +73,7 @@ macro_rules! identified {
 
 identified! {
     RegisterAgentRequest RegisterMcpServerRequest DeleteRequest CreateAgentTokenRequest
-    RevokeTokenRequest
+    RevokeTokenRequest SetAdminStateRequest ApplyRequest
 }
 
 impl Client {

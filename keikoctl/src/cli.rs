@@ -1,7 +1,9 @@
 //! The grammar: flags of every verb, and the nouns. What a noun can do stands in its room.
 
+use crate::manifest;
 use crate::print::{ColorChoice, Format, FormatKind, Printer, time};
 use crate::rooms;
+use crate::settings::Given;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -36,6 +38,9 @@ pub(crate) struct Globals {
     /// Where the daemon is: unix:PATH, https://HOST:PORT or HOST:PORT.
     #[arg(long, global = true, env = "KEIKO_ENDPOINT", hide_env = true, value_name = "ENDPOINT")]
     pub endpoint: Option<String>,
+    /// The context that says where and as whom; see keikoctl context list.
+    #[arg(long, global = true, env = "KEIKO_CONTEXT", hide_env = true, value_name = "NAME")]
+    pub context: Option<String>,
     /// A file with a bearer token; $KEIKO_TOKEN holds the token itself.
     #[arg(long, global = true, env = "KEIKO_TOKEN_FILE", hide_env = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
@@ -82,6 +87,9 @@ pub(crate) struct Globals {
     /// Print help.
     #[arg(short, long, global = true, action = ArgAction::Help)]
     help: Option<bool>,
+    /// Who gave what.
+    #[arg(skip)]
+    pub given: Given,
 }
 
 impl Globals {
@@ -124,6 +132,16 @@ pub(crate) enum Verb {
         before_help = "Examples:\n  keikoctl skill list\n  keikoctl skill describe hello.greet"
     )]
     Skill(rooms::registry::SkillVerb),
+    /// Who offers a capability, the best first.
+    #[command(
+        before_help = "Examples:\n  keikoctl find get_current_time\n  keikoctl find summarize@^1.2 -l team=red\n  keikoctl find summarize --one -o jsonpath=.items[0].url"
+    )]
+    Find(rooms::registry::flags::FindArgs),
+    /// Waits until something is as it should be, or gone.
+    #[command(
+        before_help = "Examples:\n  keikoctl wait mcp/time agent/hello --timeout 1m\n  keikoctl wait agent hello --for delete\n  keikoctl wait mcp/time --for jsonpath=.status.health.state=ready"
+    )]
+    Wait(rooms::registry::flags::WaitArgs),
     /// Every change, in order.
     #[command(
         subcommand,
@@ -137,11 +155,39 @@ pub(crate) enum Verb {
         before_help = "Examples:\n  keikoctl cluster status\n  keikoctl --endpoint unix:D/keiko.sock cluster init"
     )]
     Cluster(rooms::cluster::ClusterVerb),
+    /// Which cluster commands go to: named endpoints with their identity.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl context add prod --endpoint https://keiko.example.com:7340 --token-file prod.token\n  keikoctl context use prod\n  keikoctl context show --origin"
+    )]
+    Context(crate::context::ContextVerb),
+    /// What is wrong here, on the way and on the node, each with a remedy.
+    #[command(
+        before_help = "Examples:\n  keikoctl doctor\n  keikoctl doctor -o json\n  keikoctl doctor --context prod"
+    )]
+    Doctor,
     /// A throw-away node in the foreground; its context is the current one while it lives.
     #[command(before_help = "Examples:\n  keikoctl dev\n  keikoctl dev & sleep 2; keikoctl status")]
     Dev,
-    /// What an error code means and what to do about it.
-    #[command(before_help = "Examples:\n  keikoctl explain KEIKO-0031\n  keikoctl explain 31")]
+    /// Makes the registry say what files say.
+    #[command(
+        before_help = "Examples:\n  keikoctl apply -f fleet.yaml\n  keikoctl apply -f fleet/ -R --wait --timeout 2m\n  keikoctl apply -f fleet/ --prune -l app=search --dry-run\n  keikoctl mcp get time -o yaml | keikoctl apply -f -"
+    )]
+    Apply(manifest::ApplyArgs),
+    /// What apply -f would change.
+    #[command(
+        before_help = "Examples:\n  keikoctl diff -f fleet.yaml\n  keikoctl diff -f fleet/ -R --exit-code"
+    )]
+    Diff(manifest::DiffArgs),
+    /// Deletes what files name, dependents first.
+    #[command(
+        before_help = "Examples:\n  keikoctl delete -f fleet.yaml\n  keikoctl delete -f fleet/ -R --ignore-not-found --yes"
+    )]
+    Delete(manifest::DeleteFilesArgs),
+    /// What an error code means, or what a kind or one of its fields is.
+    #[command(
+        before_help = "Examples:\n  keikoctl explain KEIKO-0031\n  keikoctl explain McpServer\n  keikoctl explain mcp.spec.dependsOn\n  keikoctl explain Agent -o json"
+    )]
     Explain(ExplainArgs),
     /// Prints a completion script.
     #[command(
@@ -161,11 +207,29 @@ pub(crate) enum Verb {
     Generate(GenerateArgs),
 }
 
+impl Verb {
+    /// True if a file of settings that can't be read is a reason to stop.
+    pub(crate) fn needs_files(&self) -> bool {
+        !matches!(
+            self,
+            Self::Version
+                | Self::Explain(_)
+                | Self::Completion(_)
+                | Self::Help(_)
+                | Self::Generate(_)
+                | Self::Doctor
+        )
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct ExplainArgs {
-    /// KEIKO-nnnn, or only its number.
-    #[arg(value_name = "CODE")]
-    pub code: String,
+    /// KEIKO-nnnn or only its number; a kind as in Agent or mcp, and a field of it.
+    #[arg(value_name = "CODE|KIND[.FIELD]")]
+    pub word: String,
+    /// Everything below it, as a tree.
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
 }
 
 #[derive(Args)]

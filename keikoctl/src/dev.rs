@@ -173,9 +173,10 @@ impl Current {
         let pid = std::process::id();
         let endpoint = folder.endpoint().to_string();
         let dev = Dev { endpoint, pid, started: file::started(pid) };
-        let mut contexts = File::read(&path)?;
-        contexts.dev = Some(dev.clone());
-        contexts.write(&path)?;
+        File::edit(&path, |contexts| {
+            contexts.dev = Some(dev.clone());
+            Ok(())
+        })?;
         Ok(Some(Self { path, dev }))
     }
 }
@@ -184,12 +185,10 @@ impl Drop for Current {
     fn drop(&mut self) {
         // A later node may have taken its place; one that stays behind is ignored: its process
         // is gone.
-        if let Ok(mut contexts) = File::read(&self.path)
-            && contexts.dev.as_ref() == Some(&self.dev)
-        {
-            contexts.dev = None;
-            let _ = contexts.write(&self.path);
-        }
+        let _ = File::edit(&self.path, |contexts| {
+            contexts.dev.take_if(|dev| *dev == self.dev);
+            Ok(())
+        });
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) enum Exit {
     Done,
     /// What was awaited ended badly: a tool's error, an agent's failed task.
     EndedBadly,
+    /// Something differs, and the caller asked for it: `diff --exit-code`.
+    Different,
     /// It was refused: the class of the refusal says the number.
     Refused(u8),
     /// Ctrl-C.
@@ -27,6 +29,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::EndedBadly => 9,
+            Self::Different => 20,
             Self::Refused(number) => number,
             Self::Interrupted => 130,
         }
@@ -50,7 +53,8 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
     (6, "not found"),
     (7, "conflict or ambiguous"),
     (8, "no quorum"),
-    (9, "the awaited thing ended badly: a tool's error, an agent's failed task"),
+    (9, "the awaited thing ended badly: a tool's error, an agent's failed task, a check of doctor"),
+    (20, "differences found: diff --exit-code"),
     (130, "interrupted"),
 ];
 
@@ -82,6 +86,7 @@ mod tests {
         }
         assert_eq!(Exit::Done.number(), 0);
         assert_eq!(Exit::EndedBadly.number(), 9);
+        assert_eq!(Exit::Different.number(), 20);
         assert_eq!(Exit::Interrupted.number(), 130);
     }
 

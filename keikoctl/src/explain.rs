@@ -1,16 +1,51 @@
-//! `explain CODE`: the page of a coded refusal.
+//! `explain`: the page of a coded refusal, or what a kind and its fields are.
 
 use crate::cli::ExplainArgs;
 use crate::exit::Exit;
 use crate::fault::{Outcome, usage};
 use crate::print::Printer;
+use crate::schema;
 use keiko_core::refusal::{Code, Refusal};
 use serde_json::json;
 
 include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 pub(crate) fn run(args: &ExplainArgs, printer: &Printer) -> Outcome {
-    let number = number(&args.code)?;
+    let (kind, path) = args.word.split_once('.').unwrap_or((&args.word, ""));
+    match schema::kind_of(kind) {
+        Some(kind) => field(kind, path, args.recursive, printer),
+        None => refusal(&args.word, printer),
+    }
+}
+
+/// `explain KIND[.FIELD]`.
+fn field(kind: &'static str, path: &str, recursive: bool, printer: &Printer) -> Outcome {
+    let mut here = schema::of(kind);
+    let mut walked = String::new();
+    for name in path.split('.').filter(|name| !name.is_empty()) {
+        here = schema::field(here, name).ok_or_else(|| missing(kind, &walked, name))?;
+        walked = if walked.is_empty() { name.to_owned() } else { format!("{walked}.{name}") };
+    }
+    printer.document(here, |_| match recursive {
+        true => schema::tree(kind, &walked, here),
+        false => schema::explain(kind, &walked, here),
+    })?;
+    Ok(Exit::Done)
+}
+
+fn missing(kind: &'static str, at: &str, name: &str) -> Refusal {
+    let whole = if at.is_empty() { kind.to_owned() } else { format!("{kind}.{at}") };
+    let refusal = Refusal::new(Code::NotFound, format!("{whole} has no field {name:?}"));
+    let refusal = match schema::meant(schema::of(kind), at, name) {
+        Some(meant) => refusal.hint(format!("did you mean {meant}?")),
+        None => refusal,
+    };
+    refusal.hint(format!("keikoctl explain {kind} --recursive shows every field"))
+}
+
+/// `explain CODE`.
+fn refusal(word: &str, printer: &Printer) -> Outcome {
+    let number = number(word)?;
     let code = Code::from_number(number).ok_or_else(|| {
         Refusal::new(Code::NotFound, format!("this release knows no KEIKO-{number:04}"))
             .hint("keikoctl version and keikoctl status show both releases")
@@ -48,7 +83,14 @@ fn number(text: &str) -> Result<u32, Refusal> {
     let upper = text.trim().to_ascii_uppercase();
     let digits = upper.strip_prefix("KEIKO-").unwrap_or(&upper);
     digits.parse().map_err(|_| {
-        usage(format!("{text:?} is not an error code")).hint("as in: keikoctl explain KEIKO-0031")
+        let refusal = usage(format!("{text:?} is neither an error code nor a kind"));
+        let kind = text.split('.').next().unwrap_or_default();
+        let words = schema::KINDS.into_iter().chain(["mcp"]);
+        let refusal = match schema::nearest(kind, words) {
+            Some(near) => refusal.hint(format!("did you mean {near}?")),
+            None => refusal,
+        };
+        refusal.hint("as in: keikoctl explain KEIKO-0031, keikoctl explain McpServer.spec")
     })
 }
 

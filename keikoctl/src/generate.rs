@@ -1,10 +1,12 @@
 //! Completions, man pages and the reference, all from the grammar itself.
 
 use crate::cli::Cli;
+use crate::complete;
 use crate::exit::{self, Exit};
 use crate::fault::Outcome;
 use crate::help;
 use crate::print::Printer;
+use crate::schema;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -22,14 +24,14 @@ const SHELLS: &[(Shell, &str)] = &[
 
 /// `completion SHELL`.
 pub(crate) fn completion(shell: Shell, printer: &Printer) -> Outcome {
-    printer.data(&String::from_utf8_lossy(&script(shell)))?;
+    printer.data(&complete::script(shell)?)?;
     Ok(Exit::Done)
 }
 
 /// `__generate FOLDER`: what is checked in.
 pub(crate) fn everything(folder: &Path) -> Outcome {
     for (shell, name) in SHELLS {
-        write(&folder.join("completions").join(name), &script(*shell))?;
+        write(&folder.join("completions").join(name), complete::script(*shell)?.as_bytes())?;
     }
     let mut command = visible(help::dress(Cli::command()));
     command.build();
@@ -43,18 +45,15 @@ pub(crate) fn everything(folder: &Path) -> Outcome {
     }
     describe(&command, &mut vec![], &mut reference);
     write(&folder.join("docs/reference/cli.md"), reference.as_bytes())?;
+    for kind in schema::KINDS {
+        let text = format!("{:#}\n", schema::of(kind));
+        write(&folder.join(format!("docs/reference/schemas/{kind}.json")), text.as_bytes())?;
+    }
     Ok(Exit::Done)
 }
 
-fn script(shell: Shell) -> Vec<u8> {
-    let mut command = visible(Cli::command());
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, "keikoctl", &mut script);
-    script
-}
-
 /// Without what is hidden: the generators would list it.
-fn visible(command: Command) -> Command {
+pub(crate) fn visible(command: Command) -> Command {
     let mut kept = Command::new("keikoctl").version(env!("CARGO_PKG_VERSION"));
     if let Some(about) = command.get_about() {
         kept = kept.about(about.clone());
@@ -151,13 +150,17 @@ mod tests {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         everything(one.path()).unwrap();
         everything(other.path()).unwrap();
-        for name in
-            ["completions/keikoctl.bash", "man/keikoctl-mcp-register.1", "docs/reference/cli.md"]
-        {
+        for (name, word) in [
+            ("completions/keikoctl.bash", "KEIKO_COMPLETE"),
+            ("completions/_keikoctl", "#compdef keikoctl"),
+            ("man/keikoctl-mcp-register.1", "register"),
+            ("docs/reference/cli.md", "register"),
+            ("docs/reference/schemas/McpServer.json", "json-schema.org"),
+        ] {
             let text = fs::read_to_string(one.path().join(name)).unwrap();
             assert_eq!(text, fs::read_to_string(other.path().join(name)).unwrap(), "{name}");
             assert!(!text.contains("__generate"), "{name}");
-            assert!(text.contains("register"), "{name}");
+            assert!(text.contains(word), "{name}");
         }
     }
 }

@@ -10,9 +10,10 @@ use std::fmt::Write as _;
 
 /// What stands together on the first page.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Fleet", &["agent", "mcp", "tool", "skill"]),
-    ("Insight", &["status", "event", "explain"]),
-    ("Admin", &["cluster", "dev"]),
+    ("Fleet", &["agent", "mcp", "tool", "skill", "find", "wait"]),
+    ("Manifests", &["apply", "diff", "delete"]),
+    ("Insight", &["status", "doctor", "event", "explain"]),
+    ("Admin", &["cluster", "context", "dev"]),
     ("This command", &["completion", "version", "help"]),
 ];
 
@@ -37,6 +38,7 @@ stdout is data, stderr is everything else. Errors with -o json are one object on
 
 const ENVIRONMENT: &str = "\
 KEIKO_ENDPOINT     where the daemon is, as --endpoint
+KEIKO_CONTEXT      the context, as --context
 KEIKO_TOKEN        a bearer token
 KEIKO_TOKEN_FILE   a file with a bearer token, as --token-file
 KEIKO_CA           the cluster's CA certificate, as --ca
@@ -45,11 +47,16 @@ KEIKO_OUTPUT       the format, as -o
 KEIKO_TIMEOUT      how long a call may take, as --timeout
 KEIKO_COLOR        auto, always or never, as --color
 KEIKO_NO_INPUT     never ask, as --no-input
+KEIKO_COMPLETE     set by the completion scripts
 NO_COLOR, CLICOLOR_FORCE, TERM=dumb are obeyed.
 
-Without --endpoint and KEIKO_ENDPOINT it is the current context's, then the socket of the first
-daemon of this user ($XDG_RUNTIME_DIR/keiko/keiko.sock), then of root (/run/keiko/keiko.sock).
-Contexts are in $XDG_CONFIG_HOME/keiko/config.toml. A flag wins over a variable.
+Without --endpoint, --context and their variables it is the current context's, then the socket of
+the first daemon of this user ($XDG_RUNTIME_DIR/keiko/keiko.sock), then of root
+(/run/keiko/keiko.sock).
+
+A flag wins over a variable, that over the project's .keiko.toml (found upwards; output and namespace
+only), that over $XDG_CONFIG_HOME/keiko/config.toml, that over /etc/keiko/config.toml.
+keikoctl context show --origin tells who said what.
 ";
 
 const TEMPLATE: &str = "{about}\n\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";

@@ -6,26 +6,33 @@
 //! It never talks to RocksDB or openraft: whatever it knows, a daemon told it.
 
 mod cli;
+mod complete;
 mod context;
 mod dev;
+mod doctor;
 mod exit;
 mod explain;
 mod fault;
 mod generate;
 mod help;
+mod manifest;
 mod print;
 mod rooms;
+mod schema;
 mod session;
+mod settings;
 mod usage;
 mod version;
 
 use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Verb};
+use context::{ContextVerb, Surroundings};
 use exit::Exit;
 use fault::{Outcome, Stop};
 use keiko_core::refusal::{Code, Refusal};
 use print::Printer;
-use session::Session;
+use session::{Interrupt, Session};
+use settings::{Files, Given};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -36,16 +43,36 @@ pub fn main() -> ExitCode {
 
 fn run() -> Exit {
     let words: Vec<_> = std::env::args_os().collect();
+    if complete::answer(&words) {
+        return Exit::Done;
+    }
+    let files = Files::read(&Surroundings::of_process());
     let command = help::dress(Cli::command());
-    let parsed =
-        command.try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches));
-    let Cli { globals, verb, .. } = match parsed {
-        Ok(cli) => cli,
+    let command = match &files {
+        Ok(files) => files.dress(command, &words),
+        Err(_) => command,
+    };
+    let parsed = command
+        .try_get_matches_from(&words)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, Given::of(&matches))));
+    let (Cli { mut globals, verb, .. }, given) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return usage::show(&error, &words),
+    };
+    globals.given = given;
+    let unread = match files {
+        Ok(files) => {
+            files.fill(&mut globals);
+            None
+        }
+        Err(refusal) => Some(refusal),
     };
     let as_json = globals.output.as_ref().is_some_and(print::Format::is_json);
     let style = print::Style::of(globals.color, &std::io::stderr());
-    let ended = dispatch(verb, globals.printer(), globals);
+    let ended = match unread {
+        Some(refusal) if verb.needs_files() => Err(refusal.into()),
+        _ => dispatch(verb, globals.printer(), globals),
+    };
     match ended {
         Ok(exit) => exit,
         Err(Stop::PipeClosed) => Exit::Done,
@@ -67,6 +94,9 @@ fn dispatch(verb: Verb, printer: Printer, globals: cli::Globals) -> Outcome {
         Verb::Completion(args) => generate::completion(args.shell, &printer),
         Verb::Help(args) => help::run(&args, &printer),
         Verb::Generate(args) => generate::everything(&args.folder),
+        Verb::Context(verb) if !matches!(verb, ContextVerb::Test(_)) => {
+            context::run(verb, &globals, &printer)
+        }
         other => {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(
@@ -84,14 +114,30 @@ async fn online(verb: Verb, session: &Session) -> Outcome {
         Verb::Dev => return Box::pin(dev::run(session)).await,
         other => other,
     };
-    tokio::select! {
-        biased;
-        ended = Box::pin(rooms::run(verb, session)) => ended,
-        interrupted = tokio::signal::ctrl_c() => match interrupted {
-            Ok(()) => Err(Stop::Interrupted),
-            Err(error) => {
-                Err(Refusal::new(Code::Internal, "signals can't be caught").cause(error).into())
+    let mut work = Box::pin(async {
+        match verb {
+            Verb::Doctor => doctor::run(session).await,
+            Verb::Context(ContextVerb::Test(args)) => context::test(args, session).await,
+            other => rooms::run(other, session).await,
+        }
+    });
+    let mut again = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut work => return ended,
+            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(|error| {
+                Refusal::new(Code::Internal, "signals can't be caught").cause(error)
+            })?,
+        }
+        match session.interrupted() {
+            Interrupt::Warns(words) if !again => session.printer.note(&words),
+            Interrupt::Detaches(words) => {
+                session.printer.note(&words);
+                return Err(Stop::Interrupted);
             }
-        },
+            Interrupt::Ends | Interrupt::Warns(_) => return Err(Stop::Interrupted),
+        }
+        again = true;
     }
 }

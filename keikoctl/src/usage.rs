@@ -109,7 +109,7 @@ fn plain(error: &clap::Error) -> String {
 }
 
 /// The value of a flag in a command line that nobody could read.
-fn flag<'w>(words: &'w [OsString], long: &str, short: Option<&str>) -> Option<&'w str> {
+pub(crate) fn flag<'w>(words: &'w [OsString], long: &str, short: Option<&str>) -> Option<&'w str> {
     let words: Vec<&str> =
         words.iter().map_while(|word| word.to_str()).take_while(|word| *word != "--").collect();
     words.iter().enumerate().rev().find_map(|(at, word)| {

@@ -8,6 +8,7 @@
 pub mod ctl;
 pub mod fake;
 pub mod http;
+pub mod load;
 pub mod node;
 pub mod peers;
 pub mod place;

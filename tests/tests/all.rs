@@ -6,17 +6,34 @@
 //! lifecycle    how a daemon begins, ends and refuses to    restart      what survives an end
 //! peers        real servers and agents that break          durability   kill -9 under load
 //! calls        what is repeated and what is not            security     tokens over the network
-//! links        what keeps a server linked
+//! links        what keeps a server linked               docs         the commands of the guides
+//! bench        the benchmark, on a handful of agents
+//! health       when it is news that something works, or does not
+//! hostile      peers that mean harm, each told for what it is
+//! manifests    apply, diff and delete by files
+//! depends      what needs what, and what breaks          publish      what others read
+//! face         the verbs of the registry, as typed
+//! contexts     which cluster a command goes to          doctor       what it finds
 //! ```
 
+mod bench;
 mod calls;
+mod contexts;
+mod depends;
+mod docs;
+mod doctor;
 mod durability;
+mod face;
+mod health;
+mod hostile;
 mod http;
 mod lifecycle;
 mod links;
+mod manifests;
 mod network;
 mod objects;
 mod peers;
+mod publish;
 mod refusals;
 mod restart;
 mod security;

@@ -192,8 +192,13 @@ fn the_neighbourhood_is_closed() {
         metrics,
     ];
     for target in &targets {
+        // Who sends us there is to blame, and not the policy.
+        let (status, code) = match *target == redirecting.url() {
+            true => (1, Code::PeerRedirect),
+            false => (4, Code::EgressDenied),
+        };
         for noun in ["agent", "mcp"] {
-            node.ctl.refused(&format!("{noun} register {name} {target}"), 4, Code::EgressDenied);
+            node.ctl.refused(&format!("{noun} register {name} {target}"), status, code);
         }
     }
     for noun in ["agent", "mcp"] {

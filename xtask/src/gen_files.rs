@@ -80,7 +80,9 @@ fn stale<'f>(fresh: &'f Files, kept: &'f Files) -> BTreeSet<&'f PathBuf> {
 }
 
 fn is_generated(path: &Path) -> bool {
-    path.starts_with("completions") || path.extension().is_some_and(|section| section == "1")
+    path.starts_with("completions")
+        || path.starts_with("docs/reference/schemas")
+        || path.extension().is_some_and(|section| section == "1")
 }
 
 fn write(path: &Path, bytes: Option<&Vec<u8>>) -> Result<()> {
@@ -109,12 +111,19 @@ mod tests {
             ("man/keikod.8", "hand"),
             ("docs/reference/cli.md", "old"),
             ("completions/old.fish", "x"),
+            ("docs/reference/schemas/Old.json", "x"),
         ]);
         let named: Vec<_> =
             stale(&fresh, &kept).into_iter().map(|path| path.to_str().unwrap()).collect();
         assert_eq!(
             named,
-            ["completions/old.fish", "docs/reference/cli.md", "man/b.1", "man/gone.1"]
+            [
+                "completions/old.fish",
+                "docs/reference/cli.md",
+                "docs/reference/schemas/Old.json",
+                "man/b.1",
+                "man/gone.1"
+            ]
         );
     }
 }

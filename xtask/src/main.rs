@@ -4,6 +4,7 @@
 //! seconds on a fresh machine, because it is what builds everything else.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool talks to its caller")]
 
+mod bench;
 mod builtin;
 mod cargo;
 mod checkout;
@@ -43,6 +44,12 @@ const VERBS: &[Verb] = &[
         arguments: "[--full] [NAMES…]",
         about: "what CI runs: fmt, tidy, clippy, generated files, all tests (with NAMES: only these tests)",
         run: test::run,
+    },
+    Verb {
+        name: "bench",
+        arguments: "registry …",
+        about: "measures a throw-away node under load: [--json] [--seconds N] [--agents N] [PARTS…]",
+        run: bench::run,
     },
     Verb {
         name: "tidy",

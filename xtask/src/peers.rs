@@ -38,7 +38,9 @@ pub(crate) fn ensure(checkout: &Checkout) -> Result<()> {
     script(&peers, "node", &[&node])?;
     script(&peers, "mcp-server-everything", &[&node, &peers.join(everything)])?;
     script(&peers, "mcp-server-time", &[&peers.join("venv/bin/mcp-server-time")])?;
-    for (name, file) in [("hello-agent", "hello_agent.py"), ("mcp-http", "mcp_http.py")] {
+    let own =
+        [("hello-agent", "hello_agent.py"), ("mcp-http", "mcp_http.py"), ("graphs", "graphs.py")];
+    for (name, file) in own {
         fs::copy(pins.join(file), peers.join(file))?;
         script(&peers, name, &[&python, &peers.join(file)])?;
     }

@@ -1,24 +1,40 @@
 //! Which daemon, and as whom: the first way that is set, without falling through.
 //!
-//! `--endpoint`, `$KEIKO_ENDPOINT`, the current context (that of `keikoctl dev` while it lives),
-//! then the sockets of this user's and of root's first daemon. A way that is set and does not work
-//! is an error: no command ever reaches another cluster than the one that was meant.
+//! `--endpoint` or `--context`, their variables, the current context (that of `keikoctl dev` while
+//! it lives), then the sockets of this user's and of root's first daemon. A way that is set and does
+//! not work is an error: no command ever reaches another cluster than the one that was meant.
 
+mod args;
 pub(crate) mod file;
+mod show;
+mod test;
+mod verbs;
+
+pub(crate) use args::ContextVerb;
+pub(crate) use test::{run as test, who};
+pub(crate) use verbs::run;
 
 use crate::cli::Globals;
 use crate::fault::{Outcome, usage};
-use file::{Context, File};
+use crate::settings::{self, Chosen, Files, Origin};
+use file::Context;
 use keiko_client::{Endpoint, Identity, Settings, Trust};
 use keiko_core::refusal::{Code, Refusal};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The machine's file of contexts and settings.
+const SYSTEM_FILE: &str = "/etc/keiko/config.toml";
+
 /// What the machine around the command says.
 pub(crate) struct Surroundings {
-    /// Where contexts are kept; none without a home.
+    /// Where the user's contexts are kept; none without a home.
     pub config: Option<PathBuf>,
+    /// Where the machine's are.
+    pub system: Option<PathBuf>,
+    /// The project's file, if there is one.
+    pub project: Option<PathBuf>,
     /// The links that daemons leave, in the order in which they count.
     pub links: Vec<PathBuf>,
     /// `$KEIKO_TOKEN`.
@@ -31,7 +47,15 @@ impl Surroundings {
         let runtime =
             set("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("keiko/keiko.sock"));
         let links = runtime.into_iter().chain(["/run/keiko/keiko.sock".into()]).collect();
-        Self { config: file::path(), links, token: set("KEIKO_TOKEN") }
+        let home = set("HOME").map(PathBuf::from);
+        let here = env::current_dir().ok();
+        Self {
+            config: file::path(),
+            system: Some(SYSTEM_FILE.into()),
+            project: here.and_then(|here| settings::find_project(&here, home.as_deref())),
+            links,
+            token: set("KEIKO_TOKEN"),
+        }
     }
 }
 
@@ -49,19 +73,57 @@ pub(crate) struct Way {
     pub endpoint: Endpoint,
     /// What its context says of the identity.
     pub context: Context,
+    /// Its name; empty without one.
+    pub name: String,
+}
+
+impl Way {
+    fn of(chosen: Chosen) -> Outcome<Self> {
+        let Chosen { name, context, path } = chosen;
+        let origin = Origin::File(path, Some(name.clone()));
+        let endpoint = context.endpoint.parse::<Endpoint>().map_err(|error| {
+            let error = Refusal::from_wire(*error.refusal);
+            Refusal::new(Code::ContextInvalid, format!("the context {name} has no endpoint"))
+                .cause(error.message)
+                .hint(format!("keikoctl context add {name} --replace --endpoint https://HOST:7340"))
+        })?;
+        Ok(Self { origin: origin.to_string(), endpoint, context, name })
+    }
 }
 
 /// Finds the way.
 pub(crate) fn way(globals: &Globals, around: &Surroundings) -> Outcome<Way> {
-    let parse = |text: &str| text.parse::<Endpoint>();
-    if let Some(text) = globals.endpoint.as_deref().filter(|text| !text.is_empty()) {
-        let origin = "--endpoint or $KEIKO_ENDPOINT".to_owned();
-        return Ok(Way { origin, endpoint: parse(text)?, context: Context::default() });
+    let endpoint = globals.endpoint.as_deref().filter(|text| !text.is_empty());
+    let named = globals.context.as_deref().filter(|text| !text.is_empty());
+    let flags = (globals.given.is_flag("endpoint"), globals.given.is_flag("context"));
+    match (endpoint, named) {
+        (Some(_), Some(_)) if flags.0 == flags.1 => {
+            return Err(Refusal::new(
+                Code::ContextInvalid,
+                "two ways are set: an endpoint and a context",
+            )
+            .cause("a command goes where one of them says, and nobody knows which is meant")
+            .hint("drop one of --endpoint ($KEIKO_ENDPOINT) and --context ($KEIKO_CONTEXT)")
+            .into());
+        }
+        (Some(text), named) if named.is_none() || flags.0 => {
+            let origin = globals.given.get("endpoint").map(|(origin, _)| origin.to_string());
+            return Ok(Way {
+                origin: origin.unwrap_or_else(|| "--endpoint".to_owned()),
+                endpoint: text.parse()?,
+                context: Context::default(),
+                name: String::new(),
+            });
+        }
+        _ => {}
     }
-    let file = around.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
-    if let Some((name, context)) = file.current()? {
-        let origin = format!("the context {name}");
-        return Ok(Way { origin, endpoint: parse(&context.endpoint)?, context });
+    let files = Files::read(around)?;
+    let chosen = match named {
+        Some(name) => Some(files.named(name)?),
+        None => files.current()?,
+    };
+    if let Some(chosen) = chosen {
+        return Way::of(chosen);
     }
     let link = around.links.iter().find(|link| link.symlink_metadata().is_ok());
     match link {
@@ -69,6 +131,7 @@ pub(crate) fn way(globals: &Globals, around: &Surroundings) -> Outcome<Way> {
             origin: "the first daemon's link".to_owned(),
             endpoint: Endpoint::Unix(link.clone()),
             context: Context::default(),
+            name: String::new(),
         }),
         None => Err(Refusal::new(Code::NoEndpoint, "no daemon is configured and none runs here")
             .cause("neither --endpoint, $KEIKO_ENDPOINT nor a context is set")
@@ -102,12 +165,12 @@ pub(crate) fn settings(
     Ok(Settings { endpoint, identity, trust: trust.transpose()?, timeout })
 }
 
-fn token(path: &Path) -> Outcome<Identity> {
+pub(crate) fn token(path: &Path) -> Outcome<Identity> {
     let text = String::from_utf8_lossy(&read(path)?).into_owned();
     Ok(text.parse::<Identity>()?)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
     std::fs::read(path)
         .map_err(|error| usage(format!("{} can't be read", path.display())).cause(error))
 }
@@ -131,6 +194,8 @@ mod tests {
         let (near, far) = (folder.path().join("near"), folder.path().join("far"));
         let around = Surroundings {
             config: Some(config.clone()),
+            system: None,
+            project: None,
             links: vec![near.clone(), far.clone()],
             token: None,
         };
@@ -162,9 +227,32 @@ mod tests {
         assert_eq!(found(&[]), "https://a:1");
         assert_eq!(found(&["--endpoint", "b:2"]), "https://b:2");
         assert_eq!(found(&["--endpoint", "http://b"]), "KEIKO-0002");
+        assert_eq!(found(&["--context", "a"]), "https://a:1");
+        assert_eq!(found(&["--context", "nobody"]), "KEIKO-0084");
+        assert_eq!(found(&["--endpoint", "b:2", "--context", "a"]), "KEIKO-0084");
         fs::write(&config, "current = 'gone'\n").unwrap();
-        assert_eq!(found(&[]), "KEIKO-0063");
+        assert_eq!(found(&[]), "KEIKO-0084");
         fs::write(&config, "curent = 'a'\n").unwrap();
-        assert_eq!(found(&[]), "KEIKO-0063");
+        assert_eq!(found(&[]), "KEIKO-0084");
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_others_variable() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.toml");
+        fs::write(&config, "[contexts.a]\nendpoint = 'a:1'\n").unwrap();
+        let around = Surroundings {
+            config: Some(config),
+            system: None,
+            project: None,
+            links: Vec::new(),
+            token: None,
+        };
+        for (flag, expect) in [("endpoint", "https://b:2"), ("context", "https://a:1")] {
+            let mut globals = globals(&["--endpoint", "b:2", "--context", "a"]);
+            globals.given = settings::Given::flag(flag);
+            let found = way(&globals, &around).unwrap();
+            assert_eq!(found.endpoint.to_string(), expect);
+        }
     }
 }

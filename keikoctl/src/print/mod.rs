@@ -13,7 +13,7 @@ pub(crate) mod table;
 pub(crate) mod time;
 
 pub(crate) use columns::{Cell, Column, Shown, When};
-pub(crate) use format::{Format, FormatKind};
+pub(crate) use format::{Format, FormatKind, WORDS as FORMATS};
 pub(crate) use printer::{Listing, Printer};
 pub(crate) use progress::Progress;
 pub(crate) use style::{ColorChoice, Role, Style};

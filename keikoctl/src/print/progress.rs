@@ -1,5 +1,6 @@
 //! A sign of life on stderr while something takes time: only on a terminal, and gone at its end.
 
+use super::escape;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
@@ -15,10 +16,15 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             bar.set_style(style);
         }
-        bar.set_message(words);
+        bar.set_message(escape::line(&words));
         bar.tick();
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
+    }
+
+    /// What it is at by now.
+    pub(crate) fn say(&self, words: &str) {
+        self.0.set_message(escape::line(words));
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod security;
 use crate::cli::Verb;
 use crate::exit::Exit;
 use crate::fault::Outcome;
+use crate::manifest;
 use crate::session::Session;
 
 /// Runs a verb that needs a daemon.
@@ -20,9 +21,16 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Outcome {
         Verb::Mcp(verb) => registry::mcp(verb, session).await,
         Verb::Tool(verb) => registry::tool(verb, session).await,
         Verb::Skill(verb) => registry::skill(verb, session).await,
+        Verb::Find(args) => registry::find(&args, session).await,
+        Verb::Wait(args) => registry::wait::run(None, &args, session).await,
+        Verb::Apply(args) => manifest::apply(&args, session).await,
+        Verb::Diff(args) => manifest::diff(&args, session).await,
+        Verb::Delete(args) => manifest::delete(&args, session).await,
         Verb::Event(verb) => journal::run(verb, session).await,
         // Run elsewhere, without a daemon.
         Verb::Dev
+        | Verb::Context(_)
+        | Verb::Doctor
         | Verb::Explain(_)
         | Verb::Completion(_)
         | Verb::Version

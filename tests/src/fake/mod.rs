@@ -3,6 +3,7 @@
 //! They never stand for a real peer: what a real one shows is tested with a real one.
 
 pub mod agent;
+pub mod hostile;
 pub mod mcp;
 
 use serde_json::{Value, json};

@@ -4,8 +4,8 @@
 //! it ends, also on Ctrl-C; its data folder is gone afterwards. Without real peers it uses the
 //! built-in ones and says so; in CI that is a failure.
 
-mod node;
-mod shell;
+pub(crate) mod node;
+pub(crate) mod shell;
 mod story;
 
 use crate::{Outcome, checkout::Checkout, peers, process};
@@ -20,7 +20,7 @@ use std::time::Instant;
 const INTERRUPTED: i32 = 130;
 
 /// What must be ended, whoever ends the demo: the end of the story, an error, or a signal.
-type Cleanup = Arc<Mutex<node::Started>>;
+pub(crate) type Cleanup = Arc<Mutex<node::Started>>;
 
 pub(crate) fn run(checkout: &Checkout, _arguments: &[String]) -> Outcome {
     eprintln!("building keikod and keikoctl (the first time this compiles RocksDB: some minutes)");
@@ -28,7 +28,7 @@ pub(crate) fn run(checkout: &Checkout, _arguments: &[String]) -> Outcome {
     let real = peers_are_there(checkout);
     let start = Instant::now();
 
-    let started = node::Started::new()?;
+    let started = node::Started::new(&std::env::temp_dir(), "demo")?;
     let cleanup: Cleanup = Arc::new(Mutex::new(started));
     on_signal(&cleanup)?;
     let told = story::tell(checkout, &cleanup, real);
@@ -62,12 +62,12 @@ fn peers_are_there(checkout: &Checkout) -> bool {
 
 /// Ends everything on the first signal. Caught, not blocked: a program that the demo starts would
 /// inherit a blocked signal, and then nothing could end it politely.
-fn on_signal(cleanup: &Cleanup) -> Result<()> {
+pub(crate) fn on_signal(cleanup: &Cleanup) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("catching signals")?;
     let cleanup = Arc::clone(cleanup);
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
-            eprintln!("\ninterrupted: ending what the demo started");
+            eprintln!("\ninterrupted: ending what was started");
             // Held to the end, so that the main thread can't get past it with another verdict.
             let mut started = lock(&cleanup);
             started.end();
@@ -78,6 +78,6 @@ fn on_signal(cleanup: &Cleanup) -> Result<()> {
     Ok(())
 }
 
-fn lock(cleanup: &Cleanup) -> std::sync::MutexGuard<'_, node::Started> {
+pub(crate) fn lock(cleanup: &Cleanup) -> std::sync::MutexGuard<'_, node::Started> {
     cleanup.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -22,7 +22,7 @@ const START: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Everything that must be ended.
-pub(super) struct Started {
+pub(crate) struct Started {
     folder: PathBuf,
     daemon: Option<Child>,
     agent: Option<Child>,
@@ -32,14 +32,14 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// A fresh folder under the temporary one; the path stays short, for the socket in it.
-    pub(super) fn new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("keiko-demo-{}", std::process::id()));
+    /// A fresh folder under `parent`; the path stays short, for the socket in it.
+    pub(crate) fn new(parent: &Path, what: &str) -> Result<Self> {
+        let folder = parent.join(format!("keiko-{what}-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
         Ok(Self { folder, daemon: None, agent: None, servers: Vec::new(), ended: false })
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -48,7 +48,7 @@ impl Started {
     }
 
     /// Starts the daemon, unless the demo is being ended.
-    pub(super) fn start_daemon(&mut self, mut command: Command) -> Result<()> {
+    pub(crate) fn start_daemon(&mut self, mut command: Command) -> Result<()> {
         self.refuse_if_ended()?;
         let log = fs::File::options().create(true).append(true).open(self.log())?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
@@ -74,7 +74,7 @@ impl Started {
         Ok(())
     }
 
-    pub(super) fn daemon_pid(&self) -> Option<u32> {
+    pub(crate) fn daemon_pid(&self) -> Option<u32> {
         self.daemon.as_ref().map(Child::id)
     }
 
@@ -101,7 +101,7 @@ impl Started {
     }
 
     /// The last lines of the daemon's log, for a story that went wrong.
-    pub(super) fn print_log(&self) {
+    pub(crate) fn print_log(&self) {
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         eprintln!("\nthe end of keikod's log:");
@@ -111,7 +111,7 @@ impl Started {
     }
 
     /// Ends everything; the second time it does nothing.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }

@@ -16,14 +16,14 @@ const LINES_MAX: usize = 16;
 const COLUMNS_MAX: usize = 160;
 
 /// Where the demo's commands run.
-pub(super) struct Shell {
+pub(crate) struct Shell {
     programs: PathBuf,
     path: String,
     folder: PathBuf,
 }
 
 impl Shell {
-    pub(super) fn new(checkout: &Checkout, cleanup: &Cleanup) -> Self {
+    pub(crate) fn new(checkout: &Checkout, cleanup: &Cleanup) -> Self {
         let programs = checkout.programs();
         let folders = [&programs, &checkout.peers().join("bin")].map(|f| f.display().to_string());
         let path = std::env::var("PATH").unwrap_or_default();
@@ -32,7 +32,7 @@ impl Shell {
     }
 
     /// One of our programs, with nothing of the caller's own clusters in its environment.
-    pub(super) fn program(&self, name: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn program(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.programs.join(name));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("KEIKO_") {
@@ -67,7 +67,7 @@ impl Shell {
     }
 
     /// Runs `keikoctl …` unseen; gives its stdout.
-    pub(super) fn ask(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Result<String> {
         let output = self.ctl(arguments)?;
         if !output.status.success() {
             let stderr = String::from_utf8_lossy(&output.stderr);
@@ -77,7 +77,7 @@ impl Shell {
     }
 
     /// Waits until `ready` gives something; the error is the last reason why not.
-    pub(super) fn wait<T>(
+    pub(crate) fn wait<T>(
         &self,
         what: &str,
         cleanup: &Cleanup,

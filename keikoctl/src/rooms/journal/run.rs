@@ -69,6 +69,9 @@ async fn tail(args: TailArgs, session: &Session) -> Outcome {
         subject: args.subject.clone(),
     };
     let tail = client.tail(request).await?;
+    if args.follow {
+        session.detaches();
+    }
     match (streams || args.follow, follows_as_rows) {
         (_, true) => rows_as_they_come(tail, &args, session).await,
         (true, false) => lines(tail, session).await,

@@ -1,17 +1,20 @@
 //! What agents, MCP servers, tools and skills can do.
 
 use super::flags::{
-    DeleteArgs, DescribeArgs, GetArgs, HistoryArgs, ListArgs, Namespace, RequestId,
+    AdminArgs, DeleteArgs, DescribeArgs, DryRun, GetArgs, HistoryArgs, HoldArgs, ImpactArgs,
+    ListArgs, Namespace, Patience, ProbeArgs, RequestId, WaitArgs,
 };
+use crate::print::time;
 use crate::rooms::security::TokenArgs;
 use clap::{Args, Subcommand};
+use std::time::Duration;
 
 #[derive(Subcommand)]
 pub(crate) enum AgentVerb {
     /// Fetches an agent's card and keeps the agent with its skills.
     #[command(
         override_usage = "keikoctl agent register [NAME] URL [FLAGS]",
-        before_help = "Examples:\n  keikoctl agent register hello http://127.0.0.1:41299\n  keikoctl agent register https://agent.example.com --label team=red\n  keikoctl agent register mine https://a.example.com --header Authorization=@my-key"
+        before_help = "Examples:\n  keikoctl agent register hello http://127.0.0.1:41299\n  keikoctl agent register https://agent.example.com --label team=red\n  keikoctl agent register mine https://a.example.com --header Authorization=@my-key\n  keikoctl agent register worker https://w.example.com --lease 30s --depends-on mcp/time"
     )]
     Register(RegisterAgentArgs),
     /// Lists agents.
@@ -35,6 +38,32 @@ pub(crate) enum AgentVerb {
         before_help = "Examples:\n  keikoctl agent call hello \"hi\"\n  keikoctl agent call hello - < question.txt\n  keikoctl agent call hello \"hi\" -o json"
     )]
     Call(CallAgentArgs),
+    /// Waits until an agent is as it should be, or gone.
+    #[command(
+        before_help = "Examples:\n  keikoctl agent wait hello\n  keikoctl agent wait hello --for condition=Ready=False --timeout 1m\n  keikoctl agent wait hello --for delete"
+    )]
+    Wait(WaitArgs),
+    /// Looks at an agent now, registered or not; exit 9 if it is not well.
+    #[command(
+        before_help = "Examples:\n  keikoctl agent probe hello\n  keikoctl agent probe https://agent.example.com"
+    )]
+    Probe(ProbeArgs),
+    /// Stops its calls at once, also those that run, and lets no new ones in.
+    #[command(before_help = "Examples:\n  keikoctl agent suspend hello --reason \"key leaked\"")]
+    Suspend(HoldArgs),
+    /// Lets no new calls in and waits until those that run have ended.
+    #[command(
+        before_help = "Examples:\n  keikoctl agent drain hello --reason upgrade --timeout 5m\n  keikoctl agent drain hello --no-wait"
+    )]
+    Drain(HoldArgs),
+    /// Lets calls in again after suspend or drain.
+    #[command(
+        before_help = "Examples:\n  keikoctl agent resume hello\n  keikoctl agent resume hello --wait"
+    )]
+    Resume(AdminArgs),
+    /// What breaks if an agent does, in the order in which it breaks.
+    #[command(before_help = "Examples:\n  keikoctl agent impact hello")]
+    Impact(ImpactArgs),
     /// Makes a token that may touch this agent's entry only.
     #[command(
         before_help = "Examples:\n  keikoctl agent token hello --ttl 24h\n  keikoctl agent token hello > hello.token"
@@ -42,7 +71,7 @@ pub(crate) enum AgentVerb {
     Token(TokenArgs),
     /// Removes an agent and its skills.
     #[command(
-        before_help = "Examples:\n  keikoctl agent delete hello\n  keikoctl agent delete hello --yes"
+        before_help = "Examples:\n  keikoctl agent delete hello\n  keikoctl agent delete hello --dry-run\n  keikoctl agent delete hello --yes"
     )]
     Delete(DeleteArgs),
 }
@@ -52,7 +81,7 @@ pub(crate) enum McpVerb {
     /// Asks an MCP server what it offers and keeps it with its tools.
     #[command(
         override_usage = "keikoctl mcp register [NAME] URL [FLAGS]\n       keikoctl mcp register NAME [FLAGS] -- COMMAND…",
-        before_help = "Examples:\n  keikoctl mcp register time -- mcp-server-time --local-timezone UTC\n  keikoctl mcp register https://mcp.example.com/mcp\n  keikoctl mcp register search https://mcp.example.com/mcp --header Authorization=@search-key"
+        before_help = "Examples:\n  keikoctl mcp register time -- mcp-server-time --local-timezone UTC\n  keikoctl mcp register https://mcp.example.com/mcp\n  keikoctl mcp register search https://mcp.example.com/mcp --header Authorization=@search-key\n  keikoctl mcp register https://mcp.example.com/mcp --dry-run"
     )]
     Register(RegisterMcpArgs),
     /// Lists MCP servers.
@@ -74,9 +103,35 @@ pub(crate) enum McpVerb {
         before_help = "Examples:\n  keikoctl mcp logs time\n  keikoctl mcp logs time -f --tail 20"
     )]
     Logs(LogsArgs),
+    /// Waits until an MCP server is as it should be, or gone.
+    #[command(
+        before_help = "Examples:\n  keikoctl mcp wait time\n  keikoctl mcp wait time --for condition=Ready=False --timeout 1m\n  keikoctl mcp wait time --for delete"
+    )]
+    Wait(WaitArgs),
+    /// Looks at an MCP server now, registered or not; exit 9 if it is not well.
+    #[command(
+        before_help = "Examples:\n  keikoctl mcp probe time\n  keikoctl mcp probe https://mcp.example.com/mcp"
+    )]
+    Probe(ProbeArgs),
+    /// Stops its calls at once, also those that run, and lets no new ones in.
+    #[command(before_help = "Examples:\n  keikoctl mcp suspend time --reason \"key leaked\"")]
+    Suspend(HoldArgs),
+    /// Lets no new calls in and waits until those that run have ended.
+    #[command(
+        before_help = "Examples:\n  keikoctl mcp drain time --reason upgrade --timeout 5m\n  keikoctl mcp drain time --no-wait"
+    )]
+    Drain(HoldArgs),
+    /// Lets calls in again after suspend or drain.
+    #[command(
+        before_help = "Examples:\n  keikoctl mcp resume time\n  keikoctl mcp resume time --wait"
+    )]
+    Resume(AdminArgs),
+    /// What breaks if an MCP server does, in the order in which it breaks.
+    #[command(before_help = "Examples:\n  keikoctl mcp impact time")]
+    Impact(ImpactArgs),
     /// Removes an MCP server and its tools.
     #[command(
-        before_help = "Examples:\n  keikoctl mcp delete time\n  keikoctl mcp delete time --yes"
+        before_help = "Examples:\n  keikoctl mcp delete time\n  keikoctl mcp delete time --dry-run\n  keikoctl mcp delete time --yes"
     )]
     Delete(DeleteArgs),
 }
@@ -104,6 +159,14 @@ pub(crate) enum ToolVerb {
         before_help = "Examples:\n  keikoctl tool call get_current_time '{\"timezone\":\"UTC\"}'\n  keikoctl tool call time.get_current_time @arguments.json -o json\n  keikoctl tool call time.get_current_time - < arguments.json"
     )]
     Call(CallToolArgs),
+    /// Waits until a tool is as it should be, or gone.
+    #[command(
+        before_help = "Examples:\n  keikoctl tool wait time.get_current_time --for jsonpath=.metadata.name\n  keikoctl tool wait time.get_current_time --for delete"
+    )]
+    Wait(WaitArgs),
+    /// What breaks if a tool does, in the order in which it breaks.
+    #[command(before_help = "Examples:\n  keikoctl tool impact time.get_current_time")]
+    Impact(ImpactArgs),
 }
 
 #[derive(Subcommand)]
@@ -122,6 +185,14 @@ pub(crate) enum SkillVerb {
     /// Past versions of one skill, newest first.
     #[command(before_help = "Examples:\n  keikoctl skill history hello.greet")]
     History(HistoryArgs),
+    /// Waits until a skill is as it should be, or gone.
+    #[command(
+        before_help = "Examples:\n  keikoctl skill wait hello.greet --for jsonpath=.metadata.name\n  keikoctl skill wait hello.greet --for delete"
+    )]
+    Wait(WaitArgs),
+    /// What breaks if a skill does, in the order in which it breaks.
+    #[command(before_help = "Examples:\n  keikoctl skill impact hello.greet")]
+    Impact(ImpactArgs),
 }
 
 /// What both `register` verbs take.
@@ -133,8 +204,18 @@ pub(crate) struct RegisterFlags {
     /// A header whose value is a credential of the node, by name; may be repeated.
     #[arg(long = "header", value_name = "NAME=@CREDENTIAL")]
     pub headers: Vec<String>,
+    /// A note for people or programs, as in owner=anna; may be repeated.
+    #[arg(long = "annotation", value_name = "KEY=VALUE")]
+    pub annotations: Vec<String>,
+    /// What it needs to work, as in mcp/time or tool/time.now; may be repeated.
+    #[arg(long = "depends-on", value_name = "KIND/NAME")]
+    pub depends_on: Vec<String>,
     #[command(flatten)]
     pub namespace: Namespace,
+    #[command(flatten)]
+    pub patience: Patience,
+    #[command(flatten)]
+    pub dry_run: DryRun,
     #[command(flatten)]
     pub request: RequestId,
 }
@@ -147,6 +228,12 @@ pub(crate) struct RegisterAgentArgs {
     /// Where the agent is.
     #[arg(value_name = "URL")]
     pub second: Option<String>,
+    /// It sends heartbeats: without one for so long it gets no calls.
+    #[arg(long, value_name = "DURATION", value_parser = time::duration)]
+    pub lease: Option<Duration>,
+    /// So much later it is removed; a minute if nothing is said.
+    #[arg(long, value_name = "DURATION", value_parser = time::duration, requires = "lease")]
+    pub lease_grace: Option<Duration>,
     #[command(flatten)]
     pub flags: RegisterFlags,
 }

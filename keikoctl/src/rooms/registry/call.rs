@@ -31,7 +31,7 @@ pub(crate) async fn tool(args: CallToolArgs, session: &Session) -> Outcome {
         timeout_ms: milliseconds(patience),
     };
     let client = session.client(PATIENT).await?.within(patience + ANSWER_GRACE);
-    let progress = session.printer.progress(format!("calling {}", request.name));
+    let progress = session.calling(&request.name);
     let called = client
         .once(request, |client, request| async move { client.registry().call_tool(request).await })
         .await;
@@ -60,7 +60,7 @@ pub(crate) async fn agent(args: CallAgentArgs, session: &Session) -> Outcome {
         message_id: String::new(),
     };
     let client = session.client(PATIENT).await?.within(patience + ANSWER_GRACE);
-    let progress = session.printer.progress(format!("calling {}", request.name));
+    let progress = session.calling(&request.name);
     let called = client
         .once(request, |client, request| async move { client.registry().call_agent(request).await })
         .await;

@@ -1,8 +1,9 @@
 //! `delete`: says what goes, and asks.
 
-use super::flags::DeleteArgs;
+use super::dry_run::{self, Preview};
+use super::flags::{DeleteArgs, DryRunBy};
 use super::object::{Item, KindWord};
-use super::{describe, get};
+use super::{describe, get, impact};
 use crate::exit::Exit;
 use crate::fault::Outcome;
 use crate::print::{Format, FormatKind, prompt};
@@ -17,13 +18,16 @@ pub(crate) async fn run(kind: KindWord, args: &DeleteArgs, session: &Session) ->
     let name = kind.name(&args.name)?;
     let namespace = args.namespace.one();
     let consent = session.consent(args.yes);
-    if !prompt::can_ask(consent) {
+    if args.dry_run.by().is_none() && !prompt::can_ask(consent) {
         return Err(prompt::needs_yes(&format!("{}/{name} would be deleted", kind.word)).into());
     }
     let client = session.client(QUICK).await?;
-    if !consent.yes {
-        let question = question(&client, kind, &namespace, &name).await?;
-        if !prompt::confirm(&question) {
+    if args.dry_run.by().is_none() && !consent.yes {
+        let radius = Radius::of(&client, kind, &namespace, &name).await?;
+        if !radius.broken.is_empty() {
+            session.printer.note(&radius.broken);
+        }
+        if !prompt::confirm(&format!("delete {}?", radius.goes())) {
             session.printer.note("nothing was deleted");
             return Ok(Exit::Refused(1));
         }
@@ -34,7 +38,11 @@ pub(crate) async fn run(kind: KindWord, args: &DeleteArgs, session: &Session) ->
         name: name.clone(),
         revision: args.revision.unwrap_or(0),
         request_id: Vec::new(),
+        dry_run: args.dry_run.at_server(),
     };
+    if let Some(by) = args.dry_run.by() {
+        return preview(&client, kind, by, request, session).await;
+    }
     let deleted = client
         .write(args.request.id, request, |client, request| async move {
             client.registry().delete(request).await
@@ -54,20 +62,66 @@ pub(crate) async fn run(kind: KindWord, args: &DeleteArgs, session: &Session) ->
     Ok(Exit::Done)
 }
 
-/// The question, with what goes too.
-async fn question(client: &Client, kind: KindWord, namespace: &str, name: &str) -> Outcome<String> {
-    let request = GetRequest {
-        kind: kind.kind.into(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        ..GetRequest::default()
+/// What would go, and whether the law lets it.
+async fn preview(
+    client: &Client,
+    kind: KindWord,
+    by: DryRunBy,
+    request: DeleteRequest,
+    session: &Session,
+) -> Outcome {
+    let radius = Radius::of(client, kind, &request.namespace, &request.name).await?;
+    if by == DryRunBy::Server {
+        client
+            .write(None, request, |client, request| async move {
+                client.registry().delete(request).await
+            })
+            .await?;
+    }
+    let parts = radius.parts.iter().map(|part| format!("- {}", part.reference()));
+    let broken = Some(radius.broken.clone()).filter(|broken| !broken.is_empty());
+    let preview = Preview {
+        by,
+        reference: radius.item.reference(),
+        change: "deleted",
+        notes: parts.chain(broken).collect(),
+        before: Some(radius.item),
+        after: None,
     };
-    let item = get::fetch(client, request).await?;
-    let parts = describe::parts_of(client, &item).await?;
-    let word = parts.first().map_or("", |part| part.kind().word);
-    Ok(match parts.len() {
-        0 => format!("delete {}?", item.reference()),
-        1 => format!("delete {} and its {word}?", item.reference()),
-        count => format!("delete {} and its {count} {word}s?", item.reference()),
-    })
+    dry_run::show(&preview, session)
+}
+
+/// What a deletion touches.
+struct Radius {
+    item: Item,
+    /// They go too.
+    parts: Vec<Item>,
+    /// Who needs it; empty if nobody does.
+    broken: String,
+}
+
+impl Radius {
+    async fn of(client: &Client, kind: KindWord, namespace: &str, name: &str) -> Outcome<Self> {
+        let request = GetRequest {
+            kind: kind.kind.into(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            ..GetRequest::default()
+        };
+        let item = get::fetch(client, request).await?;
+        let parts = describe::parts_of(client, &item).await?;
+        let broken = impact::sentence(&impact::ask(client, kind, namespace, name).await?);
+        Ok(Self { item, parts, broken })
+    }
+
+    /// It and its parts, for a question.
+    fn goes(&self) -> String {
+        let reference = self.item.reference();
+        let word = self.parts.first().map_or("", |part| part.kind().word);
+        match self.parts.len() {
+            0 => reference,
+            1 => format!("{reference} and its {word}"),
+            count => format!("{reference} and its {count} {word}s"),
+        }
+    }
 }

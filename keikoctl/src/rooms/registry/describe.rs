@@ -1,17 +1,18 @@
 //! `describe`: everything that is known of one object, for people.
 
 use super::flags::DescribeArgs;
+use super::lines::Lines;
 use super::object::{Item, KindWord};
-use super::{get, list, table};
+use super::{get, impact, list, state, table, vitals};
 use crate::exit::Exit;
 use crate::fault::Outcome;
 use crate::print::table::{Grid, Heading};
-use crate::print::time::rfc3339;
+use crate::print::time::{rfc3339, short};
 use crate::print::{Cell, Format, FormatKind, Printer, Role, Shown};
 use crate::session::{QUICK, Session};
 use keiko_client::Client;
 use keiko_client::proto::v1::object::Object as Any;
-use keiko_client::proto::v1::{CredentialRef, GetRequest, Grant, Kind, ListRequest};
+use keiko_client::proto::v1::{CredentialRef, GetRequest, Grant, Kind, Lease, ListRequest};
 
 /// Runs `describe`.
 pub(crate) async fn run(kind: KindWord, args: &DescribeArgs, session: &Session) -> Outcome {
@@ -27,12 +28,32 @@ pub(crate) async fn run(kind: KindWord, args: &DescribeArgs, session: &Session) 
     let item = get::fetch(&client, request).await?;
     let printer = &session.printer;
     let for_people = printer.format.is_table();
-    let parts = if for_people { parts_of(&client, &item).await? } else { Vec::new() };
+    let around = if for_people { around(&client, &item).await? } else { Around::default() };
     printer.document(&item.json(), |printer| match &printer.format {
         Format::Plain(FormatKind::Name) => format!("{}\n", item.reference()),
-        _ => page(&item, &parts, printer),
+        _ => page(&item, &around, printer),
     })?;
     Ok(Exit::Done)
+}
+
+/// What stands around an object.
+#[derive(Default)]
+struct Around {
+    parts: Vec<Item>,
+    /// What it needs, with its state.
+    needs: Vec<(String, Cell)>,
+    /// Who needs it, in one line.
+    needed: String,
+}
+
+async fn around(client: &Client, item: &Item) -> Outcome<Around> {
+    let metadata = item.metadata();
+    let broken = impact::ask(client, item.kind(), &metadata.namespace, &metadata.name).await?;
+    Ok(Around {
+        parts: parts_of(client, item).await?,
+        needs: vitals::needs(client, item).await?,
+        needed: impact::sentence(&broken),
+    })
 }
 
 /// The tools of a server, the skills of an agent.
@@ -57,7 +78,7 @@ pub(crate) async fn parts_of(client: &Client, item: &Item) -> Outcome<Vec<Item>>
     Ok(found)
 }
 
-fn page(item: &Item, parts: &[Item], printer: &Printer) -> String {
+fn page(item: &Item, around: &Around, printer: &Printer) -> String {
     let metadata = item.metadata();
     let pairs = |map: &std::collections::BTreeMap<String, String>| {
         map.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
@@ -65,16 +86,33 @@ fn page(item: &Item, parts: &[Item], printer: &Printer) -> String {
     let mut lines = Lines::default();
     lines.add("name", &metadata.name);
     lines.add("namespace", &metadata.namespace);
-    lines.cell("status", table::status(item));
+    // Parts have no state of their own.
+    if state::word(item).is_some() {
+        lines.cell("state", state::cell(item));
+    }
     lines.add("labels", pairs(&metadata.labels));
     lines.add("annotations", pairs(&metadata.annotations));
     lines.add("created", time(metadata.created_ms));
     lines.add("updated", time(metadata.updated_ms));
     lines.add("revision", metadata.revision.to_string());
+    if metadata.generation > 0 {
+        lines.add("declared at", metadata.generation.to_string());
+    }
     lines.add("uid", &metadata.uid);
     let document = spec(item, &mut lines);
-    let mut text = lines.0.lay_out(&printer.style, None, false);
+    let mut text = lines.lay_out(printer);
     let title = |text: &str| format!("\n{}\n", printer.style.paint(Role::Title, text));
+    let clock = &printer.clock;
+    for (name, lines) in [
+        ("Health", vitals::health(item, clock)),
+        ("Now", vitals::live(item, clock)),
+        ("Dependencies", dependencies(around)),
+    ] {
+        if !lines.is_empty() {
+            text.push_str(&title(name));
+            text.push_str(&lines.lay_out(printer));
+        }
+    }
     if !item.conditions().is_empty() {
         text.push_str(&title("Conditions"));
         text.push_str(&conditions(item).lay_out(&printer.style, printer.width(), false));
@@ -84,31 +122,14 @@ fn page(item: &Item, parts: &[Item], printer: &Printer) -> String {
         text.push_str(&printer.safe(&document));
         text.push('\n');
     }
+    let parts = &around.parts;
     if !parts.is_empty() {
         let name = if item.kind().kind == Kind::Agent { "Skills" } else { "Tools" };
         text.push_str(&title(name));
         text.push_str(&part_lines(parts).lay_out(&printer.style, printer.width(), false));
     }
+    text.push_str(&hints(item));
     text
-}
-
-#[derive(Default)]
-struct Lines(Grid);
-
-impl Lines {
-    fn add(&mut self, name: &str, value: impl Into<String>) {
-        self.cell(name, Cell::text(value));
-    }
-
-    /// What is empty is not worth a line.
-    fn cell(&mut self, name: &str, cell: Cell) {
-        if self.0.headings.is_empty() {
-            self.0.headings = vec![Heading::default(), Heading::default()];
-        }
-        if !cell.text.is_empty() {
-            self.0.rows.push(vec![Cell::role(Role::Muted, name), cell]);
-        }
-    }
 }
 
 /// Adds what is particular to the kind; gives back a document that needs lines of its own.
@@ -128,6 +149,7 @@ fn spec(item: &Item, lines: &mut Lines) -> Option<(&'static str, String)> {
             lines.add("signature", &spec.signature);
             lines.add("headers", credentials(&spec.headers));
             lines.add("granted", granted(spec.grant.as_ref()));
+            lines.add("lease", spec.lease.as_ref().map(lease).unwrap_or_default());
             None
         }
         Any::McpServer(server) => {
@@ -170,6 +192,22 @@ fn spec(item: &Item, lines: &mut Lines) -> Option<(&'static str, String)> {
     }
 }
 
+fn dependencies(around: &Around) -> Lines {
+    let mut lines = Lines::default();
+    for (need, state) in &around.needs {
+        lines.cell(need, state.clone());
+    }
+    lines.add("needed by", &around.needed);
+    lines
+}
+
+/// Where to read more.
+fn hints(item: &Item) -> String {
+    let (kind, metadata) = (item.kind().word, item.metadata());
+    let subject = format!("{kind}/{}/{}", metadata.namespace, metadata.name);
+    format!("\nhow it became so: keikoctl event tail --from 0 --subject {subject}\n")
+}
+
 fn conditions(item: &Item) -> Grid {
     let rows = item.conditions().iter().map(|condition| {
         let since = time(condition.since_ms);
@@ -208,4 +246,8 @@ fn credentials(references: &[CredentialRef]) -> String {
 
 fn granted(grant: Option<&Grant>) -> String {
     grant.map(|grant| format!("on {} by uid {}", grant.node, grant.uid())).unwrap_or_default()
+}
+
+fn lease(lease: &Lease) -> String {
+    format!("{}, removed {} later", short(lease.ttl_ms), short(lease.grace_ms))
 }

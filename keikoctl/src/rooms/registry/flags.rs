@@ -52,6 +52,64 @@ pub(crate) struct RequestId {
     pub id: Option<Uuid>,
 }
 
+/// Only look at what would happen.
+#[derive(Args, Clone)]
+pub(crate) struct DryRun {
+    /// Change nothing and show what would: client checks here, server asks the law (the default).
+    #[arg(
+        long,
+        value_name = "client|server",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "server",
+        hide_possible_values = true
+    )]
+    dry_run: Option<DryRunBy>,
+}
+
+/// Who says what would happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DryRunBy {
+    /// This command: nothing is sent but reads.
+    Client,
+    /// The law, on the state as it is.
+    Server,
+}
+
+impl DryRun {
+    /// None: in earnest.
+    pub(crate) fn by(&self) -> Option<DryRunBy> {
+        self.dry_run
+    }
+
+    /// What the call says.
+    pub(crate) fn at_server(&self) -> bool {
+        self.dry_run == Some(DryRunBy::Server)
+    }
+}
+
+/// Whether a verb stays until its effect is there.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Patience {
+    /// Stay until it is so.
+    #[arg(long, overrides_with = "no_wait")]
+    wait: bool,
+    /// Come back at once.
+    #[arg(long, overrides_with = "wait")]
+    no_wait: bool,
+}
+
+impl Patience {
+    /// What the caller says, or what the verb usually does.
+    pub(crate) fn or(&self, usual: bool) -> bool {
+        match (self.wait, self.no_wait) {
+            (true, _) => true,
+            (_, true) => false,
+            _ => usual,
+        }
+    }
+}
+
 /// How fresh a read is.
 #[derive(Args, Clone)]
 pub(crate) struct Freshness {
@@ -189,4 +247,93 @@ pub(crate) struct DeleteArgs {
     pub revision: Option<u64>,
     #[command(flatten)]
     pub request: RequestId,
+    #[command(flatten)]
+    pub dry_run: DryRun,
+}
+
+/// What `suspend` and `drain` take.
+#[derive(Args, Clone)]
+pub(crate) struct HoldArgs {
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// Why, for whoever meets it.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub reason: String,
+}
+
+/// What `suspend`, `resume` and `drain` take.
+#[derive(Args, Clone)]
+pub(crate) struct AdminArgs {
+    /// NAME, or KIND/NAME as -o name prints it.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub namespace: Namespace,
+    #[command(flatten)]
+    pub patience: Patience,
+    #[command(flatten)]
+    pub dry_run: DryRun,
+    #[command(flatten)]
+    pub request: RequestId,
+}
+
+/// What `probe` takes.
+#[derive(Args, Clone)]
+pub(crate) struct ProbeArgs {
+    /// NAME of one that is registered, or the URL of any.
+    #[arg(value_name = "NAME|URL")]
+    pub target: String,
+    #[command(flatten)]
+    pub namespace: Namespace,
+}
+
+/// What `impact` takes.
+#[derive(Args, Clone)]
+pub(crate) struct ImpactArgs {
+    /// NAME, or KIND/NAME as -o name prints it.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub namespace: Namespace,
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// What `wait` takes.
+#[derive(Args, Clone)]
+pub(crate) struct WaitArgs {
+    /// KIND/NAME of each; or KIND and then names.
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// condition=Ready[=False], delete, or jsonpath=EXPR[=VALUE].
+    #[arg(
+        long = "for",
+        value_name = "WHAT",
+        default_value = "condition=Ready",
+        hide_default_value = true
+    )]
+    pub what: String,
+    #[command(flatten)]
+    pub namespace: Namespace,
+}
+
+/// What `find` takes.
+#[derive(Args, Clone)]
+pub(crate) struct FindArgs {
+    /// A tool's name, a skill's id or a tag, and a version if it matters: summarize@^1.2.
+    #[arg(value_name = "CAPABILITY[@VERSION]")]
+    pub capability: String,
+    #[command(flatten)]
+    pub namespace: Namespace,
+    /// Only of owners with these labels, as in team=red,tier!=low,gpu.
+    #[arg(short = 'l', long, value_name = "LABELS", default_value = "", hide_default_value = true)]
+    pub selector: String,
+    /// Only the one to call now; refused if none can be called.
+    #[arg(long, conflicts_with = "limit")]
+    pub one: bool,
+    /// At most this many.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    #[command(flatten)]
+    pub look: Look,
 }

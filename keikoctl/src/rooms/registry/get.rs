@@ -5,7 +5,7 @@ use super::list::Fields;
 use super::object::{Item, KindWord};
 use super::{table, watch};
 use crate::exit::Exit;
-use crate::fault::Outcome;
+use crate::fault::{Outcome, Stop};
 use crate::print::time::{Point, point};
 use crate::print::{Format, FormatKind, Listing, Shown};
 use crate::session::{QUICK, Session};
@@ -62,6 +62,15 @@ pub(crate) async fn fetch(client: &Client, request: GetRequest) -> Outcome<Item>
     match response.object {
         Some(object @ Object { object: Some(_) }) => Ok(Item(object)),
         _ => Err(Refusal::new(Code::Internal, "keikod answered without an object").into()),
+    }
+}
+
+/// One object, or none if it does not exist.
+pub(crate) async fn maybe(client: &Client, request: GetRequest) -> Outcome<Option<Item>> {
+    match fetch(client, request).await {
+        Ok(item) => Ok(Some(item)),
+        Err(Stop::Refused(fault)) if fault.refusal.code == Code::NotFound => Ok(None),
+        Err(stop) => Err(stop),
     }
 }
 

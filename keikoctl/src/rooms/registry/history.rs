@@ -2,7 +2,7 @@
 
 use super::flags::HistoryArgs;
 use super::object::{Item, KindWord};
-use super::table;
+use super::state;
 use crate::exit::Exit;
 use crate::fault::Outcome;
 use crate::print::{Cell, Column, Listing, Shown};
@@ -62,9 +62,7 @@ impl Shown for Step {
 const COLUMNS: &[Column<Step>] = &[
     Column::new("REVISION", |step: &Step, _| Cell::number(step.revision)),
     Column::new("CHANGE", |step: &Step, _| Cell::text(step.change)),
-    Column::new("STATUS", |step: &Step, _| {
-        step.item.as_ref().map(table::status).unwrap_or_default()
-    }),
+    Column::new("STATE", |step: &Step, _| step.item.as_ref().map(state::cell).unwrap_or_default()),
     Column::new("WHAT", |step: &Step, _| Cell::text(step.what.join(", "))).flexible(),
     Column::new("AGE", |step: &Step, clock| {
         let updated_ms = step.item.as_ref().map_or(0, |item| item.metadata().updated_ms);

@@ -134,16 +134,7 @@ impl Field {
         let malformed = || -> Refusal {
             usage(format!("{text:?} is not a field")).hint("as in: --field spec.server=time")
         };
-        let mut depth = 0;
-        let sign = text.bytes().position(|byte| {
-            match byte {
-                b'[' => depth += 1,
-                b']' => depth -= 1,
-                _ => {}
-            }
-            byte == b'=' && depth == 0
-        });
-        let (path, value) = text.split_at(sign.ok_or_else(malformed)?);
+        let (path, value) = text.split_at(sign(text).ok_or_else(malformed)?);
         let value = value.trim_start_matches('=').to_owned();
         let (path, equal) = match path.strip_suffix('!') {
             Some(path) => (path, false),
@@ -154,6 +145,19 @@ impl Field {
         }
         Ok(Self { path: JsonPath::parse(path)?, equal, value })
     }
+}
+
+/// Where a path ends and its value begins: the first `=` outside of a filter.
+pub(super) fn sign(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    text.bytes().position(|byte| {
+        match byte {
+            b'[' => depth += 1,
+            b']' => depth -= 1,
+            _ => {}
+        }
+        byte == b'=' && depth == 0
+    })
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ pub(crate) async fn run(args: LogsArgs, session: &Session) -> Outcome {
         follow: args.follow,
     };
     let client = session.client(QUICK).await?;
+    if args.follow {
+        session.detaches();
+    }
     let mut lines = client
         .open(request, |client, request| async move { client.registry().logs(request).await })
         .await?;

@@ -4,7 +4,7 @@ use crate::fault::usage;
 use crate::print::Shown;
 use keiko_client::proto::json::to_json;
 use keiko_client::proto::v1::object::Object as Any;
-use keiko_client::proto::v1::{Condition, Kind, Metadata, Object};
+use keiko_client::proto::v1::{Condition, Health, Kind, Live, Metadata, Object, ObjectStatus};
 use keiko_core::refusal::Refusal;
 use serde_json::Value;
 use std::sync::LazyLock;
@@ -29,6 +29,12 @@ impl KindWord {
             Kind::Unspecified => "object",
         };
         Self { kind, word }
+    }
+
+    /// The kind of a noun, as in `mcp`.
+    pub(crate) fn read(word: &str) -> Option<Self> {
+        let kinds = [Kind::Agent, Kind::McpServer, Kind::Tool, Kind::Skill];
+        kinds.map(Self::of).into_iter().find(|kind| kind.word == word)
     }
 
     /// Several of them, for people.
@@ -98,8 +104,8 @@ impl Item {
         metadata.as_ref().unwrap_or(&NO_METADATA)
     }
 
-    /// Its conditions.
-    pub(crate) fn conditions(&self) -> &[Condition] {
+    /// How it is.
+    pub(crate) fn status(&self) -> Option<&ObjectStatus> {
         let status = match &self.0.object {
             Some(Any::Agent(agent)) => &agent.status,
             Some(Any::McpServer(server)) => &server.status,
@@ -107,12 +113,43 @@ impl Item {
             Some(Any::Skill(skill)) => &skill.status,
             None => &None,
         };
-        status.as_ref().map_or(&[], |status| &status.conditions)
+        status.as_ref()
+    }
+
+    /// Its conditions.
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        self.status().map_or(&[], |status| &status.conditions)
+    }
+
+    /// One of its conditions; upper and lower case are the same.
+    pub(crate) fn condition(&self, name: &str) -> Option<&Condition> {
+        self.conditions().iter().find(|condition| condition.r#type.eq_ignore_ascii_case(name))
     }
 
     /// The condition that says whether it works.
     pub(crate) fn ready(&self) -> Option<&Condition> {
-        self.conditions().iter().find(|condition| condition.r#type == "Ready")
+        self.condition("Ready")
+    }
+
+    /// As the prober last told; parts have none of their own.
+    pub(crate) fn health(&self) -> Option<&Health> {
+        self.status()?.health.as_ref()
+    }
+
+    /// What the answering node knew when it was read.
+    pub(crate) fn live(&self) -> Option<&Live> {
+        self.status()?.live.as_ref()
+    }
+
+    /// What it needs, as it declares it.
+    pub(crate) fn depends_on(&self) -> &[String] {
+        match &self.0.object {
+            Some(Any::Agent(agent)) => agent.spec.as_ref().map_or(&[], |spec| &spec.depends_on),
+            Some(Any::McpServer(server)) => {
+                server.spec.as_ref().map_or(&[], |spec| &spec.depends_on)
+            }
+            _ => &[],
+        }
     }
 
     /// `kind/name`.

@@ -1,15 +1,20 @@
 //! `agent register` and `mcp register`.
 
 use super::args::{RegisterAgentArgs, RegisterFlags, RegisterMcpArgs};
-use super::credential;
+use super::dry_run::{self, Preview};
+use super::flags::DryRunBy;
 use super::object::{Item, KindWord};
+use super::wait::{self, Met, Target, What};
+use super::{credential, get};
 use crate::exit::Exit;
 use crate::fault::{Outcome, usage};
-use crate::print::{Format, FormatKind};
+use crate::print::{Format, FormatKind, escape};
 use crate::session::{PATIENT, Session};
+use keiko_client::Client;
 use keiko_client::proto::json::to_json;
 use keiko_client::proto::v1::{
-    Change, Kind, Object, RegisterAgentRequest, RegisterMcpServerRequest, RegisterResponse,
+    Change, GetRequest, Kind, Object, RegisterAgentRequest, RegisterMcpServerRequest,
+    RegisterResponse,
 };
 use keiko_core::refusal::Result;
 use keiko_core::selector::{label_key, label_value};
@@ -17,6 +22,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Runs `agent register`.
 pub(crate) async fn agent(args: RegisterAgentArgs, session: &Session) -> Outcome {
@@ -24,11 +30,20 @@ pub(crate) async fn agent(args: RegisterAgentArgs, session: &Session) -> Outcome
     let message = RegisterAgentRequest {
         namespace: args.flags.namespace.one(),
         name,
-        labels: labels(&args.flags)?,
+        labels: pairs("--label team=red", &args.flags.labels, true)?,
         headers: credentials("--header", &args.flags.headers)?,
         request_id: Vec::new(),
+        annotations: pairs("--annotation owner=anna", &args.flags.annotations, false)?,
+        depends_on: needs(&args.flags.depends_on)?,
+        lease_ttl_ms: milliseconds(args.lease),
+        lease_grace_ms: milliseconds(args.lease_grace),
+        dry_run: args.flags.dry_run.at_server(),
         url,
     };
+    if args.flags.dry_run.by() == Some(DryRunBy::Client) {
+        let json = to_json("keiko.v1.RegisterAgentRequest", &message);
+        return unsent(KindWord::of(Kind::Agent), &message.name, &message.url, json, session);
+    }
     let client = session.client(PATIENT).await?;
     let progress = session.printer.progress(format!("asking {} for its card", message.url));
     let made = client
@@ -37,7 +52,7 @@ pub(crate) async fn agent(args: RegisterAgentArgs, session: &Session) -> Outcome
         })
         .await;
     drop(progress);
-    show(&made?, "skill", session)
+    finish(made?, &client, "skill", &args.flags, session).await
 }
 
 /// Runs `mcp register`.
@@ -56,13 +71,22 @@ pub(crate) async fn mcp(args: RegisterMcpArgs, session: &Session) -> Outcome {
     let message = RegisterMcpServerRequest {
         namespace: flags.namespace.one(),
         command: absolute(command)?,
-        labels: labels(&flags)?,
+        labels: pairs("--label team=red", &flags.labels, true)?,
         headers: credentials("--header", &flags.headers)?,
         env: credentials("--env", &variables)?,
         request_id: Vec::new(),
+        annotations: pairs("--annotation owner=anna", &flags.annotations, false)?,
+        depends_on: needs(&flags.depends_on)?,
+        dry_run: flags.dry_run.at_server(),
         name,
         url,
     };
+    if flags.dry_run.by() == Some(DryRunBy::Client) {
+        let json = to_json("keiko.v1.RegisterMcpServerRequest", &message);
+        let command = message.command.join(" ");
+        let endpoint = if message.url.is_empty() { &command } else { &message.url };
+        return unsent(kind, &message.name, endpoint, json, session);
+    }
     let client = session.client(PATIENT).await?;
     let far_side = if message.url.is_empty() { &message.name } else { &message.url };
     let progress = session.printer.progress(format!("asking {far_side} what it offers"));
@@ -72,7 +96,74 @@ pub(crate) async fn mcp(args: RegisterMcpArgs, session: &Session) -> Outcome {
         })
         .await;
     drop(progress);
-    show(&made?, "tool", session)
+    finish(made?, &client, "tool", &flags, session).await
+}
+
+/// What `--dry-run=client` shows: the call that was not made.
+fn unsent(
+    kind: KindWord,
+    name: &str,
+    endpoint: &str,
+    request: serde_json::Value,
+    session: &Session,
+) -> Outcome {
+    let word = kind.word;
+    let reference =
+        if name.is_empty() { format!("{word}/(its own name)") } else { format!("{word}/{name}") };
+    let document = json!({"dryRun": "client", "request": request});
+    session.printer.document(&document, |printer| match &printer.format {
+        Format::Plain(FormatKind::Name) => format!("{reference}\n"),
+        _ => format!(
+            "{reference} would be registered at {}; nothing was sent\n",
+            escape::line(endpoint)
+        ),
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Shows what the law would do, or waits until what was done works, and shows that.
+async fn finish(
+    mut made: RegisterResponse,
+    client: &Client,
+    part: &str,
+    flags: &RegisterFlags,
+    session: &Session,
+) -> Outcome {
+    let item = Item(made.object.clone().unwrap_or(Object { object: None }));
+    let namespace = flags.namespace.one();
+    if let Some(by) = flags.dry_run.by() {
+        let name = item.metadata().name.clone();
+        let request =
+            GetRequest { kind: item.kind().kind.into(), namespace, name, ..GetRequest::default() };
+        let preview = Preview {
+            by,
+            reference: item.reference(),
+            change: word(made.change()),
+            before: get::maybe(client, request).await?,
+            after: Some(item),
+            notes: made.provides.iter().map(|name| format!("+ {part}/{name}")).collect(),
+        };
+        return dry_run::show(&preview, session);
+    }
+    // It answered just now, so this seldom waits: only for what is held back.
+    let waits = item.ready().is_some_and(|ready| ready.status != "True");
+    if waits && flags.patience.or(true) {
+        let target = Target { kind: item.kind(), namespace, name: item.metadata().name.clone() };
+        let patience = session.timeout(wait::USUAL);
+        let met = wait::until(client, &[target], &What::ready(), patience, session).await?;
+        if let Some(Met { item: Some(item), .. }) = met.into_iter().next() {
+            made.object = Some(item.0);
+        }
+    }
+    show(&made, part, session)
+}
+
+fn word(change: Change) -> &'static str {
+    match change {
+        Change::Created => "registered",
+        Change::Updated => "updated",
+        Change::Unchanged | Change::Unspecified => "unchanged",
+    }
 }
 
 fn show(made: &RegisterResponse, part: &str, session: &Session) -> Outcome {
@@ -83,11 +174,7 @@ fn show(made: &RegisterResponse, part: &str, session: &Session) -> Outcome {
     if document["provides"].is_null() {
         document["provides"] = json!([]);
     }
-    let change = match made.change() {
-        Change::Created => "registered",
-        Change::Updated => "updated",
-        Change::Unchanged | Change::Unspecified => "unchanged",
-    };
+    let change = word(made.change());
     let printer = &session.printer;
     printer.document(&document, |printer| match &printer.format {
         Format::Plain(FormatKind::Name) => format!("{}\n", item.reference()),
@@ -120,14 +207,33 @@ fn name_and_url(kind: Kind, first: &str, second: Option<&str>) -> Result<(String
     }
 }
 
-fn labels(flags: &RegisterFlags) -> Result<BTreeMap<String, String>> {
-    let pairs = flags.labels.iter().map(|text| {
+fn pairs(example: &str, texts: &[String], as_labels: bool) -> Result<BTreeMap<String, String>> {
+    let pairs = texts.iter().map(|text| {
         let (key, value) = text.split_once('=').ok_or_else(|| {
-            usage(format!("{text:?} is not a label")).hint("as in: --label team=red")
+            usage(format!("{text:?} is not KEY=VALUE")).hint(format!("as in: {example}"))
         })?;
-        Ok((label_key(key)?, label_value(value)?))
+        // What an annotation may say, the law knows.
+        let value = if as_labels { label_value(value)? } else { value.to_owned() };
+        Ok((label_key(key)?, value))
     });
     pairs.collect()
+}
+
+fn needs(texts: &[String]) -> Result<Vec<String>> {
+    let needs = texts.iter().map(|text| {
+        let known = text.split_once('/').filter(|(_, name)| !name.is_empty());
+        match known.and_then(|(kind, _)| KindWord::read(kind)) {
+            Some(_) => Ok(text.clone()),
+            None => Err(usage(format!("{text:?} is not KIND/NAME"))
+                .cause("the kinds are agent, mcp, tool and skill")
+                .hint("as in: --depends-on mcp/time")),
+        }
+    });
+    needs.collect()
+}
+
+fn milliseconds(duration: Option<Duration>) -> u64 {
+    duration.map_or(0, |one| u64::try_from(one.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn credentials(

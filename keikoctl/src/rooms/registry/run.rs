@@ -1,8 +1,9 @@
 //! Which file runs which verb.
 
+use super::admin::{self, Act};
 use super::args::{AgentVerb, McpVerb, SkillVerb, ToolVerb};
 use super::object::KindWord;
-use super::{call, delete, describe, get, history, list, logs, register};
+use super::{call, delete, describe, get, history, impact, list, logs, probe, register, wait};
 use crate::fault::Outcome;
 use crate::rooms::security;
 use crate::session::Session;
@@ -19,6 +20,12 @@ pub(crate) async fn agent(verb: AgentVerb, session: &Session) -> Outcome {
         AgentVerb::History(args) => history::run(kind, &args, session).await,
         AgentVerb::Call(args) => call::agent(args, session).await,
         AgentVerb::Token(args) => security::run(args, session).await,
+        AgentVerb::Wait(args) => wait::run(Some(kind), &args, session).await,
+        AgentVerb::Probe(args) => probe::run(kind, &args, session).await,
+        AgentVerb::Suspend(args) => admin::hold(kind, Act::Suspend, &args, session).await,
+        AgentVerb::Drain(args) => admin::hold(kind, Act::Drain, &args, session).await,
+        AgentVerb::Resume(args) => admin::resume(kind, &args, session).await,
+        AgentVerb::Impact(args) => impact::run(kind, &args, session).await,
         AgentVerb::Delete(args) => delete::run(kind, &args, session).await,
     }
 }
@@ -33,6 +40,12 @@ pub(crate) async fn mcp(verb: McpVerb, session: &Session) -> Outcome {
         McpVerb::Describe(args) => describe::run(kind, &args, session).await,
         McpVerb::History(args) => history::run(kind, &args, session).await,
         McpVerb::Logs(args) => logs::run(args, session).await,
+        McpVerb::Wait(args) => wait::run(Some(kind), &args, session).await,
+        McpVerb::Probe(args) => probe::run(kind, &args, session).await,
+        McpVerb::Suspend(args) => admin::hold(kind, Act::Suspend, &args, session).await,
+        McpVerb::Drain(args) => admin::hold(kind, Act::Drain, &args, session).await,
+        McpVerb::Resume(args) => admin::resume(kind, &args, session).await,
+        McpVerb::Impact(args) => impact::run(kind, &args, session).await,
         McpVerb::Delete(args) => delete::run(kind, &args, session).await,
     }
 }
@@ -46,6 +59,8 @@ pub(crate) async fn tool(verb: ToolVerb, session: &Session) -> Outcome {
         ToolVerb::Describe(args) => describe::run(kind, &args, session).await,
         ToolVerb::History(args) => history::run(kind, &args, session).await,
         ToolVerb::Call(args) => call::tool(args, session).await,
+        ToolVerb::Wait(args) => wait::run(Some(kind), &args, session).await,
+        ToolVerb::Impact(args) => impact::run(kind, &args, session).await,
     }
 }
 
@@ -57,5 +72,7 @@ pub(crate) async fn skill(verb: SkillVerb, session: &Session) -> Outcome {
         SkillVerb::Get(args) => get::run(kind, &args, session).await,
         SkillVerb::Describe(args) => describe::run(kind, &args, session).await,
         SkillVerb::History(args) => history::run(kind, &args, session).await,
+        SkillVerb::Wait(args) => wait::run(Some(kind), &args, session).await,
+        SkillVerb::Impact(args) => impact::run(kind, &args, session).await,
     }
 }

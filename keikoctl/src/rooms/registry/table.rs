@@ -1,8 +1,9 @@
 //! The columns of every kind.
 
 use super::object::Item;
+use super::state;
 use crate::print::columns::When::{AllNamespaces, Wide};
-use crate::print::{Cell, Column, Role};
+use crate::print::{Cell, Column};
 use keiko_client::proto::v1::object::Object as Any;
 use keiko_client::proto::v1::{AgentSpec, Kind, McpServerSpec, SkillSpec, ToolSpec};
 
@@ -10,13 +11,37 @@ const NAMESPACE: Column<Item> =
     Column::new("NAMESPACE", |item: &Item, _| Cell::text(&item.metadata().namespace))
         .when(AllNamespaces);
 const NAME: Column<Item> = Column::new("NAME", |item: &Item, _| Cell::text(&item.metadata().name));
-const STATUS: Column<Item> = Column::new("STATUS", |item: &Item, _| status(item));
+const STATE: Column<Item> = Column::new("STATE", |item: &Item, _| state::cell(item));
 const AGE: Column<Item> =
     Column::new("AGE", |item: &Item, clock| Cell::age(clock, item.metadata().created_ms));
 const REVISION: Column<Item> =
     Column::new("REVISION", |item: &Item, _| Cell::number(item.metadata().revision)).when(Wide);
-const REASON: Column<Item> = Column::new("REASON", |item: &Item, _| {
-    Cell::text(item.ready().map_or("", |ready| &ready.reason))
+const REASON: Column<Item> =
+    Column::new("REASON", |item: &Item, _| Cell::text(state::reason(item))).flexible();
+const VERSION: Column<Item> =
+    Column::new("VERSION", |item: &Item, _| Cell::text(state::version(item)));
+/// Of the last probe.
+const LATENCY: Column<Item> = Column::new("LATENCY", |item: &Item, _| {
+    state::took(item.live().map_or(0, |live| live.probe_latency_ms.saturating_mul(1000)))
+})
+.when(Wide);
+/// Through the answering node, under way.
+const CALLS: Column<Item> = Column::new("CALLS", |item: &Item, _| {
+    item.live().map_or_else(Cell::default, |live| Cell::number(live.calls_in_flight.into()))
+})
+.when(Wide);
+const LOAD: Column<Item> = Column::new("LOAD", |item: &Item, _| {
+    item.live().and_then(|live| live.load.as_ref()).map(state::load).unwrap_or_default()
+})
+.when(Wide);
+/// When it is looked at again.
+const PROBE: Column<Item> = Column::new("PROBE", |item: &Item, clock| {
+    state::until(clock, item.live().map_or(0, |live| live.next_probe_ms))
+})
+.when(Wide);
+/// When its lease ends without another heartbeat.
+const LEASE: Column<Item> = Column::new("LEASE", |item: &Item, clock| {
+    state::until(clock, item.live().map_or(0, |live| live.lease_expires_ms))
 })
 .when(Wide);
 const LABELS: Column<Item> = Column::new("LABELS", |item: &Item, _| {
@@ -39,7 +64,9 @@ pub(crate) fn columns(kind: Kind) -> &'static [Column<Item>] {
 const AGENTS: &[Column<Item>] = &[
     NAMESPACE,
     NAME,
-    STATUS,
+    STATE,
+    REASON,
+    VERSION,
     Column::new("PROTOCOL", |item: &Item, _| {
         agent(item, |spec| format!("{} {}", spec.protocol, spec.protocol_version))
     }),
@@ -48,31 +75,37 @@ const AGENTS: &[Column<Item>] = &[
     Column::new("TITLE", |item: &Item, _| agent(item, |spec| spec.title.clone()))
         .when(Wide)
         .flexible(),
-    Column::new("VERSION", |item: &Item, _| agent(item, |spec| spec.version.clone())).when(Wide),
     Column::new("SIGNATURE", |item: &Item, _| agent(item, |spec| spec.signature.clone()))
         .when(Wide),
+    LATENCY,
+    CALLS,
+    LOAD,
+    PROBE,
+    LEASE,
     REVISION,
-    REASON,
     LABELS,
 ];
 
 const SERVERS: &[Column<Item>] = &[
     NAMESPACE,
     NAME,
-    STATUS,
+    STATE,
+    REASON,
+    VERSION,
     Column::new("TRANSPORT", |item: &Item, _| server(item, |spec| spec.transport.clone())),
     Column::new("PROTOCOL", |item: &Item, _| server(item, |spec| spec.protocol_version.clone())),
     Column::new("ENDPOINT", |item: &Item, _| server(item, endpoint)).flexible(),
     AGE,
     Column::new("SERVER", |item: &Item, _| server(item, |spec| spec.server_name.clone()))
         .when(Wide),
-    Column::new("VERSION", |item: &Item, _| server(item, |spec| spec.version.clone())).when(Wide),
     Column::new("NODE", |item: &Item, _| {
         server(item, |spec| spec.grant.as_ref().map(|grant| grant.node.clone()).unwrap_or_default())
     })
     .when(Wide),
+    LATENCY,
+    CALLS,
+    PROBE,
     REVISION,
-    REASON,
     LABELS,
 ];
 
@@ -88,9 +121,7 @@ const TOOLS: &[Column<Item>] = &[
         tool(item, |spec| spec.schema_hash.chars().take(12).collect())
     })
     .when(Wide),
-    STATUS.when(Wide),
     REVISION,
-    REASON,
     LABELS,
 ];
 
@@ -102,24 +133,9 @@ const SKILLS: &[Column<Item>] = &[
         .flexible(),
     AGE,
     Column::new("TAGS", |item: &Item, _| skill(item, |spec| spec.tags.join(","))).when(Wide),
-    STATUS.when(Wide),
     REVISION,
-    REASON,
     LABELS,
 ];
-
-/// A word first, a colour second.
-pub(crate) fn status(item: &Item) -> Cell {
-    match item.ready() {
-        // Parts have no condition of their own: they are as their server or agent is.
-        None => Cell::role(Role::Muted, "-"),
-        Some(ready) => match ready.status.as_str() {
-            "True" => Cell::role(Role::Good, "Ready"),
-            "False" => Cell::role(Role::Bad, "NotReady"),
-            _ => Cell::role(Role::Warn, "Unknown"),
-        },
-    }
-}
 
 /// Where an MCP server is: its URL or its command.
 pub(crate) fn endpoint(spec: &McpServerSpec) -> String {
@@ -173,9 +189,22 @@ pub(super) mod tests {
     use crate::print::columns::Wanted;
     use crate::print::time::Clock;
     use crate::print::{FormatKind, Style};
-    use keiko_client::proto::v1::{Condition, McpServer, Metadata, Object, ObjectStatus};
+    use keiko_client::proto::v1::{
+        Condition, Health, Live, McpServer, Metadata, Object, ObjectStatus,
+    };
 
     pub(in crate::rooms::registry) fn time_server() -> Item {
+        let ready =
+            Condition { r#type: "Ready".into(), status: "True".into(), ..Condition::default() };
+        let health = Health { state: "ready".into(), ..Health::default() };
+        server(ObjectStatus {
+            conditions: vec![ready],
+            health: Some(health),
+            ..ObjectStatus::default()
+        })
+    }
+
+    pub(in crate::rooms::registry) fn server(status: ObjectStatus) -> Item {
         let metadata = Metadata {
             name: "time".into(),
             namespace: "default".into(),
@@ -192,16 +221,15 @@ pub(super) mod tests {
                 "UTC".into(),
             ],
             protocol_version: "2026-07-28".into(),
+            version: "1.2.0".into(),
             ..McpServerSpec::default()
         };
-        let ready =
-            Condition { r#type: "Ready".into(), status: "True".into(), ..Condition::default() };
         let server = McpServer {
             api_version: "keiko/v1".into(),
             kind: "McpServer".into(),
             metadata: Some(metadata),
             spec: Some(spec),
-            status: Some(ObjectStatus { conditions: vec![ready] }),
+            status: Some(status),
         };
         Item(Object { object: Some(Any::McpServer(server)) })
     }
@@ -209,13 +237,31 @@ pub(super) mod tests {
     #[test]
     fn servers_in_columns() {
         let clock = Clock { now_ms: 181_000, utc: false };
-        let grid =
-            Wanted::default().grid(SERVERS, &[time_server()], FormatKind::Table, &clock).unwrap();
+        let grid = |item, kind| Wanted::default().grid(SERVERS, &[item], kind, &clock).unwrap();
         assert_eq!(
-            grid.lay_out(&Style::plain(), Some(80), true),
-            "NAME   STATUS   TRANSPORT   PROTOCOL     ENDPOINT                            AGE\n\
-             time   Ready    stdio       2026-07-28   /usr/bin/mcp-server-time --local…   3m\n"
+            grid(time_server(), FormatKind::Table).lay_out(&Style::plain(), Some(90), true),
+            "NAME   STATE   REASON   VERSION   TRANSPORT   PROTOCOL     ENDPOINT                    AGE\n\
+             time   ready            1.2.0     stdio       2026-07-28   /usr/bin/mcp-server-time…   3m\n"
         );
+        let live = Live {
+            next_probe_ms: 193_000,
+            probe_latency_ms: 12,
+            calls_in_flight: 3,
+            ..Live::default()
+        };
+        let health = Health {
+            state: "cooling-down".into(),
+            failure_class: "timeout".into(),
+            ..Health::default()
+        };
+        let status =
+            ObjectStatus { health: Some(health), live: Some(live), ..ObjectStatus::default() };
+        let wide = grid(server(status), FormatKind::Wide).lay_out(&Style::plain(), None, true);
+        for words in
+            ["cooling-down   timeout", "LATENCY   CALLS   PROBE", "12ms          3   in 12s"]
+        {
+            assert!(wide.contains(words), "{wide}");
+        }
     }
 
     #[test]

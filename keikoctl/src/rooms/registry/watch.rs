@@ -54,6 +54,7 @@ pub(crate) async fn run(subject: Subject, client: &Client, session: &Session) ->
         name: subject.name.clone(),
     };
     let mut watch = client.watch(request).await?;
+    session.detaches();
     let mut known = Known::default();
     let mut tick = tokio::time::interval(REDRAW);
     let (mut dirty, mut ticks) = (false, 0);

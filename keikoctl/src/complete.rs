@@ -1,0 +1,307 @@
+//! Live completion: the scripts in `completions/` ask this command what fits.
+//!
+//! Verbs and flags come from the grammar, names from the daemon that a command would reach. Whoever
+//! waits for the Tab key waits 150 ms at most; what goes wrong is silent. Names of others become
+//! words of a shell, so only plain ones are offered.
+
+use crate::cli::Cli;
+use crate::context::{self, Surroundings};
+use crate::generate;
+use crate::print::FORMATS;
+use crate::rooms::registry::object::Item;
+use crate::settings::{Files, Given};
+use crate::usage;
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use clap_complete::env::{EnvCompleter, Shells};
+use clap_complete::{ArgValueCandidates, CompleteEnv, CompletionCandidate, Shell};
+use keiko_client::Client;
+use keiko_client::proto::v1::{Kind, ListRequest};
+use keiko_core::refusal::{Code, Refusal, Result};
+use std::ffi::OsString;
+use std::sync::OnceLock;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+/// Set by the scripts to the shell's name.
+const VARIABLE: &str = "KEIKO_COMPLETE";
+const PROGRAM: &str = "keikoctl";
+/// Longer, and the Tab key feels stuck.
+const BUDGET: Duration = Duration::from_millis(150);
+/// More than anybody reads.
+const NAMES_MAX: u32 = 1_000;
+
+/// Every kind, with the noun that is its verb's.
+const KINDS: &[(&str, Kind)] = &[
+    ("agent", Kind::Agent),
+    ("mcp", Kind::McpServer),
+    ("tool", Kind::Tool),
+    ("skill", Kind::Skill),
+];
+
+/// The words of the command line that is being completed.
+static TYPED: OnceLock<Vec<OsString>> = OnceLock::new();
+
+/// Answers a shell; true if it was one that asked.
+pub(crate) fn answer(words: &[OsString]) -> bool {
+    if context::set(VARIABLE).is_none_or(|shell| shell == "0") {
+        return false;
+    }
+    let typed = words.iter().skip_while(|word| *word != "--").skip(1).cloned().collect();
+    // Set once: this is the only call.
+    let _ = TYPED.set(typed);
+    let here = std::env::current_dir().ok();
+    let asked = CompleteEnv::with_factory(grammar).var(VARIABLE).bin(PROGRAM).completer(PROGRAM);
+    // A shell that we don't know, or a pipe that is closed: nobody reads a message here.
+    let _ = asked.try_complete(words.iter().cloned(), here.as_deref());
+    true
+}
+
+/// The script that a shell sources.
+pub(crate) fn script(shell: Shell) -> Result<String> {
+    let broken = |cause: &dyn std::fmt::Display| {
+        Refusal::new(Code::Internal, format!("there is no completion for {shell}")).cause(cause)
+    };
+    let shells = Shells::builtins();
+    let completer: &dyn EnvCompleter =
+        shells.completer(&shell.to_string()).ok_or_else(|| broken(&"the shell is not known"))?;
+    let mut script = Vec::new();
+    completer
+        .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
+        .map_err(|error| broken(&error))?;
+    let script = String::from_utf8(script).map_err(|error| broken(&error))?;
+    let script = script.trim();
+    Ok(match shell {
+        // A command that is gone is not worth a message in the middle of a line.
+        Shell::Bash => format!(
+            "{}\n",
+            script.replace("-- \"${words[@]}\" \\", "-- \"${words[@]}\" 2>/dev/null \\")
+        ),
+        // Loaded from $fpath, the first Tab is already a question.
+        Shell::Zsh => format!(
+            "{script}\n\nif [ \"$funcstack[1]\" = \"_{PROGRAM}\" ]; then\n    _clap_dynamic_completer_{PROGRAM} \"$@\"\nfi\n"
+        ),
+        _ => format!("{script}\n"),
+    })
+}
+
+/// The grammar with what is asked of the daemon.
+fn grammar() -> Command {
+    let command = generate::visible(Cli::command());
+    let command = command.mut_arg("context", |argument| argument.add(contexts()));
+    let command = command.mut_arg("output", |argument| argument.add(formats()));
+    let verbs = command.get_subcommands().map(|below| below.get_name().to_owned());
+    let verbs: Vec<String> = verbs.collect();
+    verbs.iter().fold(command, |command, noun| {
+        command.mut_subcommand(noun, |below| match noun.as_str() {
+            "context" => hook(below, &|_, _| Some(contexts())),
+            "explain" => hook(below, &|_, _| Some(ArgValueCandidates::new(explained))),
+            "find" => hook(below, &|_, _| Some(ArgValueCandidates::new(capabilities))),
+            noun => {
+                let kind = KINDS.iter().find(|(name, _)| *name == noun).map(|(_, kind)| *kind);
+                hook(below, &|_, argument| match (kind, says(argument, &["KIND"])) {
+                    (Some(kind), false) => Some(ArgValueCandidates::new(move || names(kind))),
+                    (None, false) => None,
+                    (_, true) => Some(ArgValueCandidates::new(references)),
+                })
+            }
+        })
+    })
+}
+
+/// Adds candidates to every argument that names something that is there.
+fn hook(
+    command: Command,
+    candidates: &dyn Fn(&str, &Arg) -> Option<ArgValueCandidates>,
+) -> Command {
+    let verb = command.get_name().to_owned();
+    // What is registered or added is not there yet.
+    let names_something = !["register", "add", "token"].contains(&verb.as_str());
+    let command = command.mut_args(|argument| {
+        let named = argument.is_positional() && says(&argument, &["NAME", "CODE", "CAPABILITY"]);
+        let depends = argument.get_id() == "depends_on";
+        let taken = (named && names_something) || depends;
+        match candidates(&verb, &argument).filter(|_| taken) {
+            Some(candidates) => argument.add(candidates),
+            None => argument,
+        }
+    });
+    let below: Vec<String> =
+        command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
+    below.iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |below| hook(below, candidates))
+    })
+}
+
+/// True if one of the words is in what the argument is called.
+fn says(argument: &Arg, words: &[&str]) -> bool {
+    let names = argument.get_value_names().unwrap_or_default();
+    names.iter().any(|name| words.iter().any(|word| name.contains(word)))
+}
+
+fn candidates(words: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
+    words.into_iter().filter(|word| is_plain(word)).map(CompletionCandidate::new).collect()
+}
+
+/// True if a shell takes the word as it is.
+fn is_plain(word: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./@".contains(&byte);
+    !word.is_empty() && !word.starts_with('-') && word.len() <= 256 && word.bytes().all(fits)
+}
+
+fn contexts() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let files = Files::read(&Surroundings::of_process()).unwrap_or_default();
+        candidates(files.contexts().into_keys())
+    })
+}
+
+fn formats() -> ArgValueCandidates {
+    let words = FORMATS.iter().map(|word| word.trim_end_matches("EXPR"));
+    ArgValueCandidates::new(move || words.clone().map(CompletionCandidate::new).collect())
+}
+
+fn explained() -> Vec<CompletionCandidate> {
+    let kinds = KINDS.iter().map(|(noun, _)| (*noun).to_owned());
+    candidates(kinds.chain(Code::ALL.iter().map(ToString::to_string)))
+}
+
+fn names(kind: Kind) -> Vec<CompletionCandidate> {
+    candidates(live(vec![kind]).into_iter().map(|(_, name)| name))
+}
+
+/// KIND/NAME of everything.
+fn references() -> Vec<CompletionCandidate> {
+    let all = live(KINDS.iter().map(|(_, kind)| *kind).collect());
+    let noun =
+        |kind: Kind| KINDS.iter().find(|(_, other)| *other == kind).map_or("", |(noun, _)| *noun);
+    candidates(all.into_iter().map(|(kind, name)| format!("{}/{name}", noun(kind))))
+}
+
+/// What tools and skills are called without their owner.
+fn capabilities() -> Vec<CompletionCandidate> {
+    let all = live(vec![Kind::Tool, Kind::Skill]);
+    let own = |name: &str| name.split_once('.').map_or(name, |(_, own)| own).to_owned();
+    let mut words: Vec<String> = all.iter().map(|(_, name)| own(name)).collect();
+    words.sort();
+    words.dedup();
+    candidates(words)
+}
+
+/// Asks the daemon; what comes too late does not come.
+fn live(kinds: Vec<Kind>) -> Vec<(Kind, String)> {
+    let (sender, receiver) = sync_channel(1);
+    // The thread ends with the process if it is late: nothing here is worth waiting for.
+    let asking = std::thread::Builder::new().spawn(move || {
+        let _ = sender.send(ask(&kinds));
+    });
+    match asking {
+        Ok(_) => receiver.recv_timeout(BUDGET).ok().flatten().unwrap_or_default(),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn ask(kinds: &[Kind]) -> Option<Vec<(Kind, String)>> {
+    let typed = TYPED.get()?;
+    // Of a line that is half typed only what says where to ask.
+    let mut line: Vec<OsString> = vec![PROGRAM.into(), "version".into()];
+    for flag in ["--endpoint", "--context", "--token-file", "--ca"] {
+        if let Some(value) = usage::flag(typed, flag, None) {
+            line.extend([flag.into(), value.into()]);
+        }
+    }
+    let matches = Cli::command().try_get_matches_from(line).ok()?;
+    let mut globals = Cli::from_arg_matches(&matches).ok()?.globals;
+    globals.given = Given::of(&matches);
+    let around = Surroundings::of_process();
+    let way = context::way(&globals, &around).ok()?;
+    let files = Files::read(&around).ok()?;
+    let chosen = files.named(&way.name).ok();
+    let namespace = usage::flag(typed, "--namespace", Some("-n")).map(str::to_owned);
+    let namespace = namespace
+        .or_else(|| context::set("KEIKO_NAMESPACE"))
+        .or_else(|| files.namespace(chosen.as_ref()).map(|(namespace, _)| namespace))
+        .unwrap_or_else(|| "default".to_owned());
+    let settings = context::settings(way, &globals, &around, BUDGET).ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(async {
+        let client = Client::with(settings).await.ok()?;
+        let mut found = Vec::new();
+        for kind in kinds {
+            let request = ListRequest {
+                kind: (*kind).into(),
+                namespace: namespace.clone(),
+                limit: NAMES_MAX,
+                ..ListRequest::default()
+            };
+            let listed = client
+                .read(
+                    request,
+                    |client, request| async move { client.registry().list(request).await },
+                )
+                .await
+                .ok()?;
+            let names = listed.items.into_iter().map(|object| Item(object).metadata().name.clone());
+            found.extend(names.map(|name| (*kind, name)));
+        }
+        Some(found)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_words_are_offered() {
+        for (word, expect) in [
+            ("time.get_current_time", true),
+            ("agent/hello", true),
+            ("", false),
+            ("a b", false),
+            ("$(reboot)", false),
+            ("a*", false),
+            ("--yes", false),
+            ("\u{1b}[31m", false),
+            ("nаme", false),
+        ] {
+            assert_eq!(is_plain(word), expect, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn every_shell_has_a_script_that_asks() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell, Shell::Elvish] {
+            let script = script(shell).unwrap();
+            assert!(script.contains(VARIABLE) && script.contains(PROGRAM), "{shell}: {script}");
+        }
+        assert!(script(Shell::Bash).unwrap().contains("2>/dev/null"));
+    }
+
+    #[test]
+    fn names_are_asked_for_where_something_is_named() {
+        let command = grammar();
+        let asks = |line: &str| {
+            let mut words = line.split(' ');
+            let name = words.next_back().unwrap();
+            let found = words.try_fold(&command, |command, word| command.find_subcommand(word));
+            let argument =
+                found.unwrap().get_arguments().find(|argument| argument.get_id() == name);
+            argument.unwrap().get::<ArgValueCandidates>().is_some()
+        };
+        for (line, expect) in [
+            ("agent get name", true),
+            ("mcp logs name", true),
+            ("tool call name", true),
+            ("tool call arguments", false),
+            ("context use name", true),
+            ("context add name", false),
+            ("explain word", true),
+            ("agent impact name", true),
+            ("mcp register depends_on", true),
+            ("find capability", true),
+            ("agent list limit", false),
+        ] {
+            assert_eq!(asks(line), expect, "{line}");
+        }
+    }
+}

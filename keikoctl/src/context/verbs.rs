@@ -1,0 +1,253 @@
+//! `context add`, `use`, `list`, `show`, `delete`: files of this machine, no daemon.
+//!
+//! A token is never an argument and never printed: it is named by its file, or read from standard
+//! input into a file of its own.
+
+use super::args::{AddArgs, ContextVerb, DeleteArgs};
+use super::file::{self, Context, File};
+use super::{Surroundings, read, show, token};
+use crate::cli::Globals;
+use crate::exit::Exit;
+use crate::fault::{Outcome, usage};
+use crate::print::Printer;
+use crate::print::prompt::{self, Consent};
+use crate::settings::{Files, check_namespace};
+use keiko_client::{Endpoint, Identity, Trust};
+use keiko_core::refusal::{Code, Refusal, Result};
+use serde_json::json;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A token has 512 characters at most; the rest is room for what surrounds it.
+const TOKEN_BYTES_MAX: u64 = 4096;
+/// As a file's name may be.
+const NAME_CHARS_MAX: usize = 63;
+
+/// Runs a verb of `context`. `test` needs a runtime and is elsewhere.
+pub(crate) fn run(verb: ContextVerb, globals: &Globals, printer: &Printer) -> Outcome {
+    match verb {
+        ContextVerb::Add(args) => add(args, globals, printer),
+        ContextVerb::Use(args) => choose(&args.name, printer),
+        ContextVerb::List => show::list(&Files::read(&Surroundings::of_process())?, printer),
+        ContextVerb::Show(args) => show::run(&args, globals, printer),
+        ContextVerb::Delete(args) => delete(&args, globals, printer),
+        ContextVerb::Test(_) => Ok(Exit::Done),
+    }
+}
+
+/// Where the user's contexts are.
+fn own_file() -> Result<PathBuf> {
+    file::path().ok_or_else(|| {
+        Refusal::new(Code::ContextInvalid, "there is nowhere to keep contexts")
+            .cause("neither $XDG_CONFIG_HOME nor $HOME is set")
+            .hint("set $XDG_CONFIG_HOME to a folder of yours")
+    })
+}
+
+fn add(args: AddArgs, globals: &Globals, printer: &Printer) -> Outcome {
+    let name = args.name;
+    check_name(&name)?;
+    if let Some(namespace) = &args.namespace {
+        check_namespace(namespace)
+            .map_err(|why| usage(format!("{namespace:?} is no namespace")).cause(why))?;
+    }
+    let path = own_file()?;
+    let taken = || {
+        Refusal::new(Code::NameTaken, format!("there is a context {name:?} already"))
+            .hint(format!("keikoctl context show {name}"))
+            .hint("add --replace to put this one in its place")
+    };
+    // Looked at twice: before a token is written over, and under the lock.
+    let before = File::read(&path)?.contexts.remove(&name);
+    if before.is_some() && !args.replace {
+        return Err(taken().into());
+    }
+    let context = Context {
+        endpoint: endpoint(globals)?.to_string(),
+        token_file: kept_token(&name, args.token_stdin, globals, &path)?,
+        ca: given_path(globals, "ca", globals.ca.as_deref())?,
+        namespace: args.namespace,
+    };
+    if let Some(ca) = &context.ca {
+        Trust::from_pem(&read(ca)?)?;
+    }
+    let is_current = File::edit(&path, |file| {
+        if file.contexts.contains_key(&name) && !args.replace {
+            return Err(taken());
+        }
+        file.contexts.insert(name.clone(), context.clone());
+        if args.use_it {
+            file.current = Some(name.clone());
+        }
+        Ok(file.current.as_ref() == Some(&name))
+    })?;
+    let kept = token_path(&path, &name);
+    let was_kept = before.is_some_and(|before| before.token_file.as_ref() == Some(&kept));
+    if was_kept && context.token_file.as_ref() != Some(&kept) {
+        // Nothing names it any more; one that stays is of no use to others.
+        let _ = std::fs::remove_file(&kept);
+    }
+    let document = json!({
+        "name": name, "endpoint": context.endpoint, "current": is_current, "file": path,
+    });
+    printer.document(&document, |_| format!("context/{name} added\n"))?;
+    if !is_current {
+        printer.note(&format!("to make it the current one: keikoctl context use {name}"));
+    }
+    Ok(Exit::Done)
+}
+
+fn endpoint(globals: &Globals) -> Outcome<Endpoint> {
+    let text = globals.endpoint.as_deref().filter(|_| globals.given.is_flag("endpoint"));
+    let text = text.ok_or_else(|| {
+        usage("a context needs --endpoint").hint(
+            "--endpoint https://HOST:7340, or --endpoint unix:PATH for a daemon of this machine",
+        )
+    })?;
+    let endpoint: Endpoint = text.parse()?;
+    Ok(match endpoint {
+        Endpoint::Unix(path) => Endpoint::Unix(absolute(&path)),
+        tls @ Endpoint::Tls { .. } => tls,
+    })
+}
+
+/// The token's file: the one that is named, or one that is made from standard input.
+fn kept_token(
+    name: &str,
+    from_stdin: bool,
+    globals: &Globals,
+    config: &Path,
+) -> Outcome<Option<PathBuf>> {
+    let named = given_path(globals, "token_file", globals.token_file.as_deref())?;
+    if !from_stdin {
+        if let Some(path) = &named {
+            token(path)?;
+        }
+        return Ok(named);
+    }
+    if named.is_some() {
+        return Err(usage("--token-stdin does not go with --token-file").into());
+    }
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(TOKEN_BYTES_MAX).read_to_string(&mut text);
+    read.map_err(|error| usage("standard input can't be read").cause(error))?;
+    text.parse::<Identity>()?;
+    let path = token_path(config, name);
+    let unwritable = |error: std::io::Error| file::invalid(&path, "can't be written").cause(error);
+    file::make_private(path.parent().unwrap_or(config)).map_err(unwritable)?;
+    file::write(&path, format!("{}\n", text.trim()).as_bytes()).map_err(unwritable)?;
+    Ok(Some(path))
+}
+
+/// Where a token that came from standard input is kept.
+fn token_path(config: &Path, name: &str) -> PathBuf {
+    config.with_file_name("tokens").join(format!("{name}.token"))
+}
+
+/// A path of the command line: what the environment says is not meant for the context.
+fn given_path(globals: &Globals, id: &str, path: Option<&Path>) -> Result<Option<PathBuf>> {
+    Ok(path.filter(|_| globals.given.is_flag(id)).map(absolute))
+}
+
+/// The same file wherever the command is started.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_plain = !name.is_empty() && name.len() <= NAME_CHARS_MAX && name.bytes().all(fits);
+    if !is_plain || name.starts_with(['.', '-']) {
+        return Err(usage(format!("{name:?} is no name of a context"))
+            .cause("letters, digits, -, _ and ., 63 at most, not beginning with . or -"));
+    }
+    if name == "dev" {
+        return Err(usage("the context dev is that of keikoctl dev").hint("choose another name"));
+    }
+    Ok(())
+}
+
+fn choose(name: &str, printer: &Printer) -> Outcome {
+    let path = own_file()?;
+    let chosen = Files::read(&Surroundings::of_process())?.named(name)?;
+    if name == "dev" {
+        return Err(usage("the context dev is current by itself, while its node lives").into());
+    }
+    File::edit(&path, |file| {
+        file.current = Some(name.to_owned());
+        Ok(())
+    })?;
+    let document = json!({"name": name, "endpoint": chosen.context.endpoint, "current": true});
+    printer.document(&document, |_| format!("context/{name} is current\n"))?;
+    let hidden =
+        ["KEIKO_ENDPOINT", "KEIKO_CONTEXT"].into_iter().find(|name| super::set(name).is_some());
+    if let Some(variable) = hidden {
+        printer.note(&format!("${variable} is set and counts before it"));
+    }
+    Ok(Exit::Done)
+}
+
+fn delete(args: &DeleteArgs, globals: &Globals, printer: &Printer) -> Outcome {
+    let (path, name) = (own_file()?, &args.name);
+    let chosen = Files::read(&Surroundings::of_process())?.named(name)?;
+    if chosen.path != path || name == "dev" {
+        return Err(Refusal::new(
+            Code::ContextInvalid,
+            format!("the context {name:?} is not yours to delete"),
+        )
+        .cause(format!("it stands in {}", chosen.path.display()))
+        .into());
+    }
+    let kept = token_path(&path, name);
+    let kept = chosen.context.token_file.filter(|file| *file == kept);
+    let mut what = format!("the context {name} ({}) goes", chosen.context.endpoint);
+    if kept.is_some() {
+        what.push_str(", and the token that is kept with it");
+    }
+    let consent = Consent { yes: args.yes, no_input: globals.no_input };
+    if !prompt::can_ask(consent) {
+        return Err(prompt::needs_yes(&what).into());
+    }
+    if !args.yes && !prompt::confirm(&format!("{what}. Go on?")) {
+        printer.note("nothing was changed");
+        return Ok(Exit::Done);
+    }
+    let was_current = File::edit(&path, |file| {
+        file.contexts.remove(name);
+        Ok(file.current.take_if(|current| current == name).is_some())
+    })?;
+    if let Some(kept) = kept
+        && let Err(error) = std::fs::remove_file(&kept)
+    {
+        printer.note(&format!("{} can't be removed: {error}", kept.display()));
+    }
+    printer.document(&json!({"name": name, "deleted": true}), |_| {
+        format!("context/{name} deleted\n")
+    })?;
+    if was_current {
+        printer.note("it was the current one; now there is none: keikoctl context use NAME");
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain() {
+        for (name, expect) in [
+            ("prod", true),
+            ("eu-1.Prod_2", true),
+            ("", false),
+            (".x", false),
+            ("-x", false),
+            ("a/b", false),
+            ("a b", false),
+            ("dev", false),
+            (&*"x".repeat(64), false),
+        ] {
+            assert_eq!(check_name(name).is_ok(), expect, "{name:?}");
+        }
+    }
+}

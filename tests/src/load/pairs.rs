@@ -1,0 +1,106 @@
+//! `find --one` and then `tool call`, again and again, from 1, 16 and 64 callers at a time.
+//!
+//! The server is [`super::echo`], a child of the node. Each caller has a connection of its own, as
+//! programs have; a pair counts when the echo is right.
+
+use super::figures::{Goal, Point, Times};
+use super::{Node, one, until};
+use anyhow::{Context as _, Result, ensure};
+use keiko_client::Client;
+use keiko_proto::v1 as wire;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Callers at a time.
+const CALLERS: [usize; 3] = [1, 16, 64];
+/// Not counted: connections, caches, the first pages of memory.
+const WARM_UP: Duration = Duration::from_millis(500);
+/// How long the server may take to be there.
+const START: Duration = Duration::from_secs(30);
+
+/// Registers the server and measures.
+pub(super) async fn run(node: &Node<'_>) -> Result<Vec<Point>> {
+    register(node).await?;
+    let mut points = Vec::new();
+    for callers in CALLERS {
+        points.extend(measure(node, callers).await?);
+    }
+    Ok(points)
+}
+
+async fn register(node: &Node<'_>) -> Result<()> {
+    let echo = node.settings.echo.display().to_string();
+    let request = wire::RegisterMcpServerRequest {
+        name: "echo".to_owned(),
+        command: vec![echo, "echo".to_owned()],
+        ..Default::default()
+    };
+    let call = |client: Client, request| async move {
+        client.registry().register_mcp_server(request).await
+    };
+    node.client.write(None, request, call).await.context("registering the echo server")?;
+    let client = &node.client;
+    until(START, || async move { pair(client, "ready").await }).await.context("the first call")
+}
+
+/// One lookup and one call.
+async fn pair(client: &Client, text: &str) -> Result<()> {
+    let mut registry = client.registry();
+    let found = registry.find(one("echo")).await?.into_inner();
+    let first = found.items.into_iter().next().context("nobody offers it")?;
+    let request = wire::CallToolRequest {
+        namespace: first.namespace,
+        name: first.name,
+        arguments: format!("{{\"text\":\"{text}\"}}"),
+        timeout_ms: 0,
+    };
+    let answer = registry.call_tool(request).await?.into_inner();
+    ensure!(answer.content.contains(text), "not an echo of {text:?}: {}", answer.content);
+    Ok(())
+}
+
+async fn measure(node: &Node<'_>, callers: usize) -> Result<Vec<Point>> {
+    let time = node.settings.time;
+    let mut running = JoinSet::new();
+    let start = Instant::now() + WARM_UP;
+    for caller in 0..callers {
+        let client = node.connect().await?;
+        running.spawn(caller_loop(client, caller, start, time));
+    }
+    let mut times = Times::default();
+    while let Some(ended) = running.join_next().await {
+        times.append(ended.context("a caller")??);
+    }
+    let rate = times.len() as f64 / time.as_secs_f64();
+    let name = |what: &str| format!("find + call, {callers} callers: {what}");
+    // The floor is of a node under load; one caller waits for itself.
+    let floor = if callers == 1 { Goal::None } else { Goal::AtLeast(10_000.0) };
+    let point = |what: &str, value: f64, unit: &str| Point::new("pairs", name(what), value, unit);
+    Ok(vec![
+        point("pairs", rate, "/s").goal(floor),
+        point("p50", times.percentile_ms(50.0), "ms"),
+        point("p95", times.percentile_ms(95.0), "ms").goal(Goal::AtMost(200.0)),
+        point("p99", times.percentile_ms(99.0), "ms").goal(Goal::AtMost(500.0)),
+    ])
+}
+
+async fn caller_loop(
+    client: Client,
+    caller: usize,
+    start: Instant,
+    time: Duration,
+) -> Result<Times> {
+    let (mut times, mut round) = (Times::default(), 0_u64);
+    loop {
+        let began = Instant::now();
+        if began >= start + time {
+            return Ok(times);
+        }
+        pair(&client, &format!("{caller}-{round}")).await?;
+        round += 1;
+        if began >= start {
+            times.push(began.elapsed());
+        }
+    }
+}

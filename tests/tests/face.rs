@@ -1,0 +1,233 @@
+//! The verbs of the registry, as a person or a script types them.
+
+use keiko_core::refusal::Code;
+use keiko_tests::ctl::end_of;
+use keiko_tests::fake;
+use keiko_tests::shared::unique;
+use keiko_tests::wait::{DEADLINE, expect};
+use keiko_tests::{Ctl, Node, eventually, programs, shared};
+use serde_json::Value;
+use std::process::{Child, Stdio};
+
+fn fake_mcp() -> String {
+    programs::path("fake-mcp").display().to_string()
+}
+
+/// A server in a namespace of its own, so that `find` sees nobody else's.
+fn server(node: &Node) -> (String, String) {
+    let (name, namespace) = (unique("face"), unique("space"));
+    node.ctl.ok(&format!("mcp register {name} -n {namespace} -- {} {name}", fake_mcp()));
+    (name, namespace)
+}
+
+fn begin(ctl: &Ctl, line: &str) -> Child {
+    let mut command = ctl.command(line);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("keikoctl starts")
+}
+
+fn revision(ctl: &Ctl) -> u64 {
+    ctl.json("tool list -A")["revision"].as_u64().expect("a list has a revision")
+}
+
+#[test]
+fn waiting_ends_when_it_is_so() {
+    let node = shared();
+    let (name, space) = server(node);
+    let met = node.ctl.ok(&format!("wait mcp/{name} -n {space}"));
+    assert_eq!(met.stdout, format!("mcp/{name} is Ready\n"));
+    let met = node.ctl.json(&format!("mcp wait {name} -n {space} --for condition=ready=true"));
+    assert_eq!(met["items"][0]["object"]["metadata"]["name"], name, "{met}");
+    let path = "--for jsonpath=.status.health.state=ready";
+    node.ctl.ok(&format!("wait mcp {name} mcp/{name} -n {space} {path}"));
+    node.ctl.ok(&format!("wait tool/{name}.echo -n {space} --for jsonpath=.spec.inputSchema"));
+
+    let late = format!("wait mcp/{name} -n {space} --for condition=Ready=False --timeout 1s");
+    node.ctl.refused(&late, 5, Code::WaitTimeout).says(&format!("mcp/{name} is ready"));
+    node.ctl.refused(&format!("wait mcp/{name}"), 6, Code::NotFound);
+    node.ctl.refused("wait time", 2, Code::InvalidArgument);
+    node.ctl.refused(&format!("wait mcp/{name} --for wings"), 2, Code::InvalidArgument);
+
+    let mut waits =
+        begin(&node.ctl, &format!("mcp wait {name} -n {space} --for delete --timeout 60s"));
+    node.ctl.ok(&format!("mcp delete {name} -n {space} --yes"));
+    assert_eq!(end_of(&mut waits, DEADLINE), Some(0));
+    node.ctl.ok(&format!("mcp wait {name} -n {space} --for delete"));
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let node = shared();
+    let (name, space) = server(node);
+    let kept = node.ctl.json(&format!("mcp get {name} -n {space}"))["metadata"].clone();
+    for by in ["", "=client", "=server"] {
+        let verb = |line: String| node.ctl.ok(&format!("{line} -n {space} --dry-run{by}")).stdout;
+        let deleted = verb(format!("mcp delete {name}"));
+        assert!(deleted.contains(&format!("- tool/{name}.echo")), "{deleted}");
+        let suspended = verb(format!("mcp suspend {name} --reason why"));
+        assert!(suspended.contains("+ status.adminState: \"suspended\""), "{suspended}");
+        let resumed = verb(format!("mcp resume {name}"));
+        assert!(resumed.contains("would stay as it is"), "{resumed}");
+        let other = unique("dry");
+        let line = format!("mcp register {other} -n {space} --dry-run{by} -- {} x", fake_mcp());
+        let registered = node.ctl.ok(&line).stdout;
+        assert!(registered.contains(&format!("mcp/{other} would be registered")), "{registered}");
+        node.ctl.refused(&format!("mcp get {other} -n {space}"), 6, Code::NotFound);
+    }
+    let after = node.ctl.json(&format!("mcp get {name} -n {space}"))["metadata"].clone();
+    assert_eq!(after, kept);
+    let shown = node.ctl.json(&format!("mcp suspend {name} -n {space} --dry-run"));
+    assert_eq!(shown["dryRun"], "server", "{shown}");
+    assert_eq!(shown["change"], "suspended", "{shown}");
+}
+
+#[test]
+fn find_says_who_can_be_called() {
+    let node = shared();
+    let (name, space) = server(node);
+    let found = node.ctl.ok(&format!("find echo -n {space} -o name"));
+    assert_eq!(found.stdout, format!("tool/{name}.echo\n"));
+    node.ctl.ok(&format!("find tool/{name}.echo@^1.2 -n {space} --one"));
+    let one = node.ctl.json(&format!("find echo -n {space} --one"));
+    assert_eq!(one["items"][0]["owner"], format!("mcp/{name}"), "{one}");
+    assert_eq!(one["items"][0]["routable"], true, "{one}");
+    node.ctl.refused(&format!("find echo@^2 -n {space}"), 6, Code::NotFound);
+    node.ctl.refused(&format!("find wings -n {space}"), 6, Code::NotFound);
+    node.ctl.refused(&format!("find echo -l gpu -n {space}"), 6, Code::NotFound);
+
+    node.ctl.ok(&format!("mcp suspend {name} -n {space} --reason repairs"));
+    node.ctl.refused(&format!("find echo -n {space} --one"), 1, Code::NoCandidate).says("repairs");
+    let all = node.ctl.ok(&format!("find echo -n {space}"));
+    assert!(all.stdout.contains("suspended"), "{all}");
+    let list = node.ctl.ok(&format!("mcp list -n {space}"));
+    assert!(list.stdout.contains("suspended") && list.stdout.contains("repairs"), "{list}");
+    let again = node.ctl.ok(&format!("mcp suspend {name} -n {space} --reason repairs"));
+    assert!(again.stdout.contains("was suspended already"), "{again}");
+    let resumed = node.ctl.ok(&format!("mcp resume {name} -n {space} --wait"));
+    assert!(resumed.stdout.starts_with(&format!("mcp/{name} resumed at revision ")), "{resumed}");
+    node.ctl.ok(&format!("find echo -n {space} --one"));
+}
+
+#[test]
+fn a_drain_waits_for_what_runs() {
+    let node = shared();
+    let (name, space) = server(node);
+    let line = format!("tool call {name}.slow '{{\"seconds\":4}}' -n {space}");
+    let mut call = begin(&node.ctl, &line);
+    let busy =
+        |ctl: &Ctl| ctl.json(&format!("mcp get {name} -n {space}"))["status"]["live"].clone();
+    eventually("the call runs", || {
+        let live = busy(&node.ctl);
+        expect(live["callsInFlight"] == 1, || live.to_string())
+    });
+    let hasty = format!("mcp drain {name} -n {space} --timeout 1s");
+    node.ctl.refused(&hasty, 5, Code::WaitTimeout).says("1 call is under way");
+    node.ctl.refused(
+        &format!("tool call {name}.echo '{{\"text\":\"a\"}}' -n {space}"),
+        1,
+        Code::Suspended,
+    );
+    let drained = node.ctl.ok(&format!("mcp drain {name} -n {space}"));
+    assert!(drained.stdout.contains("drained: no call is under way"), "{drained}");
+    assert_eq!(busy(&node.ctl)["callsInFlight"], Value::Null);
+    assert_eq!(end_of(&mut call, DEADLINE), Some(0), "it ended by itself");
+}
+
+#[test]
+fn a_probe_is_a_card() {
+    let node = shared();
+    let (name, space) = server(node);
+    let card = node.ctl.ok(&format!("mcp probe {name} -n {space}"));
+    assert!(card.stdout.contains("verdict") && card.stdout.contains("well"), "{card}");
+    let agent = fake::agent::start("Probed");
+    let before = revision(&node.ctl);
+    let card = node.ctl.json(&format!("agent probe {}", agent.url()));
+    assert_eq!(card["ok"], true, "{card}");
+    assert_eq!(card["provides"][0], "greet", "{card}");
+    assert!(revision(&node.ctl) >= before);
+    let ill = node.ctl.run("mcp probe http://127.0.0.1:1/mcp -o json");
+    assert_eq!(ill.status, 9, "{ill}");
+    assert_eq!(ill.json()["failureClass"], "unreachable", "{ill}");
+    let ill = node.ctl.run("mcp probe http://127.0.0.1:1/mcp");
+    assert_eq!(ill.status, 9, "{ill}");
+    assert!(ill.stdout.contains("not well: unreachable"), "{ill}");
+    node.ctl.refused(&format!("mcp probe {} -n {space}", unique("none")), 6, Code::NotFound);
+}
+
+#[test]
+fn what_depends_is_told() {
+    let node = shared();
+    let (name, space) = server(node);
+    let agent = fake::agent::start("Depends");
+    let user = unique("user");
+    node.ctl.ok(&format!(
+        "agent register {user} {} -n {space} --depends-on mcp/{name} --depends-on tool/gone.away \
+         --annotation owner=anna --lease 30s",
+        agent.url()
+    ));
+    let impact = node.ctl.json(&format!("mcp impact mcp/{name} -n {space}"));
+    assert_eq!(impact["items"][0]["name"], user, "{impact}");
+    assert_eq!(impact["items"][0]["distance"], 1, "{impact}");
+    let tool = node.ctl.ok(&format!("tool impact {name}.echo -n {space}"));
+    assert!(tool.stdout.contains(&format!("agent/{user}")), "{tool}");
+    let none = node.ctl.ok(&format!("agent impact {user} -n {space}"));
+    assert_eq!(none.stdout, "");
+    assert!(none.stderr.contains("nothing depends on agent/"), "{none}");
+
+    let page = node.ctl.ok(&format!("agent describe {user} -n {space}")).stdout;
+    for words in ["tool/gone.away   missing", "owner=anna", "30s, removed 1m later", "lease ends"] {
+        assert!(page.contains(words), "{words:?} is missing:\n{page}");
+    }
+    let page = node.ctl.ok(&format!("mcp describe {name} -n {space}")).stdout;
+    assert!(page.contains(&format!("1 needs it: agent/{user}")), "{page}");
+    let list = node.ctl.ok(&format!("agent list -n {space}")).stdout;
+    assert!(list.contains("degraded") && list.contains("dependency"), "{list}");
+    let radius = node.ctl.ok(&format!("mcp delete {name} -n {space} --dry-run")).stdout;
+    assert!(radius.contains(&format!("1 needs it: agent/{user}")), "{radius}");
+    let wait = format!("wait agent/{user} -n {space} --for condition=DependenciesReady=False");
+    node.ctl.ok(&wait);
+    let malformed = format!("agent register x {} --depends-on time", agent.url());
+    node.ctl.refused(&malformed, 2, Code::InvalidArgument);
+}
+
+#[test]
+fn a_name_of_others_moves_no_cursor() {
+    let node = shared();
+    let name = unique("escape");
+    let agent = fake::agent::start("Red \u{1b}[31m\u{202e}name");
+    node.ctl.ok(&format!("agent register {name} {}", agent.url()));
+    let url = agent.url();
+    for line in [
+        format!("agent describe {name}"),
+        format!("agent probe {url}"),
+        "agent list -o wide".into(),
+    ] {
+        let shown = node.ctl.ok(&line);
+        assert!(!shown.stdout.contains('\u{1b}') && !shown.stdout.contains('\u{202e}'), "{line}");
+    }
+    node.ctl.ok(&format!("agent delete {name} --yes"));
+    wait_nothing(&node.ctl, &name);
+}
+
+fn wait_nothing(ctl: &Ctl, name: &str) {
+    ctl.ok(&format!("agent wait {name} --for delete --timeout 20s"));
+    ctl.refused(&format!("agent get {name}"), 6, Code::NotFound);
+}
+
+#[test]
+fn a_request_id_makes_a_retry_safe() {
+    let node = shared();
+    let (name, space) = server(node);
+    wait_ready_in(&node.ctl, &name, &space);
+    let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+    // The clock of that id is long over.
+    let line = format!("mcp suspend {name} -n {space} --request-id {id}");
+    node.ctl.refused(&line, 2, Code::RequestIdExpired);
+    let twice = format!("mcp suspend {name} -n {space} -o jsonpath=.revision");
+    let first = node.ctl.ok(&twice).stdout;
+    assert_eq!(node.ctl.ok(&twice).stdout, first, "the second changed nothing");
+}
+
+fn wait_ready_in(ctl: &Ctl, name: &str, space: &str) {
+    ctl.ok(&format!("mcp wait {name} -n {space}"));
+}
