@@ -60,6 +60,14 @@ impl Cluster for Script {
         Ok(Response::new(wire::StatusResponse { server_unix_ms, ..Default::default() }))
     }
 
+    async fn diagnose(
+        &self,
+        request: Request<wire::DiagnoseRequest>,
+    ) -> Result<Response<wire::DiagnoseResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
     async fn init(
         &self,
         request: Request<wire::InitRequest>,

@@ -8,6 +8,7 @@
 //! calls        what is repeated and what is not            security     tokens over the network
 //! links        what keeps a server linked               docs         the commands of the guides
 //! bench        the benchmark, on a handful of agents
+//! routing      who gets the calls: leases, heartbeats, find, suspension
 //! health       when it is news that something works, or does not
 //! hostile      peers that mean harm, each told for what it is
 //! manifests    apply, diff and delete by files
@@ -36,6 +37,7 @@ mod peers;
 mod publish;
 mod refusals;
 mod restart;
+mod routing;
 mod security;
 mod snapshots;
 mod tour;

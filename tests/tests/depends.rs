@@ -157,7 +157,7 @@ fn what_breaks_is_told_in_order() {
         let answer = declare(&namespace, name, needs, false);
         assert_eq!(
             (answer.status, &answer.json()["change"]),
-            (200, &"CREATED".into()),
+            (200, &"CHANGE_CREATED".into()),
             "{answer:?}"
         );
     }
@@ -216,7 +216,7 @@ fn a_dry_run_says_what_would_be_and_keeps_nothing() {
     let namespace = unique("dry");
     let answer = declare(&namespace, "a", &[], true);
     let body = answer.json();
-    assert_eq!((answer.status, &body["change"]), (200, &"CREATED".into()), "{body}");
+    assert_eq!((answer.status, &body["change"]), (200, &"CHANGE_CREATED".into()), "{body}");
     assert_eq!(body["object"]["metadata"]["name"], "a", "{body}");
     assert!(body["write"].is_null() && body["before"].is_null(), "{body}");
     let path = format!("/v1/objects/agent/{namespace}/a");
@@ -224,7 +224,7 @@ fn a_dry_run_says_what_would_be_and_keeps_nothing() {
     assert_eq!(read().status, 404);
     let made = declare(&namespace, "a", &[], false).json();
     let again = declare(&namespace, "a", &[], false).json();
-    assert_eq!(again["change"], "UNCHANGED", "{again}");
+    assert_eq!(again["change"], "CHANGE_UNCHANGED", "{again}");
     assert_eq!(again["before"]["metadata"]["uid"], made["object"]["metadata"]["uid"], "{again}");
     let delete = |query: &str| {
         let path = format!("{path}{query}");

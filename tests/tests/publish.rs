@@ -156,7 +156,7 @@ async fn the_catalog_has_agents_and_remote_servers() {
     let node = shared();
     let (agent, web) = (fake::agent::start("catalogued"), server(&Arc::default()));
     let namespace = unique("catalogued");
-    node.ctl.ok(&format!("agent register hello {} -n {namespace} -l team=red", agent.url()));
+    node.ctl.ok(&format!("agent register hello {} -n {namespace} --label team=red", agent.url()));
     node.ctl.ok(&format!("mcp register clock {}/mcp -n {namespace}", web.url()));
     node.ctl.ok(&format!("mcp register local -n {namespace} -- fake-mcp"));
     let path = format!("/.well-known/ai-catalog.json?namespace={namespace}");
@@ -186,8 +186,8 @@ fn prometheus_finds_targets() {
     let node = shared();
     let (agent, web) = (fake::agent::start("scraped"), server(&Arc::default()));
     let namespace = unique("scraped");
-    node.ctl.ok(&format!("agent register hello {} -n {namespace} -l team=red", agent.url()));
-    node.ctl.ok(&format!("mcp register clock {}/mcp -n {namespace} -l team=blue", web.url()));
+    node.ctl.ok(&format!("agent register hello {} -n {namespace} --label team=red", agent.url()));
+    node.ctl.ok(&format!("mcp register clock {}/mcp -n {namespace} --label team=blue", web.url()));
     let groups = |filter: &str| {
         let answer = get(&node.socket(), &format!("/v1/sd?namespace={namespace}{filter}"));
         let answer: Answer = answer.expect("it answers");

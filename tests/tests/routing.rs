@@ -1,6 +1,6 @@
 //! Who gets the calls: leases, heartbeats, find, balancing, suspension.
 
-use keiko_client::{Client, Endpoint, Identity};
+use keiko_client::{Client, Identity, Settings};
 use keiko_core::refusal::Code;
 use keiko_proto::v1::{Beat, HeartbeatRequest, Instruction, Load};
 use keiko_tests::fake::{self, mcp::Flavour};
@@ -178,7 +178,8 @@ fn each_beat_is_answered_for_itself() {
         let status = object(node, "agent", &other)["status"].clone();
         expect(status["live"]["routable"] == true, || status.to_string())
     });
-    for (state, instruction) in [("draining", "INSTRUCTION_DRAIN"), ("suspended", "INSTRUCTION_STOP")]
+    for (state, instruction) in
+        [("draining", "INSTRUCTION_DRAIN"), ("suspended", "INSTRUCTION_STOP")]
     {
         set_state(node, "agent", &one, state);
         let answer = beat(node, &json!({"name": one}));
@@ -198,7 +199,8 @@ async fn a_token_beats_for_its_own_agent_only() {
     let token = node.ctl.ok(&format!("agent token {mine}")).stdout.trim().to_owned();
     let beats = json!({"beats": [{"name": mine}, {"name": other}]});
     let path = "/v1/heartbeats";
-    let (status, answer) = crate::network::ask(node, "post", path, Some(&token), Some(&beats)).await;
+    let (status, answer) =
+        crate::network::ask(node, "post", path, Some(&token), Some(&beats)).await;
     assert_eq!(status, 200, "{answer}");
     assert_eq!(answer["answers"][0]["refusal"], Value::Null, "{answer}");
     assert_eq!(answer["answers"][1]["refusal"]["code"], 22, "{answer}");
@@ -209,8 +211,13 @@ async fn a_stream_of_beats_is_answered_beat_by_beat() {
     let node = shared();
     let (agent, name) = (fake::agent::start("Streaming"), unique("streaming"));
     node.ctl.ok(&format!("agent register {name} {}", agent.url()));
-    let endpoint = Endpoint::parse(&format!("unix:{}", node.socket().display())).expect("a path");
-    let client = Client::connect(endpoint, Identity::default()).await.expect("it answers");
+    let settings = Settings {
+        endpoint: format!("unix:{}", node.socket().display()).parse().expect("a path"),
+        identity: Identity::Process,
+        trust: None,
+        timeout: Duration::from_secs(10),
+    };
+    let client = Client::with(settings).await.expect("it answers");
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     let beats = tokio_stream::wrappers::ReceiverStream::new(receiver);
     let mut answers =
@@ -271,7 +278,8 @@ fn what_is_found_is_what_fits() {
     assert_eq!((&first["kind"], &first["version"]), (&json!("skill"), &json!("1.0.0")), "{first}");
     assert!(first["url"].as_str().is_some_and(|url| url.starts_with("http")), "{first}");
     // A tool is called in the version that is asked for.
-    let call = |version: &str| format!(r#"tool call echo@{version} '{{"text":"hi"}}' -n {namespace}"#);
+    let call =
+        |version: &str| format!(r#"tool call echo@{version} '{{"text":"hi"}}' -n {namespace}"#);
     assert_eq!(node.ctl.ok(&call("^1.2")).stdout.trim(), "hi");
     node.ctl.refused(&call("^2"), 6, Code::NotFound);
 }
@@ -296,7 +304,11 @@ fn the_healthy_come_first_and_the_idle_are_chosen() {
     let query = format!("capability=greet&namespace={namespace}");
     let all = find(node, &query).json();
     let last = &all["items"][3];
-    assert_eq!((&last["name"], &last["state"]), (&json!("drained.greet"), &json!("draining")), "{all}");
+    assert_eq!(
+        (&last["name"], &last["state"]),
+        (&json!("drained.greet"), &json!("draining")),
+        "{all}"
+    );
     let mut counts = BTreeMap::<String, u32>::new();
     for _ in 0..300 {
         let name = found(node, &format!("{query}&one=true")).remove(0);
@@ -304,7 +316,10 @@ fn the_healthy_come_first_and_the_idle_are_chosen() {
     }
     // Of three the most loaded one is never the better of two, the least loaded one is so in two
     // of three pairs: 200 ± 25 (3 σ).
-    assert!(!counts.contains_key("full.greet") && !counts.contains_key("drained.greet"), "{counts:?}");
+    assert!(
+        !counts.contains_key("full.greet") && !counts.contains_key("drained.greet"),
+        "{counts:?}"
+    );
     assert!((170..=230).contains(&counts["idle.greet"]), "{counts:?}");
     for name in ["busy", "idle", "full"] {
         let path = format!("/v1/objects/agent/{namespace}/{name}:setAdminState");
@@ -349,7 +364,10 @@ fn suspension_ends_a_running_call_within_a_second() {
     let (ended, at) = running.join().expect("it answers");
     assert!(at - begun < Duration::from_secs(1), "after {:?}", at - begun);
     assert_eq!(code(&ended), "KEIKO-0005", "{ended:?}");
-    assert!(ended.text.contains("suspended") && ended.text.contains("because of a test"), "{ended:?}");
+    assert!(
+        ended.text.contains("suspended") && ended.text.contains("because of a test"),
+        "{ended:?}"
+    );
     let echo = format!(r#"tool call {name}.echo '{{"text":"hi"}}'"#);
     node.ctl.refused(&echo, 1, Code::Suspended).says("because of a test");
     assert_eq!(set_state(node, "mcp", &name, "suspended")["changed"], Value::Null);

@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::fault::Outcome;
 use crate::print::{Format, FormatKind, Printer};
 use crate::rooms::registry::flags::DryRunBy;
+use crate::rooms::registry::object::Item;
 use crate::session::{PATIENT, QUICK, Session};
 use keiko_client::Client;
 use keiko_client::proto::json::to_json;
@@ -78,6 +79,8 @@ pub(super) async fn apply(
     .await
 }
 
+/// Declares one. What is so already is no entry: the law is asked first, unless the caller brings an
+/// id, for which every try must give the same answer.
 async fn declare(
     client: &Client,
     manifest: Manifest,
@@ -88,16 +91,28 @@ async fn declare(
         object: Some(manifest.object.clone()),
         revision: manifest.revision,
         request_id: Vec::new(),
-        dry_run,
+        dry_run: true,
     };
+    if dry_run || id.is_none() {
+        let response = ask(client, None, request.clone()).await?;
+        if dry_run || response.change() == Change::Unchanged {
+            let (before, after) = (response.before.as_ref(), response.object.as_ref());
+            let diff = match response.change() {
+                Change::Unchanged => String::new(),
+                _ => unified::between(&manifest, before, after)?,
+            };
+            return Ok(Applied { manifest, response, diff });
+        }
+    }
+    let response = ask(client, id, ApplyRequest { dry_run: false, ..request }).await?;
+    Ok(Applied { manifest, response, diff: String::new() })
+}
+
+async fn ask(client: &Client, id: Option<Uuid>, request: ApplyRequest) -> Outcome<ApplyResponse> {
     let response = client
         .write(id, request, |client, request| async move { client.registry().apply(request).await })
         .await?;
-    let diff = match dry_run {
-        true => unified::between(&manifest, response.before.as_ref(), response.object.as_ref())?,
-        false => String::new(),
-    };
-    Ok(Applied { manifest, response, diff })
+    Ok(response)
 }
 
 /// Against what is there, without asking the law.
@@ -124,8 +139,11 @@ impl Applied {
         }
     }
 
+    /// Of the write; of what is there, if nothing was written.
     fn revision(&self) -> u64 {
-        self.response.write.unwrap_or_default().revision
+        let there = || self.response.object.clone().map(|object| Item(object).metadata().revision);
+        let written = self.response.write.map(|write| write.revision);
+        written.or_else(there).unwrap_or(0)
     }
 
     fn line(&self, by: Option<DryRunBy>) -> String {
@@ -141,8 +159,9 @@ impl Applied {
         let mut json = to_json("keiko.v1.ApplyResponse", &self.response);
         if by.is_some() {
             json["diff"] = json!(self.diff);
-        } else {
-            json["revision"] = json!(self.revision());
+        } else if let Some(fields) = json.as_object_mut() {
+            fields.retain(|name, _| name != "before" && name != "write");
+            fields.insert("revision".to_owned(), json!(self.revision()));
         }
         if let Some(unready) = unready {
             let why = unready.iter().find(|one| one.id == self.manifest.id);

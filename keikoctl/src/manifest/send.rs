@@ -43,7 +43,8 @@ where
                     done.push(answer);
                     names.push(name(item));
                 }
-                Err(stop) => refused = refused.or(Some((name(item), stop))),
+                Err(stop) if refused.is_none() => refused = Some((name(item), stop)),
+                Err(_) => {}
             }
         }
         sent += chunk.len();

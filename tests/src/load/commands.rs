@@ -23,7 +23,7 @@ pub(super) async fn version(node: &Node<'_>) -> Result<Vec<Point>> {
 pub(super) async fn list(node: &Node<'_>) -> Result<Vec<Point>> {
     let count = node.settings.agents.min(LISTED);
     let what = format!("keikoctl agent list of {count}");
-    timed(node, "list", &what, &["-n", NAMESPACE, "agent", "list"], 60.0).await
+    timed(node, "list", &what, &["agent", "list", "-n", NAMESPACE], 60.0).await
 }
 
 async fn timed(

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 /// Connections that the fleet shares, if it is large enough.
 const CONNECTIONS: usize = 100;
@@ -70,6 +70,7 @@ impl Fleet {
             let member = Member {
                 client: node.connect().await?,
                 numbers: (connection..agents).step_by(count).collect(),
+                phase: PERIOD * u32::try_from(connection)? / u32::try_from(count)?,
                 is_batched: connection % 2 == 0,
                 cards: Arc::clone(&cards),
                 counts: Arc::clone(&counts),
@@ -155,6 +156,8 @@ impl Counts {
 struct Member {
     client: Client,
     numbers: Vec<usize>,
+    /// When in the period it begins, so that not all of them beat at once.
+    phase: Duration,
     is_batched: bool,
     cards: Arc<Cards>,
     counts: Arc<Counts>,
@@ -169,7 +172,7 @@ impl Member {
         let beats: Vec<wire::Beat> = self.numbers.iter().map(|number| beat(*number)).collect();
         let mut registry = self.client.registry();
         let calls = if self.is_batched { 1 } else { beats.len().max(1) };
-        let mut due = interval(PERIOD / u32::try_from(calls)?);
+        let mut due = interval_at(Instant::now() + self.phase, PERIOD / u32::try_from(calls)?);
         due.set_missed_tick_behavior(MissedTickBehavior::Burst);
         for round in 0.. {
             due.tick().await;
@@ -239,18 +242,19 @@ async fn all(client: &Client, kind: wire::Kind) -> Result<Vec<wire::Object>> {
     }
 }
 
-/// Agents that no call would be sent to.
+/// Agents of the fleet that no call would be sent to.
 async fn unroutable(node: &Node<'_>) -> Result<usize> {
     let agents = all(&node.client, wire::Kind::Agent).await?;
-    let gone = node.settings.agents.saturating_sub(agents.len());
-    let is_routable = |object: &wire::Object| match &object.object {
-        Some(wire::object::Object::Agent(agent)) => {
-            let live = agent.status.as_ref().and_then(|status| status.live.as_ref());
-            live.is_some_and(|live| live.routable)
-        }
-        _ => true,
-    };
-    Ok(gone + agents.iter().filter(|agent| !is_routable(agent)).count())
+    let routable = agents.iter().filter(|object| is_routable(object)).count();
+    Ok(node.settings.agents.saturating_sub(routable))
+}
+
+fn is_routable(object: &wire::Object) -> bool {
+    let Some(wire::object::Object::Agent(agent)) = &object.object else { return false };
+    let metadata = agent.metadata.as_ref();
+    let is_ours = metadata.is_some_and(|metadata| metadata.name.starts_with("agent-"));
+    let live = agent.status.as_ref().and_then(|status| status.live.as_ref());
+    is_ours && live.is_some_and(|live| live.routable)
 }
 
 /// The same index as the node's, over the same objects, by its own account.

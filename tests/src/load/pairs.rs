@@ -4,7 +4,7 @@
 //! programs have; a pair counts when the echo is right.
 
 use super::figures::{Goal, Point, Times};
-use super::{Node, one, until};
+use super::{Node, machine, one, until};
 use anyhow::{Context as _, Result, ensure};
 use keiko_client::Client;
 use keiko_proto::v1 as wire;
@@ -63,15 +63,23 @@ async fn pair(client: &Client, text: &str) -> Result<()> {
 async fn measure(node: &Node<'_>, callers: usize) -> Result<Vec<Point>> {
     let time = node.settings.time;
     let mut running = JoinSet::new();
+    let (own, pid) = (std::process::id(), node.settings.pid);
+    let before = (machine::cpu_time(pid)?, machine::cpu_time(own)?);
     let start = Instant::now() + WARM_UP;
     for caller in 0..callers {
         let client = node.connect().await?;
         running.spawn(caller_loop(client, caller, start, time));
     }
-    let mut times = Times::default();
+    let (mut times, mut rounds) = (Times::default(), 0);
     while let Some(ended) = running.join_next().await {
-        times.append(ended.context("a caller")??);
+        let (of_caller, made) = ended.context("a caller")??;
+        times.append(of_caller);
+        rounds += made;
     }
+    let each = |before: Duration, pid| {
+        let spent = machine::cpu_time(pid)?.saturating_sub(before);
+        Ok::<_, anyhow::Error>(spent.as_secs_f64() * 1e6 / f64::from(rounds.max(1)))
+    };
     let rate = times.len() as f64 / time.as_secs_f64();
     let name = |what: &str| format!("find + call, {callers} callers: {what}");
     // The floor is of a node under load; one caller waits for itself.
@@ -82,20 +90,23 @@ async fn measure(node: &Node<'_>, callers: usize) -> Result<Vec<Point>> {
         point("p50", times.percentile_ms(50.0), "ms"),
         point("p95", times.percentile_ms(95.0), "ms").goal(Goal::AtMost(200.0)),
         point("p99", times.percentile_ms(99.0), "ms").goal(Goal::AtMost(500.0)),
+        point("CPU of the node", each(before.0, pid)?, "us each"),
+        point("CPU of the callers", each(before.1, own)?, "us each"),
     ])
 }
 
+/// Pairs again and again: the times of those that count, and how many there were.
 async fn caller_loop(
     client: Client,
     caller: usize,
     start: Instant,
     time: Duration,
-) -> Result<Times> {
-    let (mut times, mut round) = (Times::default(), 0_u64);
+) -> Result<(Times, u32)> {
+    let (mut times, mut round) = (Times::default(), 0);
     loop {
         let began = Instant::now();
         if began >= start + time {
-            return Ok(times);
+            return Ok((times, round));
         }
         pair(&client, &format!("{caller}-{round}")).await?;
         round += 1;

@@ -88,6 +88,7 @@ type Reply<T> = Result<Response<T>, Status>;
 impl Registry for Room {
     type WatchStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
     type LogsStream = BoxStream<'static, Result<wire::LogLine, Status>>;
+    type HeartbeatStreamStream = BoxStream<'static, Result<wire::HeartbeatResponse, Status>>;
 
     async fn get(&self, request: tonic::Request<wire::GetRequest>) -> Reply<wire::GetResponse> {
         let wanted = request.get_ref();
@@ -182,6 +183,43 @@ impl Registry for Room {
         Err(Status::unimplemented(""))
     }
 
+    async fn apply(&self, _: tonic::Request<wire::ApplyRequest>) -> Reply<wire::ApplyResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn heartbeat(
+        &self,
+        _: tonic::Request<wire::HeartbeatRequest>,
+    ) -> Reply<wire::HeartbeatResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn heartbeat_stream(
+        &self,
+        _: tonic::Request<tonic::Streaming<wire::HeartbeatRequest>>,
+    ) -> Reply<Self::HeartbeatStreamStream> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn find(&self, _: tonic::Request<wire::FindRequest>) -> Reply<wire::FindResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn impact(&self, _: tonic::Request<wire::ImpactRequest>) -> Reply<wire::ImpactResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn set_admin_state(
+        &self,
+        _: tonic::Request<wire::SetAdminStateRequest>,
+    ) -> Reply<wire::SetAdminStateResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn probe(&self, _: tonic::Request<wire::ProbeRequest>) -> Reply<wire::ProbeResponse> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn logs(&self, _: tonic::Request<wire::LogsRequest>) -> Reply<Self::LogsStream> {
         Err(Status::unimplemented(""))
     }
@@ -208,6 +246,13 @@ struct Members;
 impl Cluster for Members {
     async fn status(&self, _: tonic::Request<wire::StatusRequest>) -> Reply<wire::StatusResponse> {
         Ok(Response::new(wire::StatusResponse { version: "1".into(), ..Default::default() }))
+    }
+
+    async fn diagnose(
+        &self,
+        _: tonic::Request<wire::DiagnoseRequest>,
+    ) -> Reply<wire::DiagnoseResponse> {
+        Err(Status::unimplemented(""))
     }
 
     async fn init(&self, _: tonic::Request<wire::InitRequest>) -> Reply<wire::InitResponse> {

@@ -227,6 +227,7 @@ impl AgentProbe {
                 if let Some(health) = &health {
                     self.prober.told(health);
                 }
+                self.prober.done();
                 (self.told, self.is_known) = (Some((found, seen)), true);
                 true
             }
@@ -253,7 +254,11 @@ impl AgentProbe {
     }
 
     async fn tell(&self) -> bool {
-        self.beats() || self.prober.tell().await
+        if self.beats() {
+            self.prober.done();
+            return true;
+        }
+        self.prober.tell().await
     }
 
     /// True if its heartbeats say how it is.

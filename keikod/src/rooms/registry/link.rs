@@ -14,6 +14,9 @@ use tokio::time::Instant;
 /// What one look at the tools may take.
 const LIST_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Between the end of a command's output and its own.
+const EXIT_PAUSE: Duration = Duration::from_millis(200);
+
 /// A server that answers.
 pub struct Link {
     session: Session,
@@ -103,11 +106,14 @@ impl Link {
     /// Returns why, when the link is lost.
     pub(super) async fn lost(&self) -> Refusal {
         let Some(leash) = &self.process else { return self.session.closed().await };
+        let ended = |exit| Refusal::new(Code::ChildFailed, format!("the command ended: {exit}"));
         tokio::select! {
-            exit = leash.process().wait() => {
-                Refusal::new(Code::ChildFailed, format!("the command ended: {exit}"))
+            exit = leash.process().wait() => ended(exit),
+            refusal = self.session.closed() => {
+                // Its output ends a moment before it does: how it ended says more.
+                let exit = tokio::time::timeout(EXIT_PAUSE, leash.process().wait()).await;
+                exit.map_or(refusal, ended)
             }
-            refusal = self.session.closed() => refusal,
         }
     }
 

@@ -45,6 +45,8 @@ struct Kept {
     told: Option<Said>,
     next_ms: u64,
     last_ms: u64,
+    /// Of which nobody heard yet.
+    look: Option<Look>,
 }
 
 /// What makes a transition.
@@ -71,7 +73,7 @@ impl Prober {
         };
         let due_ms = tracker.due(now_ms, clock::jitter());
         let next_ms = due_ms.max(now_ms.saturating_add(millis(pause)));
-        let kept = Kept { tracker, told: known.map(said), next_ms, last_ms: 0 };
+        let kept = Kept { tracker, told: known.map(said), next_ms, last_ms: 0, look: None };
         Arc::new(Self {
             control,
             soft,
@@ -84,7 +86,8 @@ impl Prober {
         })
     }
 
-    /// Takes a look into account. The next one is not before `pause`.
+    /// Takes a look into account; it is over with [`Self::tell`] or [`Self::done`]. The next one is
+    /// not before `pause`.
     pub(super) fn saw(&self, seen: Seen, look: Look, pause: Duration) {
         let now_ms = self.now_ms();
         let report = {
@@ -93,16 +96,25 @@ impl Prober {
             let due_ms = kept.tracker.due(now_ms, clock::jitter());
             kept.next_ms = due_ms.max(now_ms.saturating_add(millis(pause)));
             kept.last_ms = now_ms;
+            let took = look.took;
+            kept.look = Some(look);
             ProbeReport {
                 at_ms: now_ms,
-                took: look.took,
+                took,
                 next_ms: kept.next_ms,
                 failures: kept.tracker.failures(),
                 penalty: kept.tracker.penalty(now_ms),
             }
         };
         self.soft.probed(&self.key, report);
-        self.looks.send_modify(|(count, last)| (*count, *last) = (*count + 1, look));
+    }
+
+    /// The entry says what was seen, as far as it can: who waits for the look may go on.
+    pub(super) fn done(&self) {
+        let look = self.lock().look.take();
+        if let Some(look) = look {
+            self.looks.send_modify(|(count, last)| (*count, *last) = (*count + 1, look));
+        }
     }
 
     /// The health as it is seen now.
@@ -132,6 +144,12 @@ impl Prober {
 
     /// Tells the law, if there is news. False if the entry is gone.
     pub(super) async fn tell(&self) -> bool {
+        let stays = self.tell_news().await;
+        self.done();
+        stays
+    }
+
+    async fn tell_news(&self) -> bool {
         let health = {
             let kept = self.lock();
             let health = kept.tracker.health();

@@ -188,6 +188,7 @@ fn health(
     match service.fleet.prober(key) {
         Some(prober) if !beats && !dry_run => {
             prober.saw(seen, Look { took, refusal: None, left_out }, Duration::ZERO);
+            prober.done();
             prober.health()
         }
         Some(_) | None => {

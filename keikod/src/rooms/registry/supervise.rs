@@ -308,6 +308,7 @@ impl Work {
         match control.write(control.as_node(), Room::Registry(op)).await {
             Ok(_) => {
                 supervisor.prober.told(&health);
+                supervisor.prober.done();
                 supervisor.server.spec = Some(inventory.spec.clone());
                 self.told = Told { kept: Some(inventory), refused: None };
                 true

@@ -1,6 +1,6 @@
 //! Soft state: leases, pressure, latency, suspension.
 
-use super::row::Latency;
+use super::row::{Beat, Latency};
 use super::*;
 use keiko_core::registry::Kind;
 
@@ -25,48 +25,76 @@ fn load(queue_length: u32, in_flight: u32, concurrency: u32, context_used: u64) 
     })
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_lease_lives_by_its_heartbeats() {
-    let (soft, poet) = (Soft::default(), key("poet"));
-    let seconds = |seconds| tokio::time::advance(Duration::from_secs(seconds));
-    soft.meet(&poet, &met(10_000, 5_000), false);
-    seconds(9).await;
-    assert_eq!(soft.block(&poet), None);
-    assert_eq!(soft.beat(&poet, Readiness::Ready, "", None), 10_000);
-    seconds(9).await;
-    assert_eq!(soft.block(&poet), None);
-    seconds(1).await;
-    assert_eq!(soft.block(&poet), Some(Block::LeaseEnded));
-    // Its place in the wheel is where the lease first ended; it is looked up anew there.
-    assert_eq!(soft.take_due(Instant::now(), 10), [poet.clone()]);
-    soft.beat(&poet, Readiness::NotReady, "no model", None);
-    assert_eq!(soft.block(&poet), Some(Block::NotReady("no model".into())));
-    soft.beat(&poet, Readiness::Draining, "", None);
-    assert_eq!(soft.block(&poet), Some(Block::Draining));
-
-    // What was there before this process has the grace on top.
-    let old = key("old");
-    soft.meet(&old, &met(10_000, 5_000), true);
-    seconds(14).await;
-    assert_eq!(soft.block(&old), None);
-    // Meeting it again changes nothing; registering it again is as good as a heartbeat.
-    soft.meet(&old, &met(10_000, 5_000), true);
-    seconds(1).await;
-    assert_eq!(soft.block(&old), Some(Block::LeaseEnded));
-    soft.meet(&old, &Met { generation: 8, ..met(10_000, 5_000) }, false);
-    assert_eq!(soft.block(&old), None);
-    // A new leader knows of no heartbeats.
-    seconds(100).await;
-    soft.grant_all();
-    assert_eq!(soft.block(&old), None);
-    assert_eq!(
-        soft.pulse(&old).unwrap().lease.unwrap().0 - Instant::now(),
-        Duration::from_secs(15)
-    );
+fn beat(at: Instant, readiness: Readiness, reason: &str, load: Option<Load>) -> Beat {
+    Beat { at, readiness, reason: reason.into(), load }
 }
 
-#[tokio::test(start_paused = true)]
-async fn pressure_is_what_is_scarcest() {
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_lease_lives_by_its_heartbeats() {
+    let (begun, mut state) = (Instant::now(), State::default());
+    let lease = met(10_000, 5_000);
+    assert_eq!(state.meet(begun, &lease, false), Some(begun + seconds(10)));
+    let later = begun + seconds(9);
+    assert_eq!(state.block(later), None);
+    assert_eq!(state.beat(beat(later, Readiness::Ready, "", None)), 10_000);
+    assert_eq!(state.block(begun + seconds(18)), None);
+    let ended = begun + seconds(19);
+    assert_eq!(state.block(ended), Some(Block::LeaseEnded));
+    assert_eq!(state.pulse().lease, Some((ended, ended + seconds(5))));
+    state.beat(beat(ended, Readiness::NotReady, "no model", None));
+    assert_eq!(state.block(ended), Some(Block::NotReady("no model".into())));
+    state.beat(beat(ended, Readiness::Draining, "", None));
+    assert_eq!(state.block(ended), Some(Block::Draining));
+}
+
+#[test]
+fn what_was_there_before_has_its_grace_on_top() {
+    let (begun, mut state) = (Instant::now(), State::default());
+    let lease = met(10_000, 5_000);
+    assert_eq!(state.meet(begun, &lease, true), Some(begun + seconds(15)));
+    assert_eq!(state.block(begun + seconds(14)), None);
+    // Meeting it again changes nothing; registering it again is as good as a heartbeat.
+    assert_eq!(state.meet(begun + seconds(14), &lease, true), None);
+    assert_eq!(state.block(begun + seconds(15)), Some(Block::LeaseEnded));
+    state.meet(begun + seconds(20), &Met { generation: 8, ..lease.clone() }, false);
+    assert_eq!(state.block(begun + seconds(29)), None);
+    assert_eq!(state.block(begun + seconds(30)), Some(Block::LeaseEnded));
+    // A new leader knows of no heartbeats.
+    state.grant_again(begun + seconds(100));
+    assert_eq!(state.block(begun + seconds(114)), None);
+    // Another life has a lease of its own.
+    let other = Met { uid: "two".into(), ..lease };
+    assert_eq!(state.meet(begun + seconds(200), &other, false), Some(begun + seconds(210)));
+    state.meet(begun + seconds(300), &Met { lease: None, ..other }, false);
+    assert_eq!(state.block(begun + seconds(999)), None);
+}
+
+#[test]
+fn leases_are_looked_at_when_they_end() {
+    let (soft, one, other) = (Soft::default(), key("one"), key("other"));
+    soft.meet(&one, &met(10_000, 0), false);
+    soft.meet(&other, &met(20_000, 0), false);
+    let now = Instant::now();
+    assert!(soft.take_due(now, 10).is_empty());
+    assert_eq!(soft.take_due(now + seconds(15), 10), [one.clone()]);
+    assert!(soft.take_due(now + seconds(15), 10).is_empty());
+    soft.plan(now + seconds(16), one.clone());
+    assert_eq!(soft.take_due(now + seconds(30), 1), [one.clone()]);
+    assert_eq!(soft.take_due(now + seconds(30), 1), [other.clone()]);
+    // Whoever is marked twice is looked at once.
+    for _ in 0..2 {
+        soft.mark(one.clone());
+    }
+    assert_eq!(soft.take_marked(10), [one]);
+    assert!(soft.take_marked(10).is_empty());
+}
+
+#[test]
+fn pressure_is_what_is_scarcest() {
     for (load, calls, expect) in [
         (None, 0, 0),
         (None, 2, 2000),
@@ -76,22 +104,20 @@ async fn pressure_is_what_is_scarcest() {
         (load(0, 0, 0, 5000), 0, 1000),
         (load(u32::MAX, u32::MAX, 1, 0), 0, 2 * u64::from(u32::MAX) * 1000),
     ] {
-        let (soft, poet) = (Soft::default(), key("poet"));
-        let begun: Vec<_> = (0..calls).map(|_| soft.begin(&poet)).collect();
-        soft.beat(&poet, Readiness::Ready, "", load);
-        assert_eq!(soft.pressure(&poet), expect, "{load:?} {calls}");
-        drop(begun);
+        let (now, mut state) = (Instant::now(), State::default());
+        state.in_flight = calls;
+        state.beat(beat(now, Readiness::Ready, "", load));
+        assert_eq!(state.pressure(now), expect, "{load:?} {calls}");
         // What it said is not believed for ever.
-        tokio::time::advance(Duration::from_secs(61)).await;
-        assert_eq!(soft.pressure(&poet), 0, "{load:?}");
+        state.in_flight = 0;
+        assert_eq!(state.pressure(now + seconds(61)), 0, "{load:?}");
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_slow_call_is_believed_at_once_and_forgotten_slowly() {
+#[test]
+fn a_slow_call_is_believed_at_once_and_forgotten_slowly() {
+    let (begun, ms) = (Instant::now(), Duration::from_millis);
     let mut latency = Latency::default();
-    let ms = Duration::from_millis;
-    let begun = Instant::now();
     latency.observe(begun, ms(10));
     assert_eq!(latency.micros(), 10_000);
     latency.observe(begun + ms(10), ms(1000));
@@ -101,20 +127,30 @@ async fn a_slow_call_is_believed_at_once_and_forgotten_slowly() {
     latency.observe(begun + ms(1_000_000), ms(7));
     assert_eq!(latency.micros(), 7_000);
 
-    let (soft, slow, fast) = (Soft::default(), key("slow"), key("fast"));
-    let call = soft.begin(&slow);
-    assert_eq!(soft.calls(&slow), (1, 0));
-    tokio::time::advance(ms(500)).await;
-    call.answered();
-    assert_eq!(soft.calls(&slow), (0, 500_000));
-    soft.begin(&fast).answered();
-    assert!(soft.cost(&slow) > soft.cost(&fast));
-    tokio::time::advance(Duration::from_secs(600)).await;
-    assert_eq!(soft.cost(&slow), soft.cost(&fast));
+    let (mut slow, mut fast) = (State::default(), State::default());
+    slow.latency.observe(begun, ms(500));
+    fast.latency.observe(begun, ms(2));
+    assert!(slow.cost(begun) > 100 * fast.cost(begun));
+    // Who is not called for long is tried again.
+    assert_eq!(slow.cost(begun + seconds(600)), fast.cost(begun + seconds(600)));
 }
 
-#[tokio::test]
-async fn suspension_ends_what_runs_and_what_begins() {
+#[test]
+fn calls_are_counted_while_they_run() {
+    let (soft, poet) = (Soft::default(), key("poet"));
+    let (one, other) = (soft.begin(&poet), soft.begin(&poet));
+    assert_eq!(soft.calls(&poet), (2, 0));
+    drop(one);
+    std::thread::sleep(Duration::from_millis(2));
+    other.answered();
+    let (in_flight, latency) = soft.calls(&poet);
+    assert!(in_flight == 0 && latency >= 2000, "{in_flight} {latency}");
+    soft.forget(&poet);
+    assert_eq!(soft.calls(&poet), (0, 0));
+}
+
+#[test]
+fn suspension_ends_what_runs_and_what_begins() {
     let (soft, poet) = (Soft::default(), key("poet"));
     let call = soft.begin(&poet);
     assert!(!call.stop().is_cancelled());
