@@ -100,6 +100,7 @@ fn outward(descriptor: &MessageDescriptor, value: Value) -> Value {
             shown.insert(name, value);
             continue;
         };
+        let value = if field.is_map() { sorted(value) } else { value };
         let value = if is_document(&field) {
             each(&field, value, &|value| match value {
                 Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
@@ -116,6 +117,13 @@ fn outward(descriptor: &MessageDescriptor, value: Value) -> Value {
         1 if is_inline(descriptor) => shown.into_iter().next().map_or(Value::Null, |(_, one)| one),
         _ => Value::Object(shown),
     }
+}
+
+/// A map in the order of its keys: the same message is the same text.
+fn sorted(value: Value) -> Value {
+    let Value::Object(mut entries) = value else { return value };
+    entries.sort_keys();
+    Value::Object(entries)
 }
 
 fn inward(descriptor: &MessageDescriptor, value: Value) -> Value {

@@ -1,6 +1,6 @@
 //! What is called, what is repeated, and what the caller learns when nobody can know.
 
-use crate::objects::{names, wait_ready};
+use crate::objects::{kept, names, wait_ready};
 use keiko_core::refusal::Code;
 use keiko_tests::fake::{self, mcp::Flavour};
 use keiko_tests::place::Place;
@@ -25,14 +25,14 @@ fn a_name_is_one_thing() {
     let (one, other) = (fake::agent::start("One"), fake::agent::start("Other"));
     let name = unique("taken");
     node.ctl.ok(&format!("agent register {name} {}", one.url()));
-    let before = node.ctl.json(&format!("agent get {name}"));
+    let before = kept(node.ctl.json(&format!("agent get {name}")));
     node.ctl
         .refused(&format!("agent register {name} {}", other.url()), 7, Code::NameTaken)
         .says(&one.url());
-    assert_eq!(node.ctl.json(&format!("agent get {name}")), before);
+    assert_eq!(kept(node.ctl.json(&format!("agent get {name}"))), before);
     // The same endpoint again is no conflict, and no change.
     node.ctl.ok(&format!("agent register {name} {}", one.url()));
-    assert_eq!(node.ctl.json(&format!("agent get {name}")), before);
+    assert_eq!(kept(node.ctl.json(&format!("agent get {name}"))), before);
 
     let server = stdio(node);
     let fake = programs::path("fake-mcp");

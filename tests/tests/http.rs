@@ -29,7 +29,7 @@ fn lists_and_objects() {
     assert_eq!(got["object"]["spec"]["card"]["name"], "listed", "a document, not a text: {got}");
     let revision = got["object"]["metadata"]["revision"].as_u64().expect("a revision");
     let then = get(&node.socket(), &format!("{path}?at.revision={revision}")).expect("it answers");
-    assert_eq!(then.json()["object"], got["object"]);
+    assert_eq!(then.json()["object"], crate::objects::kept(got["object"].clone()));
     let history = get(&node.socket(), &format!("{path}:history")).expect("it answers").json();
     assert_eq!(history["items"][0]["revision"], revision, "{history}");
     let call = format!("/v1/agents/{namespace}/{name}:call");
@@ -43,7 +43,8 @@ fn the_openapi_document_names_every_call() {
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")));
     let text = document["paths"].to_string();
     for service in keiko_proto::json::pool().services() {
-        for method in service.methods() {
+        // What flows both ways has a twin that does not.
+        for method in service.methods().filter(|method| !method.is_client_streaming()) {
             assert!(text.contains(method.name()), "{} is missing", method.full_name());
         }
     }

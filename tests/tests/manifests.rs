@@ -5,21 +5,30 @@ use keiko_core::refusal::Code;
 use keiko_tests::place::Place;
 use keiko_tests::shared::unique;
 use keiko_tests::web::Web;
-use keiko_tests::{Node, Output, fake, programs, shared};
+use keiko_tests::{Ctl, Node, Output, Plan, fake, programs, shared};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// A folder of files, in a namespace of its own.
 struct Fleet {
-    node: &'static Node,
+    /// Where nobody else moves the revision.
+    own: Option<Node>,
     place: Place,
     namespace: String,
 }
 
 impl Fleet {
     fn new() -> Self {
-        Self { node: shared(), place: Place::new(), namespace: unique("fleet") }
+        Self { own: None, place: Place::new(), namespace: unique("fleet") }
+    }
+
+    fn alone() -> Self {
+        Self { own: Some(Node::start(Plan::default())), ..Self::new() }
+    }
+
+    fn ctl(&self) -> &Ctl {
+        &self.own.as_ref().unwrap_or_else(|| shared()).ctl
     }
 
     fn file(&self, name: &str, text: &str) -> PathBuf {
@@ -32,7 +41,7 @@ impl Fleet {
     #[track_caller]
     fn run(&self, line: &str) -> Output {
         let folder = self.place.path().display().to_string();
-        self.node.ctl.run(&format!("{} -n {}", line.replace('@', &folder), self.namespace))
+        self.ctl().run(&format!("{} -n {}", line.replace('@', &folder), self.namespace))
     }
 
     #[track_caller]
@@ -47,7 +56,7 @@ impl Fleet {
     }
 
     fn revision(&self) -> u64 {
-        let status = self.node.ctl.json("status");
+        let status = self.ctl().json("status");
         status["revision"].as_u64().unwrap_or_else(|| panic!("{status}"))
     }
 }
@@ -69,7 +78,7 @@ fn agent(name: &str, url: &str, more: &str) -> String {
 
 #[test]
 fn files_folders_and_standard_input() {
-    let fleet = Fleet::new();
+    let fleet = Fleet::alone();
     let hello = fake::agent::start("Hello");
     let needs = "  dependsOn: [mcp/one, tool/two.echo]\n";
     fleet.file(
@@ -95,7 +104,7 @@ fn files_folders_and_standard_input() {
     for line in ["agent get hello -o yaml", "mcp list -o yaml", "mcp list -o json"] {
         let printed = fleet.ok(line).stdout;
         let line = format!("apply -f - -n {}", fleet.namespace);
-        let applied = fleet.node.ctl.run_with(&line, &printed).ok().stdout;
+        let applied = fleet.ctl().run_with(&line, &printed).ok().stdout;
         assert!(applied.lines().all(|line| line.ends_with(" unchanged")), "{applied}{printed}");
     }
 
@@ -114,7 +123,7 @@ fn files_folders_and_standard_input() {
 
 #[test]
 fn nothing_is_sent_if_anything_is_malformed() {
-    let fleet = Fleet::new();
+    let fleet = Fleet::alone();
     fleet.file("1-good.yaml", &server("good", ""));
     let bad = |text: &str| fleet.file("2-bad.yaml", text);
     let before = fleet.revision();
@@ -192,7 +201,7 @@ fn a_stale_manifest_is_refused() {
 
 #[test]
 fn differences_are_shown_and_change_nothing() {
-    let fleet = Fleet::new();
+    let fleet = Fleet::alone();
     let path = fleet.file("fleet.yaml", &server("mine", ""));
     let new = fleet.run("diff -f @/fleet.yaml --exit-code");
     assert_eq!(new.status, 20, "{new}");
@@ -223,7 +232,7 @@ fn differences_are_shown_and_change_nothing() {
 
 #[test]
 fn what_no_manifest_names_is_pruned() {
-    let fleet = Fleet::new();
+    let fleet = Fleet::alone();
     let hello = fake::agent::start("Hello");
     let all = ["one", "two"].map(|name| server(name, "")).join("---\n");
     fleet.file(
@@ -233,7 +242,7 @@ fn what_no_manifest_names_is_pruned() {
     fleet.ok("apply -f @");
     let other = server("other", "").replace("fleet: mine", "fleet: theirs");
     let line = format!("apply -f - -n {}", fleet.namespace);
-    fleet.node.ctl.run_with(&line, &other).ok();
+    fleet.ctl().run_with(&line, &other).ok();
 
     fleet.file("a.yaml", &server("one", ""));
     fleet.run("apply -f @ --prune").refused(2, Code::InvalidArgument);
@@ -316,7 +325,7 @@ fn hundreds_of_objects_in_one_file() {
 
 #[test]
 fn kinds_explain_themselves() {
-    let ctl = keiko_tests::Ctl::new(None);
+    let ctl = Ctl::new(None);
     for (line, says) in [
         ("explain McpServer", "apiVersion *"),
         ("explain mcp.spec.dependsOn", "list of text"),
@@ -342,7 +351,7 @@ fn a_registration_and_a_manifest_are_one() {
     let fleet = Fleet::new();
     let hello = fake::agent::start("Hello");
     fleet.ok(&format!("agent register hello {} --label fleet=mine", hello.url()));
-    fleet.file("a.yaml", &agent("hello", &hello.url(), ""));
+    fleet.file("a.yaml", &agent("hello", &format!("{}/", hello.url()), ""));
     let applied = fleet.ok("apply -f @").stdout;
     assert!(applied.trim_end().ends_with(" unchanged"), "{applied}");
     let printed = fleet.ok("agent get hello -o yaml").stdout;
@@ -353,7 +362,7 @@ fn a_registration_and_a_manifest_are_one() {
         fleet.namespace,
         programs::path("fake-mcp").display()
     );
-    fleet.node.ctl.ok(&line);
+    fleet.ctl().ok(&line);
     let fake = fleet.ok("mcp get fake -o yaml").stdout;
     fleet.file("b.yaml", &fake);
     assert_eq!(fleet.ok("diff -f @ --exit-code").stdout, "");

@@ -20,6 +20,15 @@ pub(crate) fn wait_ready(ctl: &Ctl, server: &str, status: &str) -> Value {
     })
 }
 
+/// An object without what one node knows of it at this moment.
+#[must_use]
+pub(crate) fn kept(mut object: Value) -> Value {
+    if let Some(status) = object["status"].as_object_mut() {
+        status.remove("live");
+    }
+    object
+}
+
 /// The names of a list.
 #[track_caller]
 pub(crate) fn names(list: &Value) -> Vec<String> {

@@ -20,6 +20,9 @@ fn look(ctl: &Ctl, at: &str) -> Seen {
     for list in [&mut agents, &mut tools] {
         // Others may have changed meanwhile: the server that is linked anew.
         list["revision"] = Value::Null;
+        for item in list["items"].as_array_mut().into_iter().flatten() {
+            *item = crate::objects::kept(item.take());
+        }
     }
     Seen {
         agents,

@@ -341,7 +341,7 @@ fn slow_call(
     let body = json!({"arguments": {"seconds": seconds}});
     let call = std::thread::spawn(move || (post(node, &path, &body), Instant::now()));
     eventually("the call runs", || {
-        let live = object(node, "mcp", server)["status"]["live"].clone();
+        let live = object(node, "mcp-server", server)["status"]["live"].clone();
         expect(live["callsInFlight"] == 1, || live.to_string())
     });
     call
@@ -359,7 +359,7 @@ fn suspension_ends_a_running_call_within_a_second() {
     let name = stdio(node);
     let running = slow_call(node, &name, 20);
     let begun = Instant::now();
-    let set = set_state(node, "mcp", &name, "suspended");
+    let set = set_state(node, "mcp-server", &name, "suspended");
     assert_eq!(set["changed"], true, "{set}");
     let (ended, at) = running.join().expect("it answers");
     assert!(at - begun < Duration::from_secs(1), "after {:?}", at - begun);
@@ -370,8 +370,8 @@ fn suspension_ends_a_running_call_within_a_second() {
     );
     let echo = format!(r#"tool call {name}.echo '{{"text":"hi"}}'"#);
     node.ctl.refused(&echo, 1, Code::Suspended).says("because of a test");
-    assert_eq!(set_state(node, "mcp", &name, "suspended")["changed"], Value::Null);
-    set_state(node, "mcp", &name, "");
+    assert_eq!(set_state(node, "mcp-server", &name, "suspended")["changed"], Value::Null);
+    set_state(node, "mcp-server", &name, "");
     assert_eq!(node.ctl.ok(&echo).stdout.trim(), "hi");
 }
 
@@ -380,13 +380,13 @@ fn draining_lets_a_running_call_finish() {
     let node = shared();
     let name = stdio(node);
     let running = slow_call(node, &name, 3);
-    set_state(node, "mcp", &name, "draining");
+    set_state(node, "mcp-server", &name, "draining");
     let echo = format!(r#"tool call {name}.echo '{{"text":"hi"}}'"#);
     node.ctl.refused(&echo, 1, Code::Suspended).says("draining");
     let (ended, _) = running.join().expect("it answers");
     assert_eq!(ended.status, 200, "{ended:?}");
     assert!(ended.text.contains("at last"), "{ended:?}");
-    set_state(node, "mcp", &name, "");
+    set_state(node, "mcp-server", &name, "");
     node.ctl.ok(&echo);
 }
 
@@ -394,13 +394,13 @@ fn draining_lets_a_running_call_finish() {
 fn a_dry_run_suspends_nobody() {
     let node = shared();
     let name = stdio(node);
-    let path = format!("/v1/objects/mcp/default/{name}:setAdminState");
+    let path = format!("/v1/objects/mcp-server/default/{name}:setAdminState");
     let answer = post(node, &path, &json!({"state": "suspended", "dryRun": true}));
     assert_eq!(answer.json()["object"]["status"]["adminState"], "suspended", "{answer:?}");
-    assert_eq!(object(node, "mcp", &name)["status"]["adminState"], Value::Null);
+    assert_eq!(object(node, "mcp-server", &name)["status"]["adminState"], Value::Null);
     let odd = post(node, &path, &json!({"state": "odd"}));
     assert_eq!(code(&odd), "KEIKO-0002", "{odd:?}");
-    let nobody = post(node, "/v1/objects/mcp/default/nobody:setAdminState", &json!({}));
+    let nobody = post(node, "/v1/objects/mcp-server/default/nobody:setAdminState", &json!({}));
     assert_eq!(code(&nobody), "KEIKO-0030", "{nobody:?}");
 }
 

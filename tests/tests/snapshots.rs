@@ -24,8 +24,9 @@ fn listed(help: &str) -> Vec<String> {
     for line in help.lines() {
         if !line.starts_with(' ') {
             let heading = line.trim_end_matches(':');
-            inside = ["Verbs", "Commands", "Fleet", "Manifests", "Insight", "Admin", "This command"]
-                .contains(&heading);
+            inside =
+                ["Verbs", "Commands", "Fleet", "Manifests", "Insight", "Admin", "This command"]
+                    .contains(&heading);
         } else if inside && line.starts_with("  ") && !line.starts_with("   ") {
             names.extend(line.split_whitespace().next().map(str::to_owned));
         }

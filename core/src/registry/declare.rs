@@ -28,7 +28,9 @@ pub(super) fn apply(
         Some(before) if stays => declared::keep_found(before, &mut owner),
         Some(_) | None => *super::model::status_mut(&mut owner) = not_probed(),
     }
-    settle_grant(stamp, before.as_ref(), &mut owner, false)?;
+    // At another endpoint nobody vouched for what goes there: a grant does not move along.
+    let vouched = before.as_ref().filter(|_| stays);
+    settle_grant(stamp, vouched, &mut owner, false)?;
     depend::check_acyclic(txn, stamp.group, &key, &owner)?;
     let mut changed = put_one(txn, stamp, &key, before.as_ref(), owner, emit);
     if !stays {

@@ -5,9 +5,10 @@ use crate::refusal::Code;
 use crate::selector::Selector;
 use crate::{house, journal};
 use keiko_proto::v1::{
-    Actor, ApplyObject, Change, DeleteObject, Health, McpServer, McpServerSpec, Metadata,
-    ObjectRef, PutMcpServer, PutMode, RegistryOp, SetAdminState, SetHealth, Tool, ToolSpec,
-    actor::Who, entry::Room, object::Object as Inner, registry_op::Op, registry_reply, reply,
+    Actor, Agent, AgentSpec, ApplyObject, Change, CredentialRef, DeleteObject, Health, McpServer,
+    McpServerSpec, Metadata, ObjectRef, PutMcpServer, PutMode, RegistryOp, SetAdminState,
+    SetHealth, Tool, ToolSpec, actor::Who, entry::Room, object::Object as Inner, registry_op::Op,
+    registry_reply, reply,
 };
 
 fn room(op: Op) -> Room {
@@ -220,6 +221,37 @@ fn a_manifest_declares_and_keeps_what_probes_found() {
     world.accept(apply(server("time", &["/bin/other"]), 0));
     assert!(names(&world, Kind::Tool, None).is_empty());
     assert!(!super::is_ready(&object(&world, Kind::McpServer, "time")));
+}
+
+fn agent_at(url: &str) -> Room {
+    let spec = AgentSpec {
+        url: url.to_owned(),
+        headers: vec![CredentialRef { name: "A".to_owned(), credential: "c".to_owned() }],
+        ..Default::default()
+    };
+    let metadata = Metadata { name: "poet".to_owned(), ..Default::default() };
+    let agent = Agent { metadata: Some(metadata), spec: Some(spec), ..Default::default() };
+    let object = keiko_proto::v1::Object { object: Some(Inner::Agent(agent)) };
+    room(Op::Apply(ApplyObject { object: Some(object), revision: 0 }))
+}
+
+#[test]
+fn a_credential_does_not_move_to_another_endpoint_with_a_token() {
+    let mut world = World::default();
+    world.accept(agent_at("http://a/"));
+    let grant = |world: &World| {
+        let Some(Inner::Agent(agent)) = object(world, Kind::Agent, "poet").object else {
+            panic!("no agent")
+        };
+        agent.spec.unwrap().grant
+    };
+    assert!(grant(&world).is_some());
+    world.actor = Actor { who: Some(Who::Token(Default::default())) };
+    world.accept(agent_at("http://a/"));
+    assert!(grant(&world).is_some(), "nothing changed");
+    world.accept(agent_at("http://evil/"));
+    assert_eq!(grant(&world), None);
+    assert_eq!(world.refuse(agent_at("http://user:secret@a/")), Code::InvalidArgument);
 }
 
 fn needing(name: &str, needs: &[&str]) -> Room {

@@ -254,7 +254,13 @@ fn checked(inner: Inner) -> Result<wire::Object> {
 }
 
 fn check_url(url: &str) -> Result<()> {
-    let scheme_fits = url.starts_with("http://") || url.starts_with("https://");
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let authority = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Err(Refusal::new(Code::InvalidArgument, "a URL carries no user and no password")
+            .hint("name a credential of the node: --header Authorization=@CRED"));
+    }
+    let scheme_fits = rest.is_some();
     let text_fits = url.len() <= URL_CHARS_MAX && url.bytes().all(|byte| byte.is_ascii_graphic());
     if scheme_fits && text_fits {
         return Ok(());

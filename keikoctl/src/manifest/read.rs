@@ -255,7 +255,12 @@ pub(super) fn declared_of(object: &Object, schema: &Value) -> Value {
 fn declared(value: &Value, schema: &Value) -> Value {
     match value {
         Value::Object(entries) => {
-            let kept = entries.iter().filter_map(|(name, value)| {
+            // A map of labels has no order of its own.
+            let mut entries: Vec<(&String, &Value)> = entries.iter().collect();
+            if schema["additionalProperties"].is_object() {
+                entries.sort_by_key(|(name, _)| *name);
+            }
+            let kept = entries.into_iter().filter_map(|(name, value)| {
                 let below = schema::field(schema, name)?;
                 let kept = declared(value, below);
                 let says = !matches!(&kept, Value::Null)

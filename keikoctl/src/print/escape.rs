@@ -11,6 +11,20 @@ pub(crate) fn text(text: &str) -> String {
     escaped(text, true)
 }
 
+/// A document of JSON, which means the same with what is harmful in its strings written as `\uXXXX`.
+pub(crate) fn json(document: &str) -> String {
+    let mut shown = String::with_capacity(document.len());
+    for character in document.chars() {
+        // Outside of strings JSON has line breaks and nothing else that could do harm.
+        if is_harmful(character) && character != '\n' {
+            shown.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 fn escaped(text: &str, multiline: bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -45,6 +59,16 @@ fn is_harmful(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_stays_the_same_document() {
+        let evil = serde_json::json!({"a": "\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{feff}\n\t", "b": [1]});
+        for text in [evil.to_string(), format!("{evil:#}")] {
+            let shown = json(&text);
+            assert!(!shown.contains(|c| is_harmful(c) && c != '\n'), "{shown:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), evil);
+        }
+    }
 
     #[test]
     fn nothing_reaches_the_terminal_but_text() {

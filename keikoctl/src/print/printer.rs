@@ -71,6 +71,11 @@ impl Printer {
         })
     }
 
+    /// One document of JSON on a line of its own.
+    pub(crate) fn json_line(&self, value: impl std::fmt::Display) -> Outcome<()> {
+        self.data(&escape::json(&format!("{value}\n")))
+    }
+
     /// Data of others, as lines.
     pub(crate) fn foreign(&self, text: &str) -> Outcome<()> {
         let mut text = self.safe(text);
@@ -112,8 +117,8 @@ impl Printer {
     ) -> Outcome<()> {
         match &self.format {
             Format::Plain(FormatKind::Json) => self.data(&pretty(value)),
-            Format::Plain(FormatKind::Jsonl) => self.data(&format!("{value}\n")),
-            Format::Plain(FormatKind::Yaml) => self.data(&yaml(value)?),
+            Format::Plain(FormatKind::Jsonl) => self.json_line(value),
+            Format::Plain(FormatKind::Yaml) => self.data(&self.safe(&yaml(value)?)),
             Format::Path(path) => self.path(&path.render(value)),
             Format::Plain(
                 FormatKind::Table | FormatKind::Wide | FormatKind::Name | FormatKind::Csv,
@@ -136,7 +141,7 @@ impl Printer {
                 self.data(&grid.lay_out(&self.style, self.width(), with_headings))
             }
             Format::Plain(FormatKind::Csv) => {
-                self.data(&wanted.csv(columns, items, &self.clock, with_headings)?)
+                self.data(&self.safe(&wanted.csv(columns, items, &self.clock, with_headings)?))
             }
             Format::Plain(FormatKind::Name) => {
                 let names = items.iter().map(|item| format!("{}\n", (list.name)(item)));
@@ -144,10 +149,10 @@ impl Printer {
             }
             Format::Plain(FormatKind::Jsonl) => {
                 let lines = items.iter().map(|item| format!("{}\n", item.json()));
-                self.data(&lines.collect::<String>())
+                self.data(&escape::json(&lines.collect::<String>()))
             }
             Format::Plain(FormatKind::Json) => self.data(&pretty(&list.document(items))),
-            Format::Plain(FormatKind::Yaml) => self.data(&yaml(&list.document(items))?),
+            Format::Plain(FormatKind::Yaml) => self.data(&self.safe(&yaml(&list.document(items))?)),
             Format::Path(path) => self.path(&path.render(&list.document(items))),
         }
     }
@@ -173,7 +178,7 @@ impl<T: Shown> Listing<'_, T> {
 }
 
 fn pretty(value: &Value) -> String {
-    format!("{value:#}\n")
+    escape::json(&format!("{value:#}\n"))
 }
 
 fn yaml(value: &Value) -> Outcome<String> {

@@ -263,6 +263,7 @@ impl Parts {
     pub(super) fn reload(&self) -> Result<Reloaded> {
         let reloaded = self.settings.reload()?;
         self.http.set_policy(egress(&reloaded.live, &self.own_ports)?);
+        self.fleet.look_again();
         Ok(reloaded)
     }
 }

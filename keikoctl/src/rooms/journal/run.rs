@@ -90,8 +90,8 @@ async fn from(args: &TailArgs, client: &Client) -> Outcome<u64> {
 async fn lines(mut tail: Tail, session: &Session) -> Outcome {
     while let Some(item) = tail.next().await? {
         match item {
-            Item::Event(event) => session.printer.data(&format!("{}\n", Row(event).json()))?,
-            Item::Resync(resync) => session.printer.data(&format!("{}\n", resync_line(&resync)))?,
+            Item::Event(event) => session.printer.json_line(Row(event).json())?,
+            Item::Resync(resync) => session.printer.json_line(resync_line(&resync))?,
             Item::Bookmark(_) => {}
         }
     }

@@ -39,7 +39,7 @@ pub(crate) async fn run(args: LogsArgs, session: &Session) -> Outcome {
         lines.message().await.map_err(|status| Stop::from(Error::from(status)))?
     {
         if as_json {
-            printer.data(&format!("{}\n", to_json("keiko.v1.LogLine", &line)))?;
+            printer.json_line(to_json("keiko.v1.LogLine", &line))?;
         } else {
             printer.foreign(&line.text)?;
         }

@@ -14,7 +14,7 @@ use crate::session::Session;
 use keiko_client::Client;
 use keiko_client::proto::v1::watch_response::Type;
 use keiko_client::proto::v1::{WatchRequest, WatchResponse};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ pub(crate) async fn run(subject: Subject, client: &Client, session: &Session) ->
         if redraws {
             dirty = known.synced;
         } else {
-            printer.data(&line(&item))?;
+            printer.json_line(line(&item))?;
         }
     }
 }
@@ -122,13 +122,13 @@ impl Known {
     }
 }
 
-fn line(item: &WatchResponse) -> String {
+fn line(item: &WatchResponse) -> Value {
     let mut line = json!({"type": item.r#type().as_str_name().trim_start_matches("TYPE_")});
     if let Some(object) = &item.object {
         line["object"] = Item(object.clone()).json();
     }
     line["revision"] = json!(item.revision);
-    format!("{line}\n")
+    line
 }
 
 fn draw(subject: &Subject, known: &Known, printer: &Printer) -> Outcome<()> {

@@ -70,20 +70,23 @@ impl Handshake {
         if !error.is_connect() {
             return None;
         }
-        chain(error).find_map(|cause| {
-            let io = cause.downcast_ref::<std::io::Error>();
-            let within = io.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref());
-            match within.or_else(|| cause.downcast_ref::<rustls::Error>()) {
-                Some(rustls::Error::InvalidMessage(_)) => {
-                    Some(Self::Plain("its answer to a handshake is not TLS"))
-                }
-                Some(fault) => Some(Self::Refused(fault.clone())),
-                None if io.is_some_and(is_cut) => {
-                    Some(Self::Plain("it closed the connection in the handshake"))
-                }
-                None => None,
+        chain(error).find_map(Self::within)
+    }
+
+    /// An io error is no source of what it wraps, and some are wrapped twice.
+    fn within(cause: &(dyn Error + 'static)) -> Option<Self> {
+        match cause.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidMessage(_)) => {
+                return Some(Self::Plain("its answer to a handshake is not TLS"));
             }
-        })
+            Some(fault) => return Some(Self::Refused(fault.clone())),
+            None => {}
+        }
+        let io = cause.downcast_ref::<std::io::Error>()?;
+        if is_cut(io) {
+            return Some(Self::Plain("it closed the connection in the handshake"));
+        }
+        Self::within(io.get_ref()?)
     }
 
     fn refusal(&self, peer: &str) -> Refusal {

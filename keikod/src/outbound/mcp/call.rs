@@ -41,6 +41,7 @@ impl Session {
             }
         };
         self.check_open()?;
+        let _call = self.begin_call();
         let mut params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         if let Some(trace) = trace {
             params.set_traceparent(trace);

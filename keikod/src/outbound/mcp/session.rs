@@ -14,9 +14,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Ending a session: rmcp lets answers drain for 2 s and takes leave of the server for 5 s.
 const CLOSE_MAX: Duration = Duration::from_secs(8);
+
+/// Until the calls of a lost session have heard of it.
+const HEAR_MAX: Duration = Duration::from_millis(500);
 
 /// Who the server says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +53,7 @@ pub struct Session {
     ended: CancellationToken,
     changes: watch::Receiver<u64>,
     stop: CancellationToken,
+    calls: TaskTracker,
     _last: Arc<DropGuard>,
 }
 
@@ -93,6 +99,7 @@ impl Session {
             verdicts: Arc::default(),
             ended,
             changes,
+            calls: TaskTracker::new(),
             _last: Arc::new(stop.clone().drop_guard()),
             stop,
         })
@@ -118,12 +125,24 @@ impl Session {
     }
 
     /// Takes leave and closes the pipes or the session; bounded by 8 s.
+    ///
+    /// A lost session is closed when its calls have heard why, which may be that they surely did
+    /// not run.
     pub async fn close(self) {
+        if self.is_closed() {
+            self.calls.close();
+            let _heard = tokio::time::timeout(HEAR_MAX, self.calls.wait()).await;
+        }
         let ended = self.ended.clone();
         self.stop.cancel();
         if tokio::time::timeout(CLOSE_MAX, ended.cancelled()).await.is_err() {
             tracing::warn!("an MCP session did not end in {} s", CLOSE_MAX.as_secs());
         }
+    }
+
+    /// Held by a call until it is answered.
+    pub(super) fn begin_call(&self) -> TaskTrackerToken {
+        self.calls.token()
     }
 
     /// Refuses before anything is sent.

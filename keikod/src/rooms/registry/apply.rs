@@ -6,6 +6,7 @@ use super::read::require_on;
 use super::register::meet;
 use super::service::Service;
 use crate::net::{Identity, Permission};
+use crate::outbound::http::parse_url;
 use crate::store::View;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -24,7 +25,8 @@ pub(super) async fn apply(
     let identity = Identity::of(&request)?.clone();
     let caller = Caller::of(&request, &request.get_ref().request_id)?;
     let ApplyRequest { object, revision, dry_run, .. } = request.into_inner();
-    let object = object.unwrap_or_default();
+    let mut object = object.unwrap_or_default();
+    normalise(&mut object)?;
     let key = key(&object)?;
     require_on(&identity, Permission::RegistryWrite, &key)?;
     if runs_command(&object) {
@@ -44,6 +46,19 @@ pub(super) async fn apply(
         (put, Some(write))
     };
     Ok(ApplyResponse { change: put.change, before, object: put.object, write })
+}
+
+/// The same place is the same text, however it was typed; as registering has it.
+fn normalise(object: &mut Object) -> Result<()> {
+    let url = match object.object.as_mut() {
+        Some(Inner::Agent(agent)) => agent.spec.as_mut().map(|spec| &mut spec.url),
+        Some(Inner::McpServer(server)) => server.spec.as_mut().map(|spec| &mut spec.url),
+        Some(Inner::Tool(_) | Inner::Skill(_)) | None => None,
+    };
+    if let Some(url) = url.filter(|url| !url.is_empty()) {
+        *url = parse_url(url)?.to_string();
+    }
+    Ok(())
 }
 
 /// What the manifest names.

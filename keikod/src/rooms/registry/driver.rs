@@ -80,6 +80,17 @@ impl Fleet {
         self.lock().get(key).cloned()
     }
 
+    /// What may run, and what may be sent where, is another now: who does not answer is looked at
+    /// again.
+    pub fn look_again(&self) {
+        let servers: Vec<_> = self.lock().values().map(|known| Arc::clone(&known.prober)).collect();
+        let agents: Vec<_> =
+            self.agents().values().map(|known| Arc::clone(&known.prober)).collect();
+        for prober in servers.into_iter().chain(agents).filter(|prober| !prober.is_up()) {
+            prober.nudge();
+        }
+    }
+
     /// Leaves a link for the entry that is about to be proposed: the journal may show the entry
     /// here before the proposal returns, and a command must not be started twice. A link that was
     /// left before by another registration of the name comes back, to be closed.

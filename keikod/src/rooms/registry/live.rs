@@ -7,7 +7,7 @@
 //! *tasks* (what they say waits and runs, or the calls that this node has with them, if that is
 //! more) for each one that they can run at a time, and *context* (tokens used of those there are).
 //! **Cost** is what one more call is thought to suffer: (1 + pressure) × the peak-EWMA of how long
-//! calls take here, with a half-life of 10 s, at least 1 ms and at most 10 s.
+//! calls take here, with a half-life of 10 s, at least 50 ms and at most 10 s.
 
 mod row;
 

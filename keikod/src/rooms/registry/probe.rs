@@ -83,7 +83,7 @@ async fn by_name(service: &Service, key: &ObjectKey, timeout: Duration) -> Resul
     let health = prober.health();
     let response = ProbeResponse {
         ok: look.refusal.is_none() && health.failure_class.is_empty(),
-        failure_class: health.failure_class.clone(),
+        failure_class: health.failure_class,
         provides: parts.iter().filter_map(own).collect(),
         left_out: look.left_out,
         latency_ms: millis(look.took),

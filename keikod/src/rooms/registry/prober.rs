@@ -201,6 +201,11 @@ impl Prober {
         }
     }
 
+    /// Wants a look now, and waits for nothing.
+    pub(super) fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
     fn now_ms(&self) -> u64 {
         let (begun_ms, begun) = self.begun;
         begun_ms.saturating_add(millis(begun.elapsed()))

@@ -17,9 +17,9 @@ use keiko_proto::v1::{
     ApplyRequest, ApplyResponse, CallAgentRequest, CallAgentResponse, CallToolRequest,
     CallToolResponse, DeleteObject, DeleteRequest, DeleteResponse, FindRequest, FindResponse,
     GetRequest, GetResponse, HeartbeatRequest, HeartbeatResponse, HistoryRequest, HistoryResponse,
-    ImpactRequest, ImpactResponse, ListRequest, ListResponse, LogLine, LogsRequest,
-    ProbeRequest, ProbeResponse, RegisterAgentRequest, RegisterMcpServerRequest, RegisterResponse,
-    RegistryOp, SetAdminStateRequest, SetAdminStateResponse, WatchRequest, WatchResponse, registry_op,
+    ImpactRequest, ImpactResponse, ListRequest, ListResponse, LogLine, LogsRequest, ProbeRequest,
+    ProbeResponse, RegisterAgentRequest, RegisterMcpServerRequest, RegisterResponse, RegistryOp,
+    SetAdminStateRequest, SetAdminStateResponse, WatchRequest, WatchResponse, registry_op,
     registry_reply, reply,
 };
 use std::pin::Pin;

@@ -126,7 +126,7 @@ impl Supervisor {
             if let Some(after) = after {
                 after.cancelled().await;
             }
-            work.run(link).await;
+            Box::pin(work.run(link)).await;
             stopped.cancel();
         });
         supervised

@@ -15,8 +15,9 @@ const LOAD_AGE_MAX: Duration = Duration::from_secs(60);
 /// After so long half of what a slow call taught is forgotten.
 const LATENCY_HALF_LIFE_MS: u64 = 10_000;
 
-/// Below this calls are equally fast, above it equally slow, when somebody is chosen.
-const LATENCY_US_MIN: u64 = 1_000;
+/// Below this calls are equally fast, above it equally slow, when somebody is chosen. Who was never
+/// called is as fast as can be, and so is soon known.
+const LATENCY_US_MIN: u64 = 50_000;
 const LATENCY_US_MAX: u64 = 10_000_000;
 
 /// How long a row waits for the entry that it is for.
