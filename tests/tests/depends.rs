@@ -137,7 +137,12 @@ fn impact(namespace: &str, kind: &str, name: &str) -> Vec<String> {
     let word = |item: &Value| {
         let needs: Vec<_> =
             item["needs"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        format!("{} {} {}", item["name"].as_str().unwrap(), item["distance"], needs.join(","))
+        format!(
+            "{} {} {}",
+            item["name"].as_str().expect("a name"),
+            item["distance"],
+            needs.join(",")
+        )
     };
     items.iter().map(word).collect()
 }

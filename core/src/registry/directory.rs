@@ -8,9 +8,11 @@
 //! ```text
 //! directory.rs  the projection                      choice.rs  power of two choices
 //! words.rs      every text once                     record.rs  what is kept of an object
+//! entry.rs      an owner with its parts
 //! ```
 
 mod choice;
+mod entry;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ pub use record::{Owner, Part, Standing};
 use super::capability::Capability;
 use super::model::Kind;
 use crate::selector::Selector;
+use entry::Entry;
 use keiko_proto::v1::{Object, object::Object as Inner};
 use std::collections::BTreeMap;
 use std::mem::size_of;
@@ -106,17 +109,6 @@ impl Namespace {
             Kind::McpServer | Kind::Tool => &mut self.servers,
         }
     }
-}
-
-/// An owner with its parts; either may be met first.
-#[derive(Debug)]
-struct Entry {
-    namespace: Arc<str>,
-    kind: Kind,
-    name: Arc<str>,
-    owner: Option<Owner>,
-    /// By name.
-    parts: Vec<Part>,
 }
 
 impl Directory {
@@ -393,40 +385,5 @@ impl Directory {
         }
         self.words.give_back(name);
         self.words.give_back(namespace);
-    }
-}
-
-impl Entry {
-    fn place(&self, name: &str) -> Result<usize, usize> {
-        self.parts.binary_search_by(|part| (*part.name).cmp(name))
-    }
-
-    fn offered(&self, name: &str) -> Option<Candidate<'_>> {
-        let part = &self.parts[self.place(name).ok()?];
-        self.candidate(part)
-    }
-
-    fn parts_of<'e>(&'e self, word: &'e Arc<str>) -> impl Iterator<Item = Candidate<'e>> {
-        let parts = self.parts.iter().filter(move |part| part.has(word));
-        parts.filter_map(|part| self.candidate(part))
-    }
-
-    fn candidate<'e>(&'e self, part: &'e Part) -> Option<Candidate<'e>> {
-        Some(Candidate {
-            namespace: &self.namespace,
-            owner_kind: self.kind,
-            owner_name: &self.name,
-            owner: self.owner.as_ref()?,
-            part,
-        })
-    }
-
-    fn memory(&self) -> usize {
-        let parts: usize = self.parts.iter().map(Part::memory).sum();
-        let spare = self.parts.capacity() - self.parts.len();
-        size_of::<Self>()
-            + parts
-            + spare * size_of::<Part>()
-            + self.owner.as_ref().map_or(0, Owner::memory)
     }
 }

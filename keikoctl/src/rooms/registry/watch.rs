@@ -156,11 +156,11 @@ mod tests {
 
     #[test]
     fn lines_say_what_happened() {
-        let added = line(&change(Type::Added));
+        let added = line(&change(Type::Added)).to_string();
         assert!(added.starts_with("{\"type\":\"ADDED\",\"object\":{\"apiVersion\":\"keiko/v1\""));
-        assert!(added.ends_with(",\"revision\":7}\n"), "{added}");
+        assert!(added.ends_with(",\"revision\":7}"), "{added}");
         let bookmark = WatchResponse { r#type: Type::Bookmark.into(), object: None, revision: 9 };
-        assert_eq!(line(&bookmark), "{\"type\":\"BOOKMARK\",\"revision\":9}\n");
+        assert_eq!(line(&bookmark).to_string(), "{\"type\":\"BOOKMARK\",\"revision\":9}");
     }
 
     #[test]

@@ -64,12 +64,11 @@ impl Judge {
             return None;
         }
         if let Some(schema) = tool.output_schema.take() {
-            match self.judge(&tool.name, &schema) {
-                None => tool.output_schema = Some(schema),
-                Some(why) => {
-                    tracing::debug!(tool = tool.name, "its output schema is not kept: {why}")
-                }
+            let why = self.judge(&tool.name, &schema);
+            if let Some(why) = &why {
+                tracing::debug!(tool = tool.name, "its output schema is not kept: {why}");
             }
+            tool.output_schema = why.is_none().then_some(schema);
         }
         Some(tool)
     }

@@ -47,7 +47,7 @@ pub(super) struct Supervisor {
 pub(super) struct Supervised {
     pub(super) uid: String,
     /// The spec that the supervisor began with.
-    pub(super) spec: McpServerSpec,
+    pub(super) spec: Arc<McpServerSpec>,
     pub(super) link: watch::Receiver<Option<Arc<Link>>>,
     /// Asks for a new link at once: the one at hand is of no use.
     pub(super) again: Arc<Notify>,
@@ -105,7 +105,7 @@ impl Supervisor {
         let (again, stopped) = (Arc::new(Notify::new()), CancellationToken::new());
         let supervised = Supervised {
             uid: self.uid.clone(),
-            spec: self.server.spec.clone().unwrap_or_default(),
+            spec: Arc::new(self.server.spec.clone().unwrap_or_default()),
             link: link_receiver,
             again: Arc::clone(&again),
             prober: Arc::clone(&self.prober),
