@@ -87,6 +87,8 @@ const FILTERS: &[(&str, &str)] = &[
     (r"    node: n1\n    uid: \d+\n", "    node: n1\n"),
     // As wide as the path of the program.
     (r"ENDPOINT +", "ENDPOINT   "),
+    // What takes less than a millisecond has no latency to show.
+    (r"n1 +(AGE 0|N) +in AGE", "n1   LATENCY   0   in AGE"),
     (r" +\n", "\n"),
 ];
 
