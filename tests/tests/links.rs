@@ -7,8 +7,8 @@ use keiko_tests::{Node, Plan, fake, http, programs, shared};
 use serde_json::Value;
 use std::time::Duration;
 
-/// How often a linked server is probed, and a little more.
-const PROBED: Duration = Duration::from_secs(17);
+/// How often a server or an agent is probed at the most, 15 s and a fifth, and a little more.
+const PROBED: Duration = Duration::from_secs(19);
 
 #[test]
 fn a_server_that_says_what_it_said_costs_no_entry() {
