@@ -3,7 +3,10 @@
 //! The cases do not wait for probes: they ask for each look, as `mcp probe` does.
 
 use crate::objects::condition;
-use keiko_tests::fake::mcp::{self, Flavour};
+use keiko_tests::fake::{
+    self,
+    mcp::{self, Flavour},
+};
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
 use keiko_tests::web::{Reply, Web};
@@ -252,4 +255,19 @@ fn an_endpoint_is_probed_without_being_kept() {
     assert_ne!(gone["ok"], json!(true), "{gone}");
     let listed = node.ctl.ok("mcp list -A -o json").stdout;
     assert!(!listed.contains(&server.web.url()), "{listed}");
+}
+
+#[test]
+fn tools_that_are_others_at_every_look_are_looked_at_seldom() {
+    let (node, name) = (shared(), unique("restless"));
+    let server = fake::hostile::changes();
+    node.ctl.ok(&format!("mcp register {name} {}", server.url()));
+    let object = wait(node, &name, |(state, _, _)| state == "degraded");
+    let live = &object["status"]["live"];
+    assert_eq!(live["routable"], true, "it answers: {object}");
+    let [last, next] = ["lastProbeMs", "nextProbeMs"].map(|field| live[field].as_u64());
+    let pause_ms = next.expect("it is looked at again") - last.expect("it was looked at");
+    assert!(pause_ms >= 60_000, "the next look is in {pause_ms} ms");
+    let tools = node.ctl.json(&format!("tool list --field spec.server={name}"));
+    assert_eq!(tools["items"].as_array().map(Vec::len), Some(1), "the others went: {tools}");
 }
