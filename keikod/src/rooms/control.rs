@@ -1,5 +1,6 @@
 //! The control group as rooms see it: propose on somebody's account, read as fresh as asked for.
 
+use super::recent::Recent;
 use crate::consensus::{Consensus, Consistency, Group, Read};
 use crate::net::{Identity, TraceContext};
 use crate::store::View;
@@ -49,17 +50,23 @@ pub struct Control {
     consensus: Arc<Consensus>,
     node: String,
     closing: CancellationToken,
+    recent: Arc<Recent>,
 }
 
 impl Control {
     /// `node` is this node's name; `closing` ends the streams that would never end by themselves.
     pub fn new(consensus: Arc<Consensus>, node: String, closing: CancellationToken) -> Self {
-        Self { consensus, node, closing }
+        Self { consensus, node, closing, recent: Arc::default() }
     }
 
     /// Cancelled when the node takes nothing new: streams end, and their readers resume elsewhere.
     pub fn closing(&self) -> &CancellationToken {
         &self.closing
+    }
+
+    /// The newest events, which all who follow the journal of this node share.
+    pub(super) fn recent(&self) -> &Arc<Recent> {
+        &self.recent
     }
 
     /// This node's name.

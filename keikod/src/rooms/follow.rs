@@ -1,113 +1,156 @@
 //! Following the journal: every event behind a revision, in order, none left out.
 //!
 //! The journal itself is the watcher's queue: a slow reader holds a revision and no memory, and
-//! nothing is ever dropped in silence. Who asks for what is compacted is told to read anew.
+//! nothing is ever dropped in silence. Who keeps up is served from what all share in memory. Who
+//! asks for what is compacted is told to read anew.
 
 use super::Control;
+use super::recent::{Behind, Recent};
 use crate::store::View;
 use keiko_core::id::GroupId;
-use keiko_core::journal;
 use keiko_core::refusal::Result;
+use keiko_core::{house, journal};
 use keiko_proto::v1::Event;
-use prost::Message;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::time::Instant;
+
+const GROUP: GroupId = GroupId::CONTROL;
 
 /// Bytes of the events that are read at a time, but for one revision's that are more: so much
 /// waits for one reader at most, or one entry's 4 MiB.
 const BATCH_BYTES: usize = 256 << 10;
 
-/// How often a reader learns how far it is when nothing for it happened.
+/// How often somebody far away learns how far they are when nothing for them happened.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(5);
 
 /// What a follower gets.
 #[derive(Debug)]
 pub(super) enum Followed {
     /// In order.
-    Events(Vec<Event>),
-    /// Everything up to here was sent.
+    Events(Vec<Arc<Event>>),
+    /// Everything up to here was told.
     CaughtUp(u64),
     /// What lies behind the reader's revision is no longer kept.
     Lost { oldest: u64, revision: u64 },
 }
 
-/// Follows from behind `after` until the receiver goes; if not `forever`, until it has caught up.
-pub(super) fn follow(
+/// A reader of the journal: a revision, and the wish to hear what comes behind it.
+pub(super) struct Follower {
     control: Control,
     after: u64,
-    forever: bool,
-) -> mpsc::Receiver<Result<Followed>> {
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
-        if let Err(refusal) = run(&control, after, forever, &sender).await {
-            // The reader may be gone, and then nobody needs the reason.
-            let _gone = sender.send(Err(refusal)).await;
-        }
-    });
-    receiver
+    revisions: watch::Receiver<u64>,
+    bookmarks: Bookmarks,
 }
 
-async fn run(
-    control: &Control,
-    mut after: u64,
-    forever: bool,
-    sender: &mpsc::Sender<Result<Followed>>,
-) -> Result<()> {
-    let mut revisions = control.group()?.revisions();
-    let mut bookmark_due = Instant::now();
-    loop {
-        revisions.borrow_and_update();
-        let batch = control.read_local(move |view| read(view, after)).await?;
-        let idle = matches!(batch, Followed::CaughtUp(_));
-        match &batch {
-            Followed::Events(events) => {
-                after = events.last().map_or(after, |event| event.revision);
+/// When a follower that has heard everything is told so.
+enum Bookmarks {
+    /// At each new revision; the last that was told.
+    AtOnce(Option<u64>),
+    /// Now and then, also if nothing is new; when the next is due.
+    Seldom(Instant),
+}
+
+impl Follower {
+    /// For a part of this node that must know of each revision: tells it as soon as it is reached.
+    pub(super) fn near(control: &Control, after: u64) -> Result<Self> {
+        Self::new(control, after, Bookmarks::AtOnce(None))
+    }
+
+    /// For somebody far away: how far it is comes at first and then every 5 s.
+    pub(super) fn far(control: &Control, after: u64) -> Result<Self> {
+        Self::new(control, after, Bookmarks::Seldom(Instant::now()))
+    }
+
+    fn new(control: &Control, after: u64, bookmarks: Bookmarks) -> Result<Self> {
+        let revisions = control.group()?.revisions();
+        Ok(Self { control: control.clone(), after, revisions, bookmarks })
+    }
+
+    /// What comes next; `None` when this node ends. May be dropped while it waits: nothing is lost.
+    pub(super) async fn next(&mut self) -> Result<Option<Followed>> {
+        loop {
+            let newest = *self.revisions.borrow_and_update();
+            match self.read(newest).await? {
+                Followed::CaughtUp(revision) => {
+                    self.after = revision;
+                    if self.bookmarks.take_due(revision) {
+                        return Ok(Some(Followed::CaughtUp(revision)));
+                    }
+                }
+                Followed::Events(events) => {
+                    self.after = events.last().map_or(self.after, |event| event.revision);
+                    return Ok(Some(Followed::Events(events)));
+                }
+                Followed::Lost { oldest, revision } => {
+                    self.after = revision;
+                    return Ok(Some(Followed::Lost { oldest, revision }));
+                }
             }
-            Followed::CaughtUp(revision) => after = (*revision).max(after),
-            Followed::Lost { revision, .. } => after = *revision,
-        }
-        let due = !idle || Instant::now() >= bookmark_due;
-        if due {
-            if idle {
-                bookmark_due = Instant::now() + BOOKMARK_EVERY;
-            }
-            if sender.send(Ok(batch)).await.is_err() {
-                return Ok(());
-            }
-        }
-        if idle && !forever {
-            return Ok(());
-        }
-        if idle {
             tokio::select! {
-                changed = revisions.changed() => if changed.is_err() { return Ok(()) },
-                () = tokio::time::sleep_until(bookmark_due) => {}
-                () = sender.closed() => return Ok(()),
-                () = control.closing().cancelled() => return Ok(()),
+                changed = self.revisions.changed() => if changed.is_err() { return Ok(None) },
+                () = self.bookmarks.due() => {}
+                () = self.control.closing().cancelled() => return Ok(None),
             }
+        }
+    }
+
+    async fn read(&self, newest: u64) -> Result<Followed> {
+        let after = self.after;
+        let recent = self.control.recent();
+        if let Some(behind) = recent.behind(after, newest, BATCH_BYTES) {
+            return Ok(behind.into());
+        }
+        let recent = Arc::clone(recent);
+        self.control.read_local(move |view| read(view, &recent, after)).await
+    }
+}
+
+impl Bookmarks {
+    fn take_due(&mut self, revision: u64) -> bool {
+        match self {
+            Self::AtOnce(told) => told.replace(revision) != Some(revision),
+            Self::Seldom(due) => {
+                let now = Instant::now();
+                let is_due = now >= *due;
+                if is_due {
+                    *due = now + BOOKMARK_EVERY;
+                }
+                is_due
+            }
+        }
+    }
+
+    async fn due(&self) {
+        match self {
+            Self::AtOnce(_) => std::future::pending().await,
+            Self::Seldom(due) => tokio::time::sleep_until(*due).await,
         }
     }
 }
 
-/// The next batch; a revision's events are never split.
-fn read(view: &View<'_>, after: u64) -> Followed {
-    let group = GroupId::CONTROL;
-    let revision = keiko_core::house::revision(view, group);
-    let oldest = journal::oldest_revision(view, group);
+impl From<Behind> for Followed {
+    fn from(behind: Behind) -> Self {
+        match behind.events.is_empty() {
+            true => Self::CaughtUp(behind.reached),
+            false => Self::Events(behind.events),
+        }
+    }
+}
+
+/// The next batch, from memory as soon as that holds it.
+fn read(view: &View<'_>, recent: &Recent, after: u64) -> Followed {
+    recent.fill(view);
+    let revision = house::revision(view, GROUP);
+    if let Some(behind) = recent.behind(after, revision, BATCH_BYTES) {
+        return behind.into();
+    }
+    let oldest = journal::oldest_revision(view, GROUP);
     if after.saturating_add(1) < oldest {
         return Followed::Lost { oldest, revision };
     }
-    let (mut events, mut bytes): (Vec<Event>, usize) = (Vec::new(), 0);
-    for event in journal::after(view, group, after) {
-        let begins = events.last().is_some_and(|last| last.revision != event.revision);
-        bytes += event.encoded_len();
-        if begins && bytes > BATCH_BYTES {
-            break;
-        }
-        events.push(event);
-    }
-    if events.is_empty() { Followed::CaughtUp(revision) } else { Followed::Events(events) }
+    Behind::read(view, after, BATCH_BYTES).into()
 }
 
 #[cfg(test)]
@@ -122,6 +165,7 @@ mod tests {
     use keiko_proto::v1::{
         ClusterOp, Compact, Entry, JournalOp, Node, NoteNode, cluster_op, journal_op,
     };
+    use prost::Message as _;
 
     fn apply(database: &Database, index: u64, room: Room) {
         let entry = Entry {
@@ -152,14 +196,20 @@ mod tests {
     fn what_is_no_longer_kept_is_said_and_never_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(Folder::open(folder.path()).unwrap()).unwrap();
+        let shared = Recent::default();
         for index in 1..=6 {
             apply(&database, index, note(index));
+            shared.fill(&database.view());
         }
-        let seen = |after: u64| match read(&database.view(), after) {
+        let seen_in = |recent: &Recent, after: u64| match read(&database.view(), recent, after) {
             Followed::Events(events) => events.iter().map(|event| event.revision).collect(),
             Followed::CaughtUp(revision) => vec![1000 + revision],
             Followed::Lost { oldest, revision } => vec![2000 + oldest, 2000 + revision],
         };
+        let seen = |after: u64| seen_in(&Recent::default(), after);
+        for after in 0..=6 {
+            assert_eq!(seen(after), seen_in(&shared, after), "behind {after}");
+        }
         assert_eq!(seen(0), [1, 2, 3, 4, 5, 6]);
         assert_eq!(seen(4), [5, 6]);
         assert_eq!(seen(6), [1006]);

@@ -12,5 +12,6 @@ pub mod security;
 mod clock;
 mod control;
 mod follow;
+mod recent;
 
 pub use control::{Caller, Control};

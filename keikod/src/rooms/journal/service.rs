@@ -1,7 +1,7 @@
 //! Parse, authorise, query, answer.
 
 use super::super::Control;
-use super::super::follow::{Followed, follow};
+use super::super::follow::{Followed, Follower};
 use crate::net::{Identity, Permission, Resource, status::to_status};
 use crate::store::View;
 use keiko_core::id::GroupId;
@@ -53,9 +53,10 @@ impl Journal for Service {
             return Err(to_status(&refusal));
         }
         let after = self.start(&tail).await.map_err(|refusal| to_status(&refusal))?;
-        let followed = follow(self.control.clone(), after, tail.follow);
+        let follower =
+            Follower::far(&self.control, after).map_err(|refusal| to_status(&refusal))?;
         let (sender, receiver) = mpsc::channel(64);
-        tokio::spawn(pass_on(tail, followed, sender));
+        tokio::spawn(pass_on(tail, follower, sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -109,27 +110,23 @@ fn allow<T>(request: &Request<T>) -> Result<()> {
 /// Filters, counts and ends.
 async fn pass_on(
     tail: TailRequest,
-    mut followed: mpsc::Receiver<Result<Followed>>,
+    mut follower: Follower,
     sender: mpsc::Sender<Result<TailResponse, Status>>,
 ) {
     let mut left = match tail.limit {
         0 => u64::MAX,
         limit => limit,
     };
-    while let Some(item) = followed.recv().await {
-        let items = match item {
-            Ok(Followed::Events(events)) => {
-                let wanted = events.into_iter().filter(|event| wants(&tail, event));
-                let limit = usize::try_from(left).unwrap_or(usize::MAX);
-                wanted.take(limit).map(Item::Event).collect()
-            }
-            Ok(Followed::CaughtUp(revision)) => vec![Item::Bookmark(Bookmark { revision })],
-            Ok(Followed::Lost { oldest, revision }) => vec![Item::Resync(Resync {
-                oldest_revision: oldest,
-                revision,
-                reason: "compacted".to_owned(),
-            })],
+    loop {
+        let followed = tokio::select! {
+            followed = follower.next() => followed,
+            () = sender.closed() => return,
+        };
+        let (items, is_all) = match followed {
+            Ok(Some(followed)) => items(&tail, followed, left),
+            Ok(None) => return,
             Err(refusal) => {
+                // The reader may be gone, and then nobody needs the reason.
                 let _gone = sender.send(Err(to_status(&refusal))).await;
                 return;
             }
@@ -140,8 +137,24 @@ async fn pass_on(
                 return;
             }
         }
-        if left == 0 {
+        if left == 0 || (is_all && !tail.follow) {
             return;
+        }
+    }
+}
+
+/// What of it the reader wants, and whether there is no more at the moment.
+fn items(tail: &TailRequest, followed: Followed, left: u64) -> (Vec<Item>, bool) {
+    match followed {
+        Followed::Events(events) => {
+            let wanted = events.iter().filter(|event| wants(tail, event));
+            let limit = usize::try_from(left).unwrap_or(usize::MAX);
+            (wanted.take(limit).map(|event| Item::Event(Event::clone(event))).collect(), false)
+        }
+        Followed::CaughtUp(revision) => (vec![Item::Bookmark(Bookmark { revision })], true),
+        Followed::Lost { oldest, revision } => {
+            let reason = "compacted".to_owned();
+            (vec![Item::Resync(Resync { oldest_revision: oldest, revision, reason })], false)
         }
     }
 }

@@ -4,30 +4,27 @@
 //! later change is met by starting, restarting or stopping one.
 
 use super::super::Control;
-use super::super::follow::{Followed, follow};
+use super::super::follow::{Followed, Follower};
 use super::agents::{self, AgentProbe, given_agent};
 use super::link::Link;
 use super::live::Soft;
+use super::present::each;
 use super::prober::Prober;
 use super::supervise::{Supervised, Supervisor};
 use super::{Metrics, Reach};
 use crate::store::View;
-use keiko_core::house;
-use keiko_core::id::GroupId;
 use keiko_core::refusal::Result;
-use keiko_core::registry::{self, AdminState, Filter, Kind, ObjectKey};
-use keiko_core::selector::Selector;
+use keiko_core::registry::{self, AdminState, Kind, ObjectKey};
 use keiko_proto::v1::event::Body;
 use keiko_proto::v1::registry_event::Event;
 use keiko_proto::v1::{
-    Agent, AgentSpec, McpServer, McpServerSpec, Object, object::Object as Inner,
+    self as wire, Agent, AgentSpec, McpServer, McpServerSpec, Object, object::Object as Inner,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-const GROUP: GroupId = GroupId::CONTROL;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What all links together may take to end: a server's session 8 s, its process 9 s.
@@ -107,10 +104,10 @@ impl Fleet {
     }
 
     /// Brings the supervisors in line with one object.
-    pub(super) fn meet(&self, object: Object) {
-        let Some(metadata) = registry::metadata(&object).cloned() else { return };
+    pub(super) fn meet(&self, object: &Object) {
+        let Some(metadata) = registry::metadata(object) else { return };
         let key = |kind| ObjectKey::parse(kind, &metadata.namespace, &metadata.name).ok();
-        match object.object {
+        match &object.object {
             Some(Inner::McpServer(server)) => {
                 if let Some(key) = key(Kind::McpServer) {
                     self.meet_server(key, &metadata.uid, server);
@@ -125,7 +122,7 @@ impl Fleet {
         }
     }
 
-    fn meet_server(&self, key: ObjectKey, uid: &str, server: McpServer) {
+    fn meet_server(&self, key: ObjectKey, uid: &str, server: &McpServer) {
         let spec = server.spec.clone().unwrap_or_default();
         let status = server.status.clone().unwrap_or_default();
         let mut servers = self.lock();
@@ -154,12 +151,12 @@ impl Fleet {
             status.health.as_ref(),
             Duration::ZERO,
         );
-        let key_of = key.clone();
+        let (key_of, server) = (key.clone(), server.clone());
         let supervisor = Supervisor { control, reach, metrics, key: key_of, uid, server, prober };
         servers.insert(key, supervisor.start(link, self.stop.child_token(), after));
     }
 
-    fn meet_agent(&self, key: ObjectKey, uid: &str, agent: Agent) {
+    fn meet_agent(&self, key: ObjectKey, uid: &str, agent: &Agent) {
         let given = given_agent(&agent.spec.clone().unwrap_or_default());
         let mut agents = self.agents();
         if let Some(known) = agents.get(&key)
@@ -171,8 +168,8 @@ impl Fleet {
             return;
         }
         let (uid, stop) = (uid.to_owned(), self.stop.child_token());
-        let prober = agents::prober(self, &key, &uid, &agent);
-        AgentProbe::new(self, Arc::clone(&prober), key.clone(), uid.clone(), agent)
+        let prober = agents::prober(self, &key, &uid, agent);
+        AgentProbe::new(self, Arc::clone(&prober), key.clone(), uid.clone(), agent.clone())
             .start(stop.clone());
         if let Some(old) = agents.insert(key, Probed { uid, given, prober, stop }) {
             old.stop.cancel();
@@ -299,47 +296,33 @@ impl Driver {
     async fn follow(&self) -> Result<()> {
         let (objects, after) = self.fleet.control.read_local(present).await??;
         self.fleet.keep_only(&objects);
-        for object in objects {
-            self.fleet.meet(object);
-        }
-        let mut followed = follow(self.fleet.control.clone(), after, true);
-        while let Some(item) = followed.recv().await {
-            let events = match item? {
-                Followed::Events(events) => events,
-                Followed::CaughtUp(_) => continue,
+        objects.iter().for_each(|object| self.fleet.meet(object));
+        let mut follower = Follower::near(&self.fleet.control, after)?;
+        while let Some(followed) = follower.next().await? {
+            match followed {
+                Followed::Events(events) => events.iter().for_each(|event| self.take_in(event)),
+                Followed::CaughtUp(_) => {}
                 Followed::Lost { .. } => return Ok(()),
-            };
-            for event in events {
-                let Some(Body::Registry(body)) = event.body else { continue };
-                match body.event {
-                    Some(Event::Changed(changed)) => {
-                        if let Some(object) = changed.object {
-                            self.fleet.meet(object);
-                        }
-                    }
-                    Some(Event::Deleted(object)) => self.fleet.part(&object),
-                    Some(Event::OfferChanged(_)) | None => {}
-                }
             }
         }
         Ok(())
+    }
+
+    fn take_in(&self, event: &wire::Event) {
+        let Some(Body::Registry(body)) = &event.body else { return };
+        match &body.event {
+            Some(Event::Changed(changed)) => {
+                changed.object.iter().for_each(|object| self.fleet.meet(object));
+            }
+            Some(Event::Deleted(object)) => self.fleet.part(object),
+            Some(Event::OfferChanged(_)) | None => {}
+        }
     }
 }
 
 /// Every agent and server, and the revision at which they were read.
 fn present(view: &View<'_>) -> Result<(Vec<Object>, u64)> {
     let mut objects = Vec::new();
-    for kind in [Kind::Agent, Kind::McpServer] {
-        let filter = Filter { kind, namespace: None, selector: Selector::default() };
-        let mut token = String::new();
-        loop {
-            let page = registry::list(view, GROUP, &filter, None, 0, &token)?;
-            objects.extend(page.items);
-            match page.next {
-                Some(next) => token = next,
-                None => break,
-            }
-        }
-    }
-    Ok((objects, house::revision(view, GROUP)))
+    let revision = each(view, &[Kind::Agent, Kind::McpServer], |object| objects.push(object))?;
+    Ok((objects, revision))
 }

@@ -6,32 +6,25 @@
 //! the calls that run are stopped already.
 
 use super::super::Control;
+use super::super::follow::{Followed, Follower};
 use super::live::{Met, Soft, owner_key};
+use super::present::each;
 use super::tools::Tools;
 use crate::store::View;
-use keiko_core::house;
-use keiko_core::id::GroupId;
-use keiko_core::journal;
 use keiko_core::refusal::Result;
 use keiko_core::registry::directory::{Directory, Standing};
-use keiko_core::registry::{self, Filter, Kind, ObjectKey};
-use keiko_core::selector::Selector;
+use keiko_core::registry::{self, Kind, ObjectKey};
 use keiko_proto::v1::event::Body;
 use keiko_proto::v1::object::Object as Inner;
 use keiko_proto::v1::registry_event::Event as Change;
 use keiko_proto::v1::{Event, Object};
-use prost::Message as _;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-const GROUP: GroupId = GroupId::CONTROL;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Bytes of the events that are taken in at a time, but for one revision's that are more.
-const BATCH_BYTES: usize = 256 << 10;
 
 /// How long somebody waits for the directory to hold what is applied here: it is behind by less
 /// than a millisecond, unless it is being read anew.
@@ -50,14 +43,6 @@ struct Shared {
     directory: RwLock<Directory>,
     /// What the directory holds everything up to; `None` until it was read.
     seen: watch::Sender<Option<u64>>,
-}
-
-/// What came next.
-enum Batch {
-    /// In order, and the revision that they reach.
-    Events(Vec<Event>, u64),
-    /// It is no longer kept: read everything anew.
-    Lost,
 }
 
 /// What was read at once.
@@ -124,23 +109,20 @@ impl Feed {
     }
 
     async fn follow(&self) -> Result<()> {
-        let mut revisions = self.control.group()?.revisions();
-        let mut after = self.begin(self.control.read_local(present).await??);
-        loop {
-            revisions.borrow_and_update();
-            let (events, reached) =
-                match self.control.read_local(move |view| next(view, after)).await? {
-                    Batch::Events(events, reached) => (events, reached),
-                    Batch::Lost => return Ok(()),
-                };
-            let idle = reached == after;
-            self.take_in(events);
-            after = reached;
-            self.shared.seen.send_if_modified(|seen| seen.replace(reached) != Some(reached));
-            if idle && revisions.changed().await.is_err() {
-                return Ok(());
-            }
+        let after = self.begin(self.control.read_local(present).await??);
+        let mut follower = Follower::near(&self.control, after)?;
+        while let Some(followed) = follower.next().await? {
+            let reached = match followed {
+                Followed::Events(events) => {
+                    events.iter().for_each(|event| self.take_in(event));
+                    events.last().map(|event| event.revision)
+                }
+                Followed::CaughtUp(revision) => Some(revision),
+                Followed::Lost { .. } => return Ok(()),
+            };
+            self.shared.seen.send_if_modified(|seen| std::mem::replace(seen, reached) != reached);
         }
+        Ok(())
     }
 
     fn begin(&self, present: Present) -> u64 {
@@ -154,26 +136,24 @@ impl Feed {
         revision
     }
 
-    fn take_in(&self, events: Vec<Event>) {
-        for event in events {
-            let Some(Body::Registry(body)) = event.body else { continue };
-            match body.event {
-                Some(Change::Changed(changed)) => {
-                    if let Some(object) = changed.object {
-                        if let Some((key, met)) = met(&object) {
-                            self.soft.meet(&key, &met, false);
-                        }
-                        self.write().put(&object);
+    fn take_in(&self, event: &Event) {
+        let Some(Body::Registry(body)) = &event.body else { return };
+        match &body.event {
+            Some(Change::Changed(changed)) => {
+                if let Some(object) = &changed.object {
+                    if let Some((key, met)) = met(object) {
+                        self.soft.meet(&key, &met, false);
                     }
+                    self.write().put(object);
                 }
-                Some(Change::Deleted(object)) => {
-                    self.write().remove(&object);
-                    if let Some(key) = owner_key(&object) {
-                        self.soft.forget(&key);
-                    }
-                }
-                Some(Change::OfferChanged(_)) | None => {}
             }
+            Some(Change::Deleted(object)) => {
+                self.write().remove(object);
+                if let Some(key) = owner_key(object) {
+                    self.soft.forget(&key);
+                }
+            }
+            Some(Change::OfferChanged(_)) | None => {}
         }
     }
 
@@ -198,40 +178,10 @@ fn met(object: &Object) -> Option<(ObjectKey, Met)> {
 /// Everything, and the revision at which it was read.
 fn present(view: &View<'_>) -> Result<Present> {
     let (mut directory, mut owners) = (Directory::default(), Vec::new());
-    for kind in [Kind::Agent, Kind::McpServer, Kind::Tool, Kind::Skill] {
-        let filter = Filter { kind, namespace: None, selector: Selector::default() };
-        let mut token = String::new();
-        loop {
-            let page = registry::list(view, GROUP, &filter, None, 0, &token)?;
-            for object in &page.items {
-                owners.extend(met(object));
-                directory.put(object);
-            }
-            match page.next {
-                Some(next) => token = next,
-                None => break,
-            }
-        }
-    }
-    Ok(Present { directory, owners, revision: house::revision(view, GROUP) })
-}
-
-/// The next events; a revision's are never split.
-fn next(view: &View<'_>, after: u64) -> Batch {
-    let newest = house::revision(view, GROUP);
-    if newest > after && after.saturating_add(1) < journal::oldest_revision(view, GROUP) {
-        return Batch::Lost;
-    }
-    let (mut events, mut bytes): (Vec<Event>, usize) = (Vec::new(), 0);
-    for event in journal::after(view, GROUP, after) {
-        let last = events.last().map(|last| last.revision);
-        bytes += event.encoded_len();
-        if let Some(last) = last.filter(|last| *last != event.revision)
-            && bytes > BATCH_BYTES
-        {
-            return Batch::Events(events, last);
-        }
-        events.push(event);
-    }
-    Batch::Events(events, newest)
+    let kinds = [Kind::Agent, Kind::McpServer, Kind::Tool, Kind::Skill];
+    let revision = each(view, &kinds, |object| {
+        owners.extend(met(&object));
+        directory.put(&object);
+    })?;
+    Ok(Present { directory, owners, revision })
 }

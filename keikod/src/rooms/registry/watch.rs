@@ -4,7 +4,7 @@
 //! asks for what was compacted gets RESYNC and the present anew.
 
 use super::super::Control;
-use super::super::follow::{Followed, follow};
+use super::super::follow::{Followed, Follower};
 use super::read::filter;
 use crate::net::{Identity, Permission, Resource, status::to_status};
 use crate::store::View;
@@ -77,14 +77,18 @@ async fn run(control: &Control, wanted: &Wanted, after: u64, sender: &Sender) ->
         }
         after => (Some(after), None),
     };
-    while let Some(from) = after {
-        let mut followed = follow(control.clone(), from, true);
-        after = None;
-        while let Some(item) = followed.recv().await {
-            match item? {
-                Followed::Events(events) => {
+    while let Some(from) = after.take() {
+        let mut follower = Follower::far(control, from)?;
+        loop {
+            let followed = tokio::select! {
+                followed = follower.next() => followed?,
+                () = sender.closed() => return Ok(()),
+            };
+            match followed {
+                None => return Ok(()),
+                Some(Followed::Events(events)) => {
                     for event in events {
-                        if let Some(response) = wanted.change(control, event).await?
+                        if let Some(response) = wanted.change(control, &event).await?
                             && sender.send(Ok(response)).await.is_err()
                         {
                             return Ok(());
@@ -92,13 +96,13 @@ async fn run(control: &Control, wanted: &Wanted, after: u64, sender: &Sender) ->
                     }
                 }
                 // The bookmark of the present was this one.
-                Followed::CaughtUp(revision) if told.take() == Some(revision) => {}
-                Followed::CaughtUp(revision) => {
+                Some(Followed::CaughtUp(revision)) if told.take() == Some(revision) => {}
+                Some(Followed::CaughtUp(revision)) => {
                     if !send(sender, Type::Bookmark, None, revision).await {
                         return Ok(());
                     }
                 }
-                Followed::Lost { revision, .. } => {
+                Some(Followed::Lost { revision, .. }) => {
                     if !send(sender, Type::Resync, None, revision).await {
                         return Ok(());
                     }
@@ -162,11 +166,11 @@ impl Wanted {
 
     /// What an event means to this watcher. An object whose labels begin to fit is new for it, one
     /// whose labels fit no longer is gone, as in Kubernetes.
-    async fn change(&self, control: &Control, event: Event) -> Result<Option<WatchResponse>> {
+    async fn change(&self, control: &Control, event: &Event) -> Result<Option<WatchResponse>> {
         if event.subject.split('/').next() != Some(self.filter.kind.noun()) {
             return Ok(None);
         }
-        let Some(Body::Registry(wire::RegistryEvent { event: Some(body) })) = event.body else {
+        let Some(Body::Registry(wire::RegistryEvent { event: Some(body) })) = &event.body else {
             return Ok(None);
         };
         let (kind, object) = match body {
@@ -174,8 +178,8 @@ impl Wanted {
                 object: Some(object),
                 created,
             }) => {
-                let fits = self.fits(&object);
-                let fitted = !created && self.fitted(control, &object, event.revision).await?;
+                let fits = self.fits(object);
+                let fitted = !created && self.fitted(control, object, event.revision).await?;
                 match (fitted, fits) {
                     (false, true) => (Type::Added, object),
                     (true, true) => (Type::Modified, object),
@@ -183,12 +187,12 @@ impl Wanted {
                     (false, false) => return Ok(None),
                 }
             }
-            registry_event::Event::Deleted(object) if self.fits(&object) => (Type::Deleted, object),
+            registry_event::Event::Deleted(object) if self.fits(object) => (Type::Deleted, object),
             registry_event::Event::Changed(_)
             | registry_event::Event::Deleted(_)
             | registry_event::Event::OfferChanged(_) => return Ok(None),
         };
-        let object = with_dependencies(control, object, event.revision).await?;
+        let object = with_dependencies(control, object.clone(), event.revision).await?;
         let (kind, revision) = (kind.into(), event.revision);
         Ok(Some(WatchResponse { r#type: kind, object: Some(object), revision }))
     }
