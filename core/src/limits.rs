@@ -42,7 +42,8 @@ pub const CREDENTIALS_MAX: usize = 16;
 /// What one entry needs: more is a platform, not a dependency.
 pub const DEPENDS_MAX: usize = 64;
 
-/// Entries that a look for a cycle visits: a fleet of 10,000 in one chain.
+/// Entries that a look for a cycle visits: a fleet of 10,000 in one chain. What needs more of them
+/// is refused.
 pub const GRAPH_NODES_MAX: usize = 10_000;
 
 /// The shortest lease: five heartbeats of a second, above any pause of a garbage collector.

@@ -10,6 +10,9 @@ use semver::{Version, VersionReq};
 /// A version or a range as a caller writes it: more than any real one has.
 const VERSION_CHARS_MAX: usize = 128;
 
+/// Every version, also one that is none.
+const ANY: &str = "*";
+
 /// An owner's name, a dot, and the name of what it offers. Longer tags are not looked for.
 pub(super) const CAPABILITY_CHARS_MAX: usize = NAME_CHARS_MAX + 1 + PART_NAME_CHARS_MAX;
 
@@ -63,7 +66,8 @@ impl Capability {
     pub fn accepts(&self, version: &str) -> bool {
         let Some(wanted) = &self.version else { return true };
         let fits = |range: &VersionReq| lenient(version).is_some_and(|found| range.matches(&found));
-        wanted.text == version || wanted.range.as_ref().is_some_and(fits)
+        let any = wanted.text == ANY;
+        any || wanted.text == version || wanted.range.as_ref().is_some_and(fits)
     }
 }
 
@@ -118,6 +122,9 @@ mod tests {
             ("sum@=1.2.3", "1.2.4", false),
             ("sum@>=1, <3", "2.5.1", true),
             ("sum@*", "0.0.1", true),
+            ("sum@*", "", true),
+            ("sum@*", "2026-07-28", true),
+            ("sum@*", "1.0.0-rc.1", true),
             ("sum@^1.0.0", "1.1.0-rc.1", false),
             ("sum@2026-07-28", "2026-07-28", true),
             ("sum@2026-07-28", "2026-07-29", false),

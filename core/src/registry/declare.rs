@@ -5,6 +5,7 @@
 
 use super::model::{Apply, ObjectKey, metadata};
 use super::put::{put_one, put_parts, settle_grant};
+use super::wire::check_size;
 use super::{declared, depend, query};
 use crate::house::Emit;
 use crate::refusal::{Code, Refusal, Result};
@@ -20,18 +21,21 @@ pub(super) fn apply(
 ) -> Result<PutReply> {
     let Apply { key, mut owner, revision } = apply;
     let before = query::find(txn, stamp.group, &key);
-    check_generation(&key, before.as_ref(), revision)?;
+    check_generation(&key, before.as_ref(), revision, stamp)?;
     let stays = before
         .as_ref()
         .is_some_and(|before| declared::endpoint(before) == declared::endpoint(&owner));
     match &before {
-        Some(before) if stays => declared::keep_found(before, &mut owner),
+        Some(before) if stays => {
+            declared::keep_found(before, &mut owner);
+            check_size(&owner)?;
+        }
         Some(_) | None => *super::model::status_mut(&mut owner) = not_probed(),
     }
     // At another endpoint nobody vouched for what goes there: a grant does not move along.
     let vouched = before.as_ref().filter(|_| stays);
     settle_grant(stamp, vouched, &mut owner, false)?;
-    depend::check_acyclic(txn, stamp.group, &key, &owner)?;
+    depend::check_acyclic(txn, stamp.group, &key, before.as_ref(), &owner)?;
     let mut changed = put_one(txn, stamp, &key, before.as_ref(), owner, emit);
     if !stays {
         changed |= !put_parts(txn, stamp, &key, Vec::new(), emit).is_empty();
@@ -44,11 +48,13 @@ pub(super) fn apply(
     Ok(PutReply { change: change.into(), object: query::find(txn, stamp.group, &key) })
 }
 
-/// Who decided on what is no longer so decides again.
+/// Who decided on what is no longer so decides again. Any revision fits that there is and since
+/// which nothing was declared, whatever it came with.
 pub(super) fn check_generation(
     key: &ObjectKey,
     before: Option<&Object>,
     revision: u64,
+    stamp: &Stamp,
 ) -> Result<()> {
     if revision == 0 {
         return Ok(());
@@ -60,14 +66,18 @@ pub(super) fn check_generation(
         )
         .hint("leave the revision out to make it"));
     };
-    if revision >= before.generation && revision <= before.revision {
+    if revision >= before.generation && revision < stamp.revision {
         return Ok(());
     }
     Err(Refusal::new(
         Code::RevisionConflict,
         format!("{} was declared at revision {}, not {revision}", key.subject(), before.generation),
     )
-    .hint(format!("read it again, then decide: keikoctl {} get {} -o yaml", key.kind, key.name)))
+    .hint(format!(
+        "read it again, then decide: keikoctl {} get {} -o yaml",
+        key.kind,
+        key.typed()
+    )))
 }
 
 fn not_probed() -> ObjectStatus {

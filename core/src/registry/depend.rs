@@ -16,6 +16,7 @@ use crate::refusal::{Code, Refusal, Result, refuse};
 use crate::store::Store;
 use crate::txn::Txn;
 use keiko_proto::v1::{Condition, Object, object::Object as Inner};
+use std::cell::Cell;
 
 /// Checks and sorts what an owner declares that it needs.
 pub(super) fn check(owner: &ObjectKey, needs: &mut Vec<String>) -> Result<()> {
@@ -119,24 +120,51 @@ pub(super) fn index(
     }
 }
 
-/// Refuses what would make an owner need itself.
+/// Refuses what would make an owner need itself. What it needed before makes no circle now.
 pub(super) fn check_acyclic(
     store: &dyn Store,
     group: GroupId,
     key: &ObjectKey,
+    before: Option<&Object>,
     object: &Object,
 ) -> Result<()> {
-    let own: Vec<_> = needs(object).iter().map(ObjectKey::owner).collect();
-    if own.is_empty() {
+    let own = owners(object);
+    if own.is_empty() || before.is_some_and(|before| owners(before) == own) {
         return Ok(());
     }
-    let needs_of = |node: &ObjectKey| match node == key {
-        true => own.clone(),
-        false => query::find(store, group, node)
-            .map(|object| needs(&object).iter().map(ObjectKey::owner).collect())
-            .unwrap_or_default(),
+    check_way(store, group, key, &own, GRAPH_NODES_MAX)
+}
+
+/// The owners of what an object needs.
+fn owners(object: &Object) -> Vec<ObjectKey> {
+    needs(object).iter().map(ObjectKey::owner).collect()
+}
+
+/// Refuses a way from `key` by `own` back to `key`, and one that is too long to be looked at: what
+/// nobody looked at is not known to be without a circle.
+pub(super) fn check_way(
+    store: &dyn Store,
+    group: GroupId,
+    key: &ObjectKey,
+    own: &[ObjectKey],
+    limit: usize,
+) -> Result<()> {
+    let looked_at = Cell::new(0_usize);
+    let needs_of = |node: &ObjectKey| {
+        if node == key {
+            return own.to_vec();
+        }
+        looked_at.set(looked_at.get() + 1);
+        query::find(store, group, node).map(|object| owners(&object)).unwrap_or_default()
     };
-    let Some(cycle) = graph::find_cycle(key, needs_of, GRAPH_NODES_MAX) else { return Ok(()) };
+    // One more than may be, to tell whether there are more.
+    let Some(cycle) = graph::find_cycle(key, needs_of, limit + 1) else {
+        if looked_at.get() > limit {
+            let message = format!("{} needs more than {limit} entries", key.short());
+            return refuse(Code::LimitExceeded, message);
+        }
+        return Ok(());
+    };
     let path: Vec<_> = cycle.iter().map(ObjectKey::short).collect();
     Err(Refusal::new(Code::DependencyCycle, format!("{} would need itself", key.short()))
         .cause(path.join(" needs "))
@@ -144,14 +172,13 @@ pub(super) fn check_acyclic(
 }
 
 /// Adds the condition DependenciesReady to an object that declares dependencies, as of now or of a
-/// revision.
+/// revision. Since when it is so, nobody keeps.
 pub fn show(store: &dyn Store, group: GroupId, at: Option<u64>, object: &mut Object) {
     let needs = needs(object);
     if needs.is_empty() {
         return;
     }
     let broken: Vec<_> = needs.iter().filter_map(|need| why_not(store, group, at, need)).collect();
-    let since_ms = metadata(object).map_or(0, |metadata| metadata.updated_ms);
     let (status, reason) = match broken.is_empty() {
         true => ("True", "AllReady"),
         false if broken.iter().any(|(_, missing)| *missing) => ("False", "DependencyMissing"),
@@ -163,7 +190,7 @@ pub fn show(store: &dyn Store, group: GroupId, at: Option<u64>, object: &mut Obj
         status: status.to_owned(),
         reason: reason.to_owned(),
         message,
-        since_ms,
+        since_ms: 0,
     };
     merge(&mut status_mut(object).conditions, condition);
 }

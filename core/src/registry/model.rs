@@ -2,7 +2,7 @@
 
 use crate::id::{GroupId, Name};
 use crate::key::Key;
-use crate::refusal::{Code, Refusal, Result, refuse};
+use crate::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::{self as wire, object::Object as Inner};
 use std::fmt;
 
@@ -88,10 +88,9 @@ impl ObjectKey {
             Kind::Tool | Kind::Skill => match name.split_once('.') {
                 Some((owner, part)) if crate::id::is_part_name(part) => owner,
                 Some(_) | None => {
-                    return refuse(
-                        Code::InvalidArgument,
-                        format!("{kind} {name:?} is not a name of the form OWNER.NAME"),
-                    );
+                    let words = format!("{kind} {name:?} is not a name of the form OWNER.NAME");
+                    return Err(Refusal::new(Code::InvalidArgument, words)
+                        .hint(format!("keikoctl find {name} -o name")));
                 }
             },
         };
@@ -127,6 +126,11 @@ impl ObjectKey {
     /// As in `mcp/time`: without the namespace.
     pub fn short(&self) -> String {
         format!("{}/{}", self.kind, self.name)
+    }
+
+    /// As it is typed behind a verb: `time -n default`.
+    pub fn typed(&self) -> String {
+        format!("{} -n {}", self.name, self.namespace)
     }
 
     /// On the wire.

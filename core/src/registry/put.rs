@@ -2,6 +2,7 @@
 
 use super::model::{Kind, ObjectKey, Put, metadata, metadata_mut, status_mut};
 use super::state::{REGISTERED, remove, write};
+use super::wire::check_size;
 use super::{condition, declared, depend, offer, query};
 use crate::hash::hex;
 use crate::house::Emit;
@@ -23,16 +24,17 @@ pub(super) fn apply(
     let before = query::find(txn, stamp.group, &key);
     match (&before, &refresh_uid) {
         (Some(before), None) => check_same_endpoint(&key, before, &owner)?,
-        (Some(before), Some(uid)) => check_same_uid(&key, before, uid)?,
+        (Some(before), Some(uid)) => check_still_there(&key, before, &owner, uid)?,
         (None, Some(_)) => return Err(key.not_found()),
         (None, None) => {}
     }
     let refresh = refresh_uid.is_some();
     if let Some(before) = before.as_ref().filter(|_| refresh) {
         declared::keep_declared(before, &mut owner);
+        check_size(&owner)?;
     }
     settle_grant(stamp, before.as_ref(), &mut owner, refresh)?;
-    depend::check_acyclic(txn, stamp.group, &key, &owner)?;
+    depend::check_acyclic(txn, stamp.group, &key, before.as_ref(), &owner)?;
     let was_seen = before.as_ref().is_some_and(offer::was_seen);
     let mut changed = put_one(txn, stamp, &key, before.as_ref(), owner, emit);
     let offered = put_parts(txn, stamp, &key, parts, emit);
@@ -120,14 +122,19 @@ fn uid(stamp: &Stamp, key: &ObjectKey) -> String {
     hex(&blake3::hash(text.as_bytes()).as_bytes()[..16])
 }
 
-fn check_same_uid(key: &ObjectKey, before: &Object, uid: &str) -> Result<()> {
-    match metadata(before) {
-        Some(metadata) if metadata.uid == uid => Ok(()),
-        Some(_) | None => refuse(
-            Code::RevisionConflict,
-            format!("{} was deleted and made anew since it was probed", key.subject()),
-        ),
+/// What a probe saw is true of the life and of the endpoint that it knew, and of no other.
+fn check_still_there(key: &ObjectKey, before: &Object, after: &Object, uid: &str) -> Result<()> {
+    let conflict = |what: &str| {
+        let message = format!("{} was {what} since it was probed", key.subject());
+        refuse(Code::RevisionConflict, message)
+    };
+    if metadata(before).is_none_or(|metadata| metadata.uid != uid) {
+        return conflict("deleted and made anew");
     }
+    if declared::endpoint(before) != declared::endpoint(after) {
+        return conflict("declared elsewhere");
+    }
+    Ok(())
 }
 
 /// A name is one thing: only the same endpoint may register it again.
@@ -138,7 +145,7 @@ fn check_same_endpoint(key: &ObjectKey, before: &Object, after: &Object) -> Resu
     }
     Err(Refusal::new(Code::NameTaken, format!("{} {:?} is another endpoint", key.kind, key.name))
         .cause(format!("it is registered as {old}"))
-        .hint(format!("choose another name, or: keikoctl {} delete {}", key.kind, key.name)))
+        .hint(format!("choose another name, or: keikoctl {} delete {}", key.kind, key.typed())))
 }
 
 /// Decides for whom the command may run and the credentials are bound. What the entry says itself

@@ -60,7 +60,7 @@ pub fn get(store: &dyn Store, group: GroupId, key: &ObjectKey, at: Option<u64>) 
         Some(revision) => {
             let mut refusal = key.not_found();
             refusal.message = format!("{} at revision {revision}", refusal.message);
-            refusal.hint(format!("keikoctl {} history {}", key.kind, key.name))
+            refusal.hint(format!("keikoctl {} history {}", key.kind, key.typed()))
         }
     })
 }

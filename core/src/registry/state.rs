@@ -60,7 +60,7 @@ fn changed((changed, object): (bool, Object)) -> registry_reply::Reply {
 fn delete(txn: &mut Txn<'_>, stamp: &Stamp, asked: &Delete, emit: Emit<'_>) -> Result<Object> {
     let Delete { object: key, revision, uid, expired } = asked;
     let object = query::find(txn, stamp.group, key).ok_or_else(|| key.not_found())?;
-    declare::check_generation(key, Some(&object), *revision)?;
+    declare::check_generation(key, Some(&object), *revision, stamp)?;
     let metadata = metadata(&object).cloned().unwrap_or_default();
     if !uid.is_empty() && *uid != metadata.uid {
         return refuse(

@@ -216,7 +216,19 @@ fn a_manifest_declares_and_keeps_what_probes_found() {
     assert_eq!(world.refuse(apply(declared.clone(), generation - 1)), Code::RevisionConflict);
     let uid = uid(&world, Kind::McpServer, "time");
     world.accept(set_health(&uid, "ready", ""));
-    assert_eq!(change_of(world.accept(apply(declared, generation))), Change::Unchanged);
+    assert_eq!(change_of(world.accept(apply(declared.clone(), generation))), Change::Unchanged);
+    // Any revision since then will do, also one that came with something else.
+    world.accept(put("twin", &["/bin/twin"], &[]));
+    let last = house::revision(&world.store, World::GROUP);
+    assert_eq!(world.refuse(apply(declared.clone(), last + 1)), Code::RevisionConflict);
+    assert_eq!(change_of(world.accept(apply(declared, last))), Change::Unchanged);
+    let delete = |revision| {
+        let object = reference(Kind::McpServer, "twin");
+        room(Op::Delete(DeleteObject { object, revision, ..Default::default() }))
+    };
+    assert_eq!(world.refuse(delete(last + 2)), Code::RevisionConflict, "there is no such one yet");
+    assert_eq!(world.refuse(delete(last - 1)), Code::RevisionConflict, "it was not there yet");
+    world.accept(delete(last + 1));
     // Another endpoint: everything is to be found anew.
     world.accept(apply(server("time", &["/bin/other"]), 0));
     assert!(names(&world, Kind::Tool, None).is_empty());
@@ -292,6 +304,35 @@ fn dependencies_have_no_cycle_and_are_shown() {
     assert_eq!(who("c", Kind::Agent), ["mcp/b"]);
     world.accept(needing("a", &[]));
     assert!(super::dependents(&world.store, World::GROUP, &key(Kind::McpServer, "b")).is_empty());
+}
+
+#[test]
+fn a_look_for_a_circle_has_an_end() {
+    let mut world = World::default();
+    for (name, need) in [("b", "mcp/c"), ("c", "mcp/d"), ("d", "mcp/e")] {
+        world.accept(needing(name, &[need]));
+    }
+    let look = |world: &World, limit| {
+        let (from, own) = (key(Kind::McpServer, "a"), [key(Kind::McpServer, "b")]);
+        super::depend::check_way(&world.store, World::GROUP, &from, &own, limit)
+            .map_err(|refusal| refusal.code)
+    };
+    // It would need b, c, d and e.
+    assert_eq!(look(&world, 4), Ok(()));
+    assert_eq!(look(&world, 3), Err(Code::LimitExceeded));
+    world.accept(needing("e", &["mcp/a"]));
+    assert_eq!(look(&world, 4), Err(Code::DependencyCycle));
+    // What it needs already is not looked at again.
+    let mut server = server("a", &["/bin/x"]);
+    server.spec.as_mut().unwrap().depends_on = vec!["mcp/b".to_owned()];
+    let a = keiko_proto::v1::Object { object: Some(Inner::McpServer(server)) };
+    let check = |before| {
+        let key = key(Kind::McpServer, "a");
+        super::depend::check_acyclic(&world.store, World::GROUP, &key, before, &a)
+            .map_err(|refusal| refusal.code)
+    };
+    assert_eq!(check(None), Err(Code::DependencyCycle));
+    assert_eq!(check(Some(&a)), Ok(()));
 }
 
 #[test]
@@ -374,22 +415,69 @@ fn pages_hold_everything_once() {
     assert_eq!(seen, 25);
 }
 
+fn refresh(uid: &str, server: McpServer) -> Room {
+    room(Op::PutMcpServer(PutMcpServer {
+        mode: PutMode::Refresh.into(),
+        uid: uid.to_owned(),
+        server: Some(server),
+        tools: tools(&[("later", "b")]),
+    }))
+}
+
 #[test]
 fn a_refresh_changes_only_what_the_server_says() {
     let mut world = World::default();
     world.accept(put("time", &["/bin/time"], &[("now", "a")]));
     let uid = uid(&world, Kind::McpServer, "time");
     world.actor = Actor { who: Some(Who::Node("one".to_owned())) };
-    world.accept(room(Op::PutMcpServer(PutMcpServer {
-        mode: PutMode::Refresh.into(),
-        uid,
-        server: Some(server("time", &["/bin/evil"])),
-        tools: tools(&[("later", "b")]),
-    })));
+    let mut seen = server("time", &["/bin/time"]);
+    let spec = seen.spec.as_mut().unwrap();
+    (spec.depends_on, spec.version) = (vec!["mcp/evil".to_owned()], "2".to_owned());
+    world.accept(refresh(&uid, seen));
     let object = get(&world.store, World::GROUP, &key(Kind::McpServer, "time"), None).unwrap();
-    let Some(Inner::McpServer(server)) = object.object else { panic!("no server") };
-    let spec = server.spec.unwrap();
+    let Some(Inner::McpServer(kept)) = object.object else { panic!("no server") };
+    let spec = kept.spec.unwrap();
+    assert_eq!((spec.version.as_str(), spec.depends_on.len()), ("2", 0));
     assert_eq!(spec.command, ["/bin/time"]);
     assert_eq!(spec.grant.map(|grant| grant.uid()), Some(0));
     assert_eq!(names(&world, Kind::Tool, None), ["time.later"]);
+    let elsewhere = refresh(&uid, server("time", &["/bin/evil"]));
+    assert_eq!(world.refuse(elsewhere), Code::RevisionConflict);
+}
+
+#[test]
+fn a_late_refresh_is_not_taken_for_another_endpoint() {
+    let mut world = World::default();
+    world.accept(put("time", &["/bin/time"], &[("now", "a")]));
+    let uid = uid(&world, Kind::McpServer, "time");
+    world.accept(apply(server("time", &["/bin/other"]), 0));
+    world.actor = Actor { who: Some(Who::Node("one".to_owned())) };
+    let late = refresh(&uid, server("time", &["/bin/time"]));
+    assert_eq!(world.refuse(late), Code::RevisionConflict);
+    assert!(names(&world, Kind::Tool, None).is_empty());
+    world.accept(refresh(&uid, server("time", &["/bin/other"])));
+    assert_eq!(names(&world, Kind::Tool, None), ["time.later"]);
+}
+
+#[test]
+fn what_is_declared_and_what_is_found_are_one_object() {
+    let (much, more) = ("x".repeat(100 << 10), "y".repeat(200 << 10));
+    let declared = |text: &str| {
+        let mut server = server("time", &["/bin/time"]);
+        let annotations = &mut server.metadata.as_mut().unwrap().annotations;
+        annotations.insert("note".to_owned(), text.to_owned());
+        server
+    };
+    let found = |text: &str| {
+        let mut server = server("time", &["/bin/time"]);
+        text.clone_into(&mut server.spec.as_mut().unwrap().instructions);
+        server
+    };
+    let mut world = World::default();
+    world.accept(apply(declared(&more), 0));
+    let uid = uid(&world, Kind::McpServer, "time");
+    assert_eq!(world.refuse(refresh(&uid, found(&much))), Code::LimitExceeded);
+    world.accept(apply(declared(""), 0));
+    world.accept(refresh(&uid, found(&much)));
+    assert_eq!(world.refuse(apply(declared(&more), 0)), Code::LimitExceeded);
 }

@@ -4,9 +4,9 @@ use super::model::{AdminState, Apply, Delete, Kind, ObjectKey, Op, Put, metadata
 use super::{condition, declared, depend, health};
 use crate::id::is_part_name;
 use crate::limits::{
-    COMMAND_BYTES_MAX, COMMAND_WORDS_MAX, CREDENTIAL_NAME_BYTES_MAX, CREDENTIALS_MAX,
-    HEALTH_MESSAGE_CHARS_MAX, LABELS_MAX, LEASE_GRACE_MS_MAX, LEASE_TTL_MS_MAX, LEASE_TTL_MS_MIN,
-    OBJECT_BYTES_MAX, PARTS_MAX, REASON_CHARS_MAX, URL_CHARS_MAX,
+    COMMAND_BYTES_MAX, COMMAND_WORDS_MAX, CREDENTIAL_NAME_BYTES_MAX, CREDENTIALS_MAX, LABELS_MAX,
+    LEASE_GRACE_MS_MAX, LEASE_TTL_MS_MAX, LEASE_TTL_MS_MIN, OBJECT_BYTES_MAX, PARTS_MAX,
+    REASON_CHARS_MAX, URL_CHARS_MAX,
 };
 use crate::refusal::{Code, Refusal, Result, refuse};
 use crate::selector::{label_key, label_value};
@@ -21,9 +21,8 @@ pub(super) fn parse(op: wire::RegistryOp) -> Result<Op> {
         Some(registry_op::Op::PutMcpServer(put)) => parse_server(put).map(Box::new).map(Op::Put),
         Some(registry_op::Op::Apply(apply)) => parse_apply(apply).map(Box::new).map(Op::Apply),
         Some(registry_op::Op::SetHealth(set)) => {
-            let mut health = set.health.unwrap_or_default();
+            let health = set.health.unwrap_or_default();
             health::check(&health)?;
-            health.message = cut(&health.message, HEALTH_MESSAGE_CHARS_MAX);
             Ok(Op::SetHealth { object: owner_ref(set.object)?, uid: set.uid, health })
         }
         Some(registry_op::Op::SetAdminState(set)) => {
@@ -175,10 +174,6 @@ fn check_lease(lease: Option<&wire::Lease>) -> Result<()> {
     Ok(())
 }
 
-fn cut(text: &str, chars: usize) -> String {
-    text.chars().take(chars).collect()
-}
-
 fn refresh_uid(mode: i32, uid: String) -> Result<Option<String>> {
     match wire::PutMode::try_from(mode) {
         Ok(wire::PutMode::Register) => Ok(None),
@@ -238,19 +233,24 @@ fn checked(inner: Inner) -> Result<wire::Object> {
     let status = status_mut(&mut object);
     status.live = None;
     status.conditions.retain(|condition| !condition::is_derived(&condition.r#type));
-    if let Some(health) = status.health.as_mut() {
+    if let Some(health) = &status.health {
         health::check(health)?;
-        health.message = cut(&health.message, HEALTH_MESSAGE_CHARS_MAX);
     }
+    check_size(&object)?;
+    Ok(object)
+}
+
+/// Refuses an object that is too large to be kept: as it comes, and again with what is kept of it.
+pub(super) fn check_size(object: &wire::Object) -> Result<()> {
     let bytes = object.encoded_len();
     if bytes > OBJECT_BYTES_MAX {
-        let name = metadata(&object).map(|metadata| metadata.name.clone()).unwrap_or_default();
+        let name = metadata(object).map(|metadata| metadata.name.clone()).unwrap_or_default();
         return refuse(
             Code::LimitExceeded,
             format!("object {name:?} has {bytes} bytes, at most {OBJECT_BYTES_MAX}"),
         );
     }
-    Ok(object)
+    Ok(())
 }
 
 fn check_url(url: &str) -> Result<()> {
