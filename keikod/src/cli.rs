@@ -90,7 +90,7 @@ struct Common {
     /// Name of this node in its cluster [default: the machine's name]
     #[arg(long, value_name = "NAME", env = "KEIKOD_NODE_NAME", value_parser = values::node_name)]
     node_name: Option<String>,
-    /// What is logged: a level, or target=level,… [default: info,openraft=warn,rmcp=warn]
+    /// What is logged: a level, or target=level,… [default: info,openraft=warn,rmcp=off]
     #[arg(long, value_name = "FILTER", env = "KEIKOD_LOG", value_parser = values::log_filter)]
     log: Option<String>,
 }

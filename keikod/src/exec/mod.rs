@@ -10,14 +10,12 @@
 //! Never: decides anything that the law decides, prints a credential, runs a shell.
 
 pub mod account;
-pub mod backoff;
 pub mod child;
 pub mod credentials;
 pub mod interpreter;
 pub mod policy;
 pub mod secret;
 
-pub use backoff::Backoff;
 pub use child::{Child, Children, Command, Exit, Grace, Isolation, LogLine, Process, Settings};
 pub use credentials::{Credentials, Destination};
 pub use policy::{Grant, Policy, RunAs};

@@ -103,31 +103,35 @@ impl Front {
             metrics::requested(self.listener, "probe");
             return answer;
         }
-        let origin = Origin { trace_id: trace.trace_hex(), request_id: request_id(headers) };
+        let request_id = matches!(face, Face::Json).then(|| request_id(headers));
         request.extensions_mut().insert(trace);
         request.extensions_mut().insert(peer);
-        let answer = match face {
-            Face::Grpc => {
+        match request_id {
+            None => {
                 metrics::requested(self.listener, "grpc");
-                self.grpc(peer, request).await
+                let answer = self.grpc(peer, request).await;
+                answer.unwrap_or_else(|refusal| status::to_status(&refusal).into_http())
             }
-            Face::Json => {
+            Some(request_id) => {
                 metrics::requested(self.listener, "json");
-                self.page(peer, request, &origin).await
+                let origin = Origin { trace_id: trace.trace_hex(), request_id };
+                // Boxed: what transcoding holds would make every gRPC call's future as large.
+                let answer = Box::pin(self.page(peer, request, &origin)).await;
+                answer.unwrap_or_else(|refusal| status::to_http(&refusal, &origin))
             }
-        };
-        answer.unwrap_or_else(|refusal| refused(face, &refusal, &origin))
+        }
     }
 
     async fn grpc(&self, peer: Peer, mut request: Request<Body>) -> Result<Response<Body>> {
         let path = request.uri().path().to_owned();
         let identity = self.admit(peer, &path, shown(&request)).await?;
-        let call = self.begin(identity.as_ref(), self.is_stream(&path))?;
+        let is_stream = self.is_stream(&path);
+        let call = self.begin(identity.as_ref(), is_stream)?;
         if let Some(identity) = identity.clone() {
             request.extensions_mut().insert(identity);
         }
         let mut routes = self.parts.routes.clone();
-        let response = if self.is_stream(&path) {
+        let response = if is_stream {
             let answer = routes.call(request).await;
             match identity {
                 Some(identity) => {

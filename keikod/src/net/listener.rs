@@ -252,7 +252,9 @@ impl<A: Accept> Connection<A> {
                 asked.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(proof.clone());
                 let accept = accept.clone();
-                async move { Ok::<_, Infallible>(accept.answer(peer, request).await) }
+                // Boxed here, once: HTTP/2 moves a request's future several times.
+                let answer = Box::pin(accept.answer(peer, request));
+                async move { Ok::<_, Infallible>(answer.await) }
             })
         };
         let connection = builder.serve_connection(TokioIo::new(stream), service);

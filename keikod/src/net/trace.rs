@@ -35,7 +35,11 @@ impl TraceContext {
 
     /// A trace of our own.
     pub fn begin() -> Result<Self> {
-        Ok(Self { trace_id: random::bytes()?, span_id: random::bytes()?, sampled: false })
+        let random: [u8; 24] = random::bytes()?;
+        let (mut trace_id, mut span_id) = ([0; 16], [0; 8]);
+        trace_id.copy_from_slice(&random[..16]);
+        span_id.copy_from_slice(&random[16..]);
+        Ok(Self { trace_id, span_id, sampled: false })
     }
 
     /// Reads a `traceparent`; a later version than 00 is read as far as 00 goes.
@@ -53,12 +57,8 @@ impl TraceContext {
 
     /// The `traceparent` that names this request's span.
     pub fn to_header(&self) -> String {
-        format!(
-            "00-{}-{}-{:02x}",
-            text::encode(&self.trace_id),
-            text::encode(&self.span_id),
-            u8::from(self.sampled)
-        )
+        let flags = if self.sampled { "01" } else { "00" };
+        ["00", &text::encode(&self.trace_id), &text::encode(&self.span_id), flags].join("-")
     }
 
     /// The trace id, hex.
@@ -67,7 +67,9 @@ impl TraceContext {
     }
 
     pub(super) fn echo(&self, headers: &mut HeaderMap) {
-        if let Ok(value) = HeaderValue::from_str(&self.to_header()) {
+        if let Ok(mut value) = HeaderValue::from_str(&self.to_header()) {
+            // No two are alike: in the table of known headers it would only displace the others.
+            value.set_sensitive(true);
             headers.insert(TRACEPARENT, value);
         }
     }

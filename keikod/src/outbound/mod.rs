@@ -17,4 +17,4 @@ mod words;
 
 pub use fault::{CallError, CallResult};
 pub use http::Http;
-pub(crate) use words::words;
+pub(crate) use words::{TEXT_CHARS_MAX, cut, words};

@@ -3,6 +3,14 @@
 
 use std::fmt::Write as _;
 
+/// Instructions and descriptions beyond this are cut: models read them, disks keep them.
+pub(crate) const TEXT_CHARS_MAX: usize = 16 * 1024;
+
+/// The first characters of a text, as it is.
+pub(crate) fn cut(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).collect()
+}
+
 /// The first characters of a peer's text; what a terminal or a log would obey is made visible.
 pub(crate) fn words(text: &str, chars_max: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(chars_max));

@@ -37,7 +37,8 @@ pub const DATA_DIR_DEFAULT: &str = "/var/lib/keiko";
 pub const API_DEFAULT: SocketAddr = loopback(7340);
 /// `/metrics`, without TLS, hence on loopback.
 pub const METRICS_DEFAULT: SocketAddr = loopback(7342);
-const LOG_FILTER_DEFAULT: &str = "info,openraft=warn,rmcp=warn";
+/// What rmcp finds wrong with a server comes back as a refusal, and a server decides how often.
+const LOG_FILTER_DEFAULT: &str = "info,openraft=warn,rmcp=off";
 /// A voter that hears nothing for three heartbeats may campaign.
 const HEARTBEATS_PER_ELECTION: u64 = 3;
 

@@ -5,7 +5,7 @@ use super::cover;
 use super::home::Homes;
 use super::isolation::{Isolation, Measure};
 use super::launch::{self, Launcher};
-use super::log::{self, Follow, LogLine, Logs};
+use super::log::{self, Follow, Logs};
 use super::process::{Exit, Grace, Process};
 use super::spawner::{self, Job, Shared};
 use super::{Child, Command, SPAWN_DEADLINE, Settings, leftovers, proc, record};
@@ -107,9 +107,9 @@ impl Children {
     /// called on a runtime that outlives the child, because its stderr is read there.
     ///
     /// # Errors
-    /// [`Code::ChildFailed`] with the step that failed, or if one of this id still lives;
-    /// [`Code::ExecRefused`] if the user is unknown; [`Code::InvalidArgument`] for a variable that
-    /// may not be set; [`Code::LimitExceeded`] if [`LIVE_MAX`](super::LIVE_MAX) live.
+    /// [`Code::ChildFailed`] with the step that failed, if one of this id still lives, or if
+    /// [`LIVE_MAX`](super::LIVE_MAX) live; [`Code::ExecRefused`] if the user is unknown;
+    /// [`Code::InvalidArgument`] for a variable that may not be set.
     pub async fn spawn(&self, command: Command) -> Result<Child> {
         launch::check(&command)?;
         let id = command.id.clone();
@@ -159,14 +159,9 @@ impl Children {
         self.shared.live().get(id).cloned()
     }
 
-    /// All that live, by id.
-    pub fn live(&self) -> Vec<Process> {
-        self.shared.live().values().cloned().collect()
-    }
-
     /// Ends all that live, at the same time, as [`Process::stop`] does.
     pub async fn stop_all(&self, grace: Grace) -> Vec<Result<Exit>> {
-        let live = self.live();
+        let live: Vec<_> = self.shared.live().values().cloned().collect();
         let exits = futures::future::join_all(live.iter().map(|process| process.stop(grace))).await;
         if let Some(cgroups) = &self.shared.cgroups {
             cgroups.remove();
@@ -174,12 +169,8 @@ impl Children {
         exits
     }
 
-    /// The last `lines` lines that this id wrote to stderr, oldest first, over restarts.
-    pub fn logs(&self, id: &str, lines: usize) -> Vec<LogLine> {
-        self.shared.logs.tail(id, lines)
-    }
-
-    /// As [`Children::logs`], with the lines to come.
+    /// The last `lines` lines that this id wrote to stderr, oldest first, over restarts, and those
+    /// to come.
     pub fn follow(&self, id: &str, lines: usize) -> Follow {
         self.shared.logs.follow(id, lines)
     }
@@ -189,14 +180,29 @@ impl Children {
     /// # Errors
     /// [`Code::ChildFailed`] while it lives or if the home can't be removed.
     pub fn forget(&self, id: &str) -> Result<()> {
-        if self.process(id).is_some() {
-            return refuse(Code::ChildFailed, format!("child {id:?} still runs"));
-        }
+        self.check_ended(id)?;
         self.shared.logs.forget(id);
+        self.forget_home(id)
+    }
+
+    /// Removes the home of an id that never became an entry; the log stays, for the refusal points
+    /// to it. Blocks on the disk.
+    ///
+    /// # Errors
+    /// As [`Children::forget`].
+    pub fn forget_home(&self, id: &str) -> Result<()> {
+        self.check_ended(id)?;
         self.shared.homes.forget(id).map_err(|error| {
             Refusal::new(Code::ChildFailed, format!("the home of child {id:?} can't be removed"))
                 .cause(error)
         })
+    }
+
+    fn check_ended(&self, id: &str) -> Result<()> {
+        match self.process(id) {
+            Some(_) => refuse(Code::ChildFailed, format!("child {id:?} still runs")),
+            None => Ok(()),
+        }
     }
 
     /// How well children are kept apart here.

@@ -97,12 +97,7 @@ struct Rings {
 }
 
 impl Logs {
-    /// The last `lines` lines, oldest first; empty for an id that never wrote.
-    pub(super) fn tail(&self, id: &str, lines: usize) -> Vec<LogLine> {
-        self.lock().by_id.get(id).map(|ring| ring.tail(lines)).unwrap_or_default()
-    }
-
-    /// As [`Logs::tail`], with what comes next.
+    /// The last `lines` lines, oldest first, with what comes next.
     pub(super) fn follow(&self, id: &str, lines: usize) -> Follow {
         let mut rings = self.lock();
         let ring = rings.ring(id);
@@ -223,11 +218,15 @@ fn unix_ms() -> u64 {
 mod tests {
     use super::*;
 
+    fn tail(logs: &Logs, id: &str, lines: usize) -> Vec<LogLine> {
+        logs.lock().by_id.get(id).map(|ring| ring.tail(lines)).unwrap_or_default()
+    }
+
     async fn kept(input: &[u8]) -> Vec<String> {
         let logs = Logs::default();
         keep(&logs, "a", input, &[Secret::new(b"hunter2".to_vec()), Secret::new(b"on".to_vec())])
             .await;
-        logs.tail("a", usize::MAX).into_iter().map(|line| line.text).collect()
+        tail(&logs, "a", usize::MAX).into_iter().map(|line| line.text).collect()
     }
 
     #[tokio::test]
@@ -250,7 +249,7 @@ mod tests {
         let check = async |input: &str, expect: &[&str]| {
             let logs = Logs::default();
             keep(&logs, "a", input.as_bytes(), &[Secret::new(key.clone())]).await;
-            let lines: Vec<_> = logs.tail("a", 9).into_iter().map(|line| line.text).collect();
+            let lines: Vec<_> = tail(&logs, "a", 9).into_iter().map(|line| line.text).collect();
             assert_eq!(lines, expect);
         };
         check("-----BEGIN KEY-----\nMIIEvQIBADAN\nMIIEvQ\nab==\n", &["***", "***", "***", "ab=="])
@@ -264,13 +263,13 @@ mod tests {
         for number in 0..2_000 {
             logs.push("a", format!("{number:0>300}").as_bytes(), &[]);
         }
-        let lines = logs.tail("a", usize::MAX);
+        let lines = tail(&logs, "a", usize::MAX);
         let bytes: usize = lines.iter().map(cost).sum();
         assert!(bytes <= RING_BYTES_MAX && bytes + 400 > RING_BYTES_MAX, "{bytes}");
         assert_eq!(lines.last().unwrap().number, 1_999);
         assert!(lines.windows(2).all(|pair| pair[0].number + 1 == pair[1].number));
-        assert_eq!(logs.tail("a", 3).len(), 3);
-        assert!(logs.tail("b", 3).is_empty());
+        assert_eq!(tail(&logs, "a", 3).len(), 3);
+        assert!(tail(&logs, "b", 3).is_empty());
     }
 
     #[tokio::test]
@@ -292,6 +291,6 @@ mod tests {
             logs.push(&id.to_string(), b"x", &[]);
         }
         assert_eq!(logs.lock().by_id.len(), RINGS_MAX);
-        assert!(logs.tail("9", 1).is_empty() && logs.tail("10", 1).len() == 1);
+        assert!(tail(&logs, "9", 1).is_empty() && tail(&logs, "10", 1).len() == 1);
     }
 }

@@ -14,8 +14,8 @@
 //! - A child sees descriptors 0, 1 and 2, the environment that [`Command`] promises and nothing
 //!   else of the daemon.
 //!
-//! Never: decides who may run (that is [`Policy`](super::Policy)), restarts anything (that is the
-//! driver, with [`Backoff`](super::Backoff)), or runs a shell.
+//! Never: decides who may run (that is [`Policy`](super::Policy)), restarts anything (that is
+//! the driver's), or runs a shell.
 
 mod cgroup;
 mod children;

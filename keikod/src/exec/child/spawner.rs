@@ -112,8 +112,9 @@ fn start(launcher: &Launcher, shared: &Arc<Shared>, command: &Command) -> Result
             return Err(Refusal::new(Code::ChildFailed, message).hint("wait for its end first"));
         }
         if live.len() >= LIVE_MAX {
+            // The node's limit and not the peer's doing: no code that blames its size.
             return refuse(
-                Code::LimitExceeded,
+                Code::ChildFailed,
                 format!("this node runs {LIVE_MAX} children already"),
             );
         }

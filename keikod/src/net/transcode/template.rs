@@ -1,5 +1,6 @@
 //! Path templates of the annotations: literals, `{field}`, and a `:verb` at the end.
 
+use crate::net::decode;
 use keiko_core::refusal::{Code, Refusal, Result};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,23 +77,6 @@ impl Template {
         }
         parts.next().is_none().then_some(captures)
     }
-}
-
-/// Undoes percent-encoding; a plus stays a plus in a path.
-fn decode(part: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

@@ -131,10 +131,6 @@ pub struct Card {
     pub foreign_interfaces: Vec<Interface>,
     /// What it can do; an id may come twice.
     pub skills: Vec<Skill>,
-    /// Media types that it takes.
-    pub input_modes: Vec<String>,
-    /// Media types that it gives.
-    pub output_modes: Vec<String>,
     /// Whether somebody known vouches for it.
     pub signature: SignatureState,
     /// To ask for changes only.
@@ -164,8 +160,6 @@ impl Card {
             interfaces,
             foreign_interfaces: foreign,
             skills: skills(&read)?,
-            input_modes: read.texts("defaultInputModes"),
-            output_modes: read.texts("defaultOutputModes"),
             signature: SignatureState::None,
             etag: None,
             raw,
@@ -325,7 +319,7 @@ fn skills(card: &Reader<'_>) -> Result<Vec<Skill>> {
     Ok(skills)
 }
 
-pub(super) fn invalid(url: &Url, why: &str) -> Refusal {
+fn invalid(url: &Url, why: &str) -> Refusal {
     Refusal::new(
         Code::CardInvalid,
         format!("the agent card at {}{} is not valid", shown(url), url.path()),

@@ -10,10 +10,6 @@ pub struct AgentOutcome {
     /// `completed`, `failed`, `canceled`, `rejected`, `input-required`, `auth-required`; nothing if
     /// the agent answered with a message instead of a task.
     pub task_state: Option<String>,
-    /// To be continued with.
-    pub task_id: Option<String>,
-    /// To be continued with.
-    pub context_id: Option<String>,
     /// The message or task itself.
     pub raw: Value,
     /// The task ended badly.
@@ -57,8 +53,6 @@ fn read_task(task: &Value) -> Option<Progress> {
         text: task_text(task),
         failed: matches!(state.as_str(), "failed" | "canceled" | "rejected"),
         task_state: Some(state),
-        task_id: owned(task, "id"),
-        context_id: owned(task, "contextId"),
         raw: task.clone(),
     }))
 }
@@ -72,8 +66,6 @@ fn of_message(message: &Value) -> AgentOutcome {
     AgentOutcome {
         text: parts_text(message),
         task_state: None,
-        task_id: owned(message, "taskId"),
-        context_id: owned(message, "contextId"),
         raw: message.clone(),
         failed: false,
     }
@@ -104,10 +96,6 @@ fn parts_text(holder: &Value) -> String {
         .filter_map(|part| part.get("text").and_then(Value::as_str))
         .collect();
     texts.join("\n")
-}
-
-fn owned(value: &Value, field: &str) -> Option<String> {
-    value.get(field).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -47,8 +47,7 @@ pub async fn call(
     deadline: Instant,
 ) -> CallResult<AgentOutcome> {
     let client = Client::new(http, interface, &call, credentials).map_err(CallError::not_run)?;
-    let message =
-        compose(call.input, &call.message_id, &interface.version).map_err(CallError::not_run)?;
+    let message = compose(call.input, &call.message_id, &interface.version);
     let result =
         client.send(message, deadline).await.map_err(|error| error.of_effect("the message"))?;
     match read(&result) {
@@ -177,10 +176,15 @@ impl<'a> Client<'a> {
             self.ask(Request::new(Method::POST, self.url.clone()).json(body), deadline).await?;
         let mut value = self.json(&answer)?;
         if let Some(error) = value.get("error").filter(|error| error.is_object()) {
-            return Err(CallError::maybe_run(self.refused(error)));
+            let refusal = self.refused(error);
+            // An error of JSON-RPC is the agent's own word, whatever the status is.
+            return Err(match value["jsonrpc"] == "2.0" {
+                true => CallError::maybe_run(refusal),
+                false => failed(&answer, refusal),
+            });
         }
         if !answer.status.is_success() {
-            return Err(CallError::maybe_run(self.status(&answer)));
+            return Err(failed(&answer, self.status(&answer)));
         }
         match value.get_mut("result") {
             Some(result) => Ok(result.take()),
@@ -209,10 +213,11 @@ impl<'a> Client<'a> {
         }
         let told = serde_json::from_slice::<Value>(&answer.body).ok();
         let error = told.as_ref().and_then(|told| told.get("error").or(Some(told)));
-        Err(CallError::maybe_run(match error.filter(|error| error.get("message").is_some()) {
+        let refusal = match error.filter(|error| error.get("message").is_some()) {
             Some(error) => self.refused(error),
             None => self.status(&answer),
-        }))
+        };
+        Err(failed(&answer, refusal))
     }
 
     async fn ask(&self, mut request: Request, deadline: Instant) -> CallResult<Answer> {
@@ -223,7 +228,7 @@ impl<'a> Client<'a> {
     fn json(&self, answer: &Answer) -> CallResult<Value> {
         serde_json::from_slice(&answer.body).map_err(|_| match answer.status.is_success() {
             true => CallError::untold(self.strange("it is not JSON")),
-            false => CallError::maybe_run(self.status(answer)),
+            false => failed(answer, self.status(answer)),
         })
     }
 
@@ -246,5 +251,14 @@ impl<'a> Client<'a> {
     fn strange(&self, why: &str) -> Refusal {
         let message = format!("the answer of {} is not an answer of A2A", shown(&self.url));
         Refusal::new(Code::PeerGarbage, message).cause(why)
+    }
+}
+
+/// Whoever answers with a status of 500 and above, a proxy too, does not know what became of the
+/// message.
+fn failed(answer: &Answer, refusal: Refusal) -> CallError {
+    match answer.status.is_server_error() {
+        true => CallError::untold(refusal),
+        false => CallError::maybe_run(refusal),
     }
 }

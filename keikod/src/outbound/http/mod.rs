@@ -1,8 +1,8 @@
 //! The one HTTP client of the daemon's way out.
 //!
 //! Invariants: every hop is judged by the egress policy, redirects included; credentials go to the
-//! first origin only, and once dropped they stay dropped; every request has a deadline and every
-//! body a limit. Never: uses a proxy from the environment, keeps cookies, unpacks compressed
+//! first origin only, and once dropped they stay dropped; a message reaches no other origin than the
+//! one that it was sent to; every request has a deadline and every body a limit. Never: uses a proxy from the environment, keeps cookies, unpacks compressed
 //! bodies, or shows the path, query or headers of a request in an error.
 
 mod client;
@@ -103,6 +103,9 @@ impl Http {
                 return Ok((response, request.url));
             };
             self.judge(&next).map_err(|why| led_astray(&first, CallError::not_run(why)))?;
+            if request.method != Method::GET && next.origin() != first.origin() {
+                return Err(sent_on(&first, &next));
+            }
             request = follow(request, next, &first);
             let step = (request.method.clone(), request.url.clone());
             if seen.contains(&step) || seen.len() > REDIRECTS_MAX {
@@ -209,6 +212,12 @@ fn lost_message(first: &Url, status: StatusCode, next: Option<Result<Url>>) -> C
         Some(Ok(next)) => refusal.hint(format!("register where it points: {}", shown(&next))),
         Some(Err(_)) | None => refusal,
     })
+}
+
+/// Arguments and texts are for whom somebody registered, as credentials are.
+fn sent_on(first: &Url, next: &Url) -> CallError {
+    let refusal = redirects(first).cause("it sends the message on to another origin");
+    CallError::not_run(refusal.hint(format!("register where it points: {}", shown(next))))
 }
 
 /// The request of the next hop.

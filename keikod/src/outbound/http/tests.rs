@@ -77,6 +77,33 @@ async fn credentials_stay_with_their_origin() {
 }
 
 #[tokio::test]
+async fn a_message_stays_with_its_origin() {
+    let far = serve(Router::new().route("/", any(|| async { "taken" }))).await;
+    let away = format!("http://{far}/");
+    let app = Router::new()
+        .route("/", any(|| async { "taken" }))
+        .route("/same", any(|| async { Redirect::permanent("/") }))
+        .route("/away", any(move || async move { Redirect::permanent(&away) }));
+    let near = serve(app).await;
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        for path in ["/same", "/away"] {
+            let url = parse_url(&format!("http://{near}{path}")).unwrap();
+            let request = Request::new(method.clone(), url).json(b"{}".to_vec());
+            let sent = http().send(request, 64, soon()).await;
+            if path == "/same" || method == Method::GET {
+                assert_eq!(sent.unwrap().body, "taken", "{method} {path}");
+                continue;
+            }
+            let error = sent.unwrap_err();
+            let seen = (error.refusal.code, error.surely_not_run);
+            assert_eq!(seen, (Code::PeerRedirect, true), "{method} {path}");
+            let hint = format!("register where it points: http://{far}");
+            assert_eq!(error.refusal.hints, [hint], "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_credential_does_not_come_back_with_a_redirect_home() {
     let (tell, told) = tokio::sync::watch::channel(String::new());
     let back = move || {

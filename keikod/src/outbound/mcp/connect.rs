@@ -1,6 +1,7 @@
 //! From a target to a session: which era, and how long to wait for it.
 
 use super::MESSAGE_BYTES_MAX;
+use super::bounded::Bounded;
 use super::era::Era;
 use super::failure;
 use super::lines::{Lines, Reader, Writer};
@@ -124,6 +125,7 @@ where
     let stop = CancellationToken::new();
     let guard = stop.clone().drop_guard();
     let (listener, changes) = Listener::new();
+    let transport = Bounded::new(transport.into_transport(), link.clone());
     let starting = serve_client_with_lifecycle_and_ct(listener, transport, lifecycle, stop.clone());
     match timeout_at(deadline, Box::pin(starting)).await {
         Ok(Ok(running)) => {

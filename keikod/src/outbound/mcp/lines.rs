@@ -1,12 +1,13 @@
 //! MCP over a pair of pipes: one JSON message per line.
 //!
 //! Invariants: a line has a limit, and a longer one ends the session, since the message in it can't
-//! be told from the next; what is not a message (a banner, a log line) is skipped, but a child that
-//! says nothing else for [`NOISE_BYTES_MAX`] is no MCP server, at its start and later on. Never: waits for a newline with an
-//! unbounded buffer.
+//! be told from the next; what is not a message (a banner, a log line, a blank one) is skipped, but a
+//! child that says nothing else for [`NOISE_BYTES_MAX`] is no MCP server, at its start and later on.
+//! Never: waits for a newline with an unbounded buffer.
 
 use super::MESSAGE_BYTES_MAX;
 use super::link::Link;
+use super::message;
 use crate::outbound::fault::CallError;
 use futures::StreamExt;
 use keiko_core::refusal::{Code, Refusal};
@@ -43,25 +44,25 @@ impl Lines {
         }
     }
 
-    fn parse(&mut self, line: &[u8]) -> Option<ServerJsonRpcMessage> {
-        let line = line.trim_ascii();
+    fn parse(&mut self, raw: &[u8]) -> Option<ServerJsonRpcMessage> {
+        let line = raw.trim_ascii();
         // A byte order mark is allowed before JSON, and some runtimes write one.
         let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
-        if line.is_empty() {
-            return None;
-        }
-        match serde_json::from_slice(line) {
-            Ok(message) => {
-                self.noise = 0;
-                Some(message)
-            }
-            Err(error) => {
-                tracing::debug!(bytes = line.len(), %error, "a line of the server is no message");
-                self.link.heard(line);
-                self.noise = self.noise.saturating_add(line.len() + 1);
-                None
+        if !line.is_empty() {
+            match message::read(line) {
+                Ok(message) => {
+                    self.noise = 0;
+                    return Some(message);
+                }
+                Err(error) => {
+                    let bytes = line.len();
+                    tracing::debug!(bytes, %error, "a line of the server is no message");
+                    self.link.heard(line);
+                }
             }
         }
+        self.noise = self.noise.saturating_add(raw.len() + 1);
+        None
     }
 }
 
@@ -103,7 +104,7 @@ impl Transport<RoleClient> for Lines {
                         return Some(message);
                     }
                     if self.noise > NOISE_BYTES_MAX {
-                        self.link.noise().into_iter().for_each(|why| self.link.lose(why));
+                        self.link.lose(self.link.noise().unwrap_or_else(blank));
                         return None;
                     }
                 }
@@ -130,6 +131,10 @@ impl Transport<RoleClient> for Lines {
         self.writer.lock().await.take();
         Ok(())
     }
+}
+
+fn blank() -> Refusal {
+    Refusal::new(Code::PeerGarbage, "the command writes nothing but blank lines to its output")
 }
 
 fn ended() -> Refusal {

@@ -3,11 +3,21 @@
 use crate::outbound::words;
 use keiko_core::refusal::{Code, Refusal};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// What is repeated of a line that is no message.
 const NOISE_BYTES_SHOWN: usize = 100;
+
+/// Between two streams of events, in the long run: rmcp asks again at once after one that broke off,
+/// and after any if the server says `retry: 0`.
+const STREAM_AGAIN: Duration = Duration::from_millis(250);
+
+/// Streams without a pause between them after a quiet time: calls whose answers come in pieces are
+/// resumed together.
+const STREAMS_AT_ONCE: u32 = 16;
 
 /// Shared by a transport and its session.
 #[derive(Clone, Default)]
@@ -21,6 +31,8 @@ struct State {
     why: OnceLock<Refusal>,
     streamed: AtomicBool,
     noise: OnceLock<String>,
+    /// When the next stream is due if none comes early.
+    next_stream: Mutex<Option<Instant>>,
 }
 
 impl Link {
@@ -37,6 +49,18 @@ impl Link {
 
     pub(super) fn has_streamed(&self) -> bool {
         self.state.streamed.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the server may be asked for a stream of events.
+    pub(super) async fn stream_turn(&self) {
+        sleep(self.stream_pause(Instant::now())).await;
+    }
+
+    fn stream_pause(&self, now: Instant) -> Duration {
+        let mut next = self.state.next_stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = next.map_or(now, |due| due.max(now));
+        *next = Some(due + STREAM_AGAIN);
+        due.duration_since(now).saturating_sub(STREAM_AGAIN * STREAMS_AT_ONCE)
     }
 
     /// The first line that was no message, cut.
@@ -60,5 +84,31 @@ impl Link {
 
     pub(super) fn lost(&self) -> &CancellationToken {
         &self.state.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_come_a_few_at_once_and_then_with_pauses() {
+        let link = Link::default();
+        let begun = Instant::now();
+        let mut now = begun;
+        let ask = |now: &mut Instant, times: u32| {
+            for _ in 0..times {
+                *now += link.stream_pause(*now);
+            }
+        };
+        ask(&mut now, STREAMS_AT_ONCE);
+        assert_eq!(now, begun);
+        ask(&mut now, 101);
+        assert_eq!(now, begun + STREAM_AGAIN * 100);
+        // A quiet time is saved up, and no more than one.
+        now += Duration::from_secs(3600);
+        let quiet = now;
+        ask(&mut now, STREAMS_AT_ONCE + 101);
+        assert_eq!(now, quiet + STREAM_AGAIN * 100);
     }
 }

@@ -2,14 +2,17 @@
 
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::{
-    ClientCapabilities, ClientConfig, Implementation, ProtocolVersion, SubscriptionFilter,
+    ClientCapabilities, ClientConfig, ErrorData, Implementation, ListRootsRequestMethod,
+    ProtocolVersion, SubscriptionFilter,
 };
-use rmcp::service::{NotificationContext, Peer, RoleClient};
+use rmcp::service::{NotificationContext, Peer, RequestContext, RoleClient};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Between two attempts to subscribe; doubled up to the second value.
+/// Between two attempts to subscribe: the first at least, doubled up to the second. After a
+/// subscription that held for the second it is the first again.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Counts changes; a receiver sees that there were some, not how many.
@@ -34,6 +37,15 @@ impl ClientHandler for Listener {
         self.changed();
     }
 
+    /// What rmcp would say by itself, that there are none, is an answer.
+    #[allow(deprecated, reason = "servers of earlier revisions ask for them")]
+    async fn list_roots(
+        &self,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<rmcp::model::ListRootsResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListRootsRequestMethod>())
+    }
+
     fn get_info(&self) -> ClientConfig {
         ClientConfig::new(
             ClientCapabilities::default(),
@@ -43,8 +55,7 @@ impl ClientHandler for Listener {
     }
 }
 
-/// Servers of the stateless era tell changes only to who subscribed. Runs until the session ends,
-/// or the server says that it has no subscriptions.
+/// Servers of the stateless era tell changes only to who subscribed. Runs until the session ends.
 pub(super) async fn subscribe(
     peer: Peer<RoleClient>,
     listener: Listener,
@@ -52,6 +63,7 @@ pub(super) async fn subscribe(
 ) {
     let mut wait = AGAIN.0;
     loop {
+        let begun = Instant::now();
         let filter = SubscriptionFilter::builder().tools_list_changed().build();
         let listening = async {
             let Ok(mut subscription) = peer.listen(filter).await else { return false };
@@ -62,7 +74,10 @@ pub(super) async fn subscribe(
         };
         tokio::select! {
             () = ended.cancelled() => return,
-            heard = listening => wait = if heard { AGAIN.0 } else { (wait * 2).min(AGAIN.1) },
+            heard = listening => {
+                let held = heard && begun.elapsed() >= AGAIN.1;
+                wait = if held { AGAIN.0 } else { (wait * 2).min(AGAIN.1) };
+            }
         }
         tokio::select! {
             () = ended.cancelled() => return,

@@ -7,6 +7,7 @@
 //! message has a limit. Never: answers a server's wish for input, sampling or roots with anything
 //! but "no".
 
+mod bounded;
 mod call;
 mod connect;
 mod era;
@@ -14,6 +15,7 @@ mod failure;
 mod lines;
 mod link;
 mod listen;
+mod message;
 mod session;
 mod sse;
 mod streamable;

@@ -9,7 +9,6 @@ use crate::outbound::fault::{CallError, CallResult};
 use keiko_core::refusal::{Code, Refusal, Result};
 use rmcp::model::{ProtocolVersion, ServerPeerInfo};
 use rmcp::service::{Peer, RoleClient, RunningService};
-use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -45,8 +44,6 @@ pub struct Session {
     pub server: Option<ServerInfo>,
     /// How the server wants to be used, for a model to read.
     pub instructions: Option<String>,
-    /// As the server declares them.
-    pub capabilities: Value,
     pub(super) peer: Peer<RoleClient>,
     pub(super) link: Link,
     pub(super) verdicts: Arc<Mutex<Verdicts>>,
@@ -93,7 +90,6 @@ impl Session {
             protocol_version: info.protocol_version.to_string(),
             server,
             instructions: info.instructions.clone(),
-            capabilities: serde_json::to_value(&info.capabilities).unwrap_or_default(),
             peer,
             link,
             verdicts: Arc::default(),

@@ -120,7 +120,7 @@ impl Endpoint {
         let expects_answer = matches!(message, ClientJsonRpcMessage::Request(_));
         if content.starts_with(JSON) {
             let body = read(response, &url, MESSAGE_BYTES_MAX, deadline).await.map_err(failed)?;
-            return match serde_json::from_slice::<ServerJsonRpcMessage>(&body) {
+            return match super::message::read(&body) {
                 Ok(answer) => Ok(StreamableHttpPostResponse::Json(answer, new_session)),
                 Err(_) if !expects_answer => Ok(StreamableHttpPostResponse::Accepted),
                 Err(error) if error.is_data() => Err(failed(CallError::untold(
@@ -182,7 +182,11 @@ impl Endpoint {
             Some(refusal) => self.not_mcp(refusal.code, &format!("HTTP {status}")),
             None => self.not_mcp(Code::ProtocolUnknown, &format!("HTTP {status}")),
         };
-        Err(failed(CallError::maybe_run(refusal)))
+        // Whoever answers so, a proxy too, does not know what became of the message.
+        Err(failed(match status.is_server_error() {
+            true => CallError::untold(refusal),
+            false => CallError::maybe_run(refusal),
+        }))
     }
 
     fn not_mcp(&self, code: Code, answer: &str) -> Refusal {
@@ -290,6 +294,7 @@ impl StreamableHttpClient for Endpoint {
         custom_headers: HashMap<HeaderName, HeaderValue>,
         max_sse_event_size: usize,
     ) -> Result<Events, Failure> {
+        self.link.stream_turn().await;
         let mut request =
             self.request(Method::GET, session_id.as_deref(), custom_headers).map_err(failed)?;
         request.headers.insert(ACCEPT, HeaderValue::from_static(EVENTS));

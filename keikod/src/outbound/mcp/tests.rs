@@ -122,7 +122,6 @@ async fn the_era_is_found_once() {
         (session.server.clone(), session.instructions.as_deref()),
         (Some(server), Some("be kind"))
     );
-    assert_eq!(session.capabilities, json!({"tools": {}}));
 }
 
 #[tokio::test]
@@ -175,6 +174,8 @@ async fn noise_on_a_pipe() {
     let second = Duration::from_secs(20);
     let flood = b"x\n".repeat(1 << 20);
     assert_eq!(start(stdio(flood, stateless), second).await.code, Code::PeerGarbage);
+    let blank = start(stdio(b" \r\n".repeat(400_000), stateless), second).await;
+    assert_eq!((blank.code, blank.causes.len()), (Code::PeerGarbage, 0));
     let line = vec![b'x'; MESSAGE_BYTES_MAX + 1];
     assert_eq!(start(stdio(line, stateless), second).await.code, Code::PeerTooLarge);
 
@@ -190,6 +191,35 @@ async fn noise_on_a_pipe() {
     let (reader, writer) = tokio::io::split(ours);
     let gone = Target::Stdio { reader: Box::new(reader), writer: Box::new(writer) };
     assert_eq!(start(gone, second).await.code, Code::ChildFailed);
+}
+
+const PING: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n";
+
+#[tokio::test]
+async fn who_asks_without_end_is_not_answered() {
+    let at_once = stdio(PING.repeat(1000), stateless);
+    assert_eq!(start(at_once, Duration::from_secs(20)).await.code, Code::PeerTooLarge);
+
+    let (ours, theirs) = tokio::io::duplex(4096);
+    tokio::spawn(async move {
+        let (input, mut output) = tokio::io::split(theirs);
+        let mut lines = BufReader::new(input).lines();
+        let line = lines.next_line().await.unwrap().unwrap();
+        let mut answer = handshake("initialize", &Value::Null).unwrap();
+        answer["id"] = serde_json::from_str::<Value>(&line).unwrap()["id"].clone();
+        answer["jsonrpc"] = "2.0".into();
+        output.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+        // From here on it reads nothing.
+        while output.write_all(PING).await.is_ok() {}
+    });
+    let (reader, writer) = tokio::io::split(ours);
+    let target = Target::Stdio { reader: Box::new(reader), writer: Box::new(writer) };
+    let session = connect(&http(), target, Some(Era::Handshake), soon()).await.unwrap();
+    let listed = session.tools(&Limits::default(), soon()).await.map(|listed| listed.tools.len());
+    assert_eq!(listed.map_err(|refusal| refusal.code), Err(Code::PeerTooLarge));
+    assert_eq!(session.closed().await.code, Code::PeerTooLarge);
+    let ended = tokio::time::timeout(Duration::from_secs(4), session.close()).await;
+    assert!(ended.is_ok(), "answers that nobody reads are given up");
 }
 
 #[tokio::test]
@@ -213,6 +243,7 @@ async fn lists_have_limits() {
         _ => Value::Null,
     };
     let circle = |cursor: &Value| json!(if cursor == "a" { "b" } else { "a" });
+    let long = |_: &Value| json!("x".repeat(4097));
     let few = Limits { tools_max: 10, ..Limits::default() };
     let tools = async |script: fn(&Value) -> Value, limits: Limits| {
         let listed = pipes(paged(script)).await.tools(&limits, soon()).await;
@@ -221,6 +252,7 @@ async fn lists_have_limits() {
     assert_eq!(tools(until_3, few).await, Ok((3, 0)));
     assert_eq!(tools(up, few).await, Err(Code::PeerTooLarge));
     assert_eq!(tools(circle, few).await, Err(Code::PeerTooLarge));
+    assert_eq!(tools(long, few).await, Err(Code::PeerTooLarge));
     assert_eq!(tools(until_3, Limits { tool_bytes_max: 50, ..few }).await, Ok((0, 3)));
     assert_eq!(tools(until_3, Limits { bytes_max: 1500, ..few }).await, Ok((2, 1)));
 }

@@ -7,7 +7,7 @@
 use super::failure;
 use super::session::Session;
 use super::verdicts::Verdicts;
-use crate::outbound::words;
+use crate::outbound::{TEXT_CHARS_MAX, cut, words};
 use keiko_core::id::is_part_name;
 use keiko_core::limits::{ENTRY_BYTES_MAX, OBJECT_BYTES_MAX, PARTS_MAX};
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -17,8 +17,13 @@ use serde_json::Value;
 use std::collections::HashSet;
 use tokio::time::Instant;
 
-/// Descriptions beyond this are cut: models read them, disks keep them.
-const TEXT_CHARS_MAX: usize = 16 * 1024;
+/// Where a list goes on: an offset, an id or a signed token. Each one is kept while the list is read,
+/// 1,024 × 4 KiB.
+const CURSOR_BYTES_MAX: usize = 4096;
+
+/// Of all tools, also of those that are not kept: rmcp remembers each while the session lasts.
+/// A hundred thousand small ones are 4 MiB.
+const READ_BYTES_MAX: usize = 16 << 20;
 
 /// What a tool costs beside its own text: its metadata, and its name once more.
 const TOOL_BYTES: usize = 512;
@@ -111,21 +116,24 @@ impl Session {
     /// # Errors
     /// [`Code::PeerTooLarge`] for a list that never ends or a page beyond the limit of a message.
     pub async fn tools(&self, limits: &Limits, deadline: Instant) -> Result<Listed> {
-        let mut list = List { limits, names: HashSet::new(), bytes: 0, listed: Listed::default() };
+        let mut list = List::new(limits);
         let mut cursors = HashSet::new();
         let mut cursor = None;
         loop {
             let (tools, next) = self.page(cursor, deadline).await?;
             tools.into_iter().for_each(|tool| list.add(tool));
+            if list.read > READ_BYTES_MAX {
+                return Err(endless("its tools are more than 16 MiB"));
+            }
             match next.filter(|cursor| !cursor.is_empty()) {
                 None => break,
+                Some(next) if next.len() > CURSOR_BYTES_MAX => {
+                    return Err(endless("it goes on at a cursor of more than 4096 bytes"));
+                }
                 Some(next) if cursors.len() < limits.tools_max && cursors.insert(next.clone()) => {
                     cursor = Some(next);
                 }
-                Some(_) => {
-                    let message = "the server's list of tools never ends";
-                    return Err(Refusal::new(Code::PeerTooLarge, message));
-                }
+                Some(_) => return Err(endless("its pages are too many, or go in a circle")),
             }
         }
         Verdicts::sift(&self.verdicts, list.listed).await
@@ -174,6 +182,10 @@ fn one_by_one(page: Value) -> Result<(Vec<Found>, Option<String>)> {
     Ok((items.into_iter().map(read).collect(), next))
 }
 
+fn endless(why: &str) -> Refusal {
+    Refusal::new(Code::PeerTooLarge, "the server's list of tools never ends").cause(why)
+}
+
 fn no_list() -> Refusal {
     Refusal::new(Code::PeerGarbage, "the server answers tools/list with something else")
 }
@@ -182,17 +194,25 @@ fn no_list() -> Refusal {
 struct List<'l> {
     limits: &'l Limits,
     names: HashSet<String>,
+    /// Of the tools that are kept.
     bytes: usize,
+    /// Of all.
+    read: usize,
     listed: Listed,
 }
 
-impl List<'_> {
+impl<'l> List<'l> {
+    fn new(limits: &'l Limits) -> Self {
+        Self { limits, names: HashSet::new(), bytes: 0, read: 0, listed: Listed::default() }
+    }
+
     fn add(&mut self, found: Found) {
         let tool = match found {
             Ok(tool) => accept(tool),
             Err((name, why)) => return self.listed.left_out.add(&name, &why),
         };
         let bytes = cost(&tool);
+        self.read += bytes - TOOL_BYTES;
         let why = if !is_part_name(&tool.name) {
             "its name is not safe in a shell, a URL and on a screen"
         } else if self.names.contains(&tool.name) {
@@ -233,8 +253,4 @@ fn cost(tool: &Tool) -> usize {
     let schemas = std::iter::once(&tool.input_schema).chain(&tool.output_schema);
     let schemas: usize = schemas.map(|schema| schema.to_string().len()).sum();
     TOOL_BYTES + tool.name.len() + text(&tool.title) + text(&tool.description) + schemas
-}
-
-fn cut(text: &str, chars_max: usize) -> String {
-    text.chars().take(chars_max).collect()
 }

@@ -4,6 +4,7 @@
 //! the document alone; whatever else could refer is refused. Never: recurses deeper than
 //! [`LEVELS_MAX`].
 
+use crate::net::decode;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
@@ -152,7 +153,8 @@ impl<'s> Walk<'s> {
                 "its reference {reference:?} leaves the document, and nothing is fetched"
             ));
         };
-        let pointer = decoded(fragment).filter(|text| text.is_empty() || text.starts_with('/'));
+        // Generators write `%XX` for the brackets of generic types.
+        let pointer = decode(fragment).filter(|text| text.is_empty() || text.starts_with('/'));
         let Some(pointer) = pointer else {
             return Err(format!("its reference {reference:?} is not of the form #/…"));
         };
@@ -163,24 +165,4 @@ impl<'s> Walk<'s> {
 
 fn too_deep() -> String {
     format!("its references lead on for more than {LEVELS_MAX} levels")
-}
-
-/// Undoes `%XX`, which generators write for the brackets of generic types.
-fn decoded(fragment: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(fragment.len());
-    let mut rest = fragment.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = &after[2..];
-    }
-    String::from_utf8(bytes).ok()
 }

@@ -11,7 +11,6 @@ const QUICK: Grace = Grace {
 async fn speaks_through_pipes_and_ends_with_its_input() {
     let place = Place::new();
     let mut child = place.spawn(&["/bin/cat"]).await;
-    assert_eq!(place.children.live().len(), 1);
     assert!(
         place.children.process("a").is_some_and(|process| process.pid() == child.process.pid())
     );
@@ -20,7 +19,7 @@ async fn speaks_through_pipes_and_ends_with_its_input() {
     let grace = Grace { close: DEADLINE, ..QUICK };
     let exit = child.stop(grace).await.unwrap();
     assert_eq!((exit.code, exit.signal), (Some(0), None));
-    assert!(place.children.live().is_empty(), "its id is free when its end is told");
+    assert!(place.children.process("a").is_none(), "its id is free when its end is told");
 }
 
 #[tokio::test]
@@ -105,12 +104,18 @@ async fn its_log_survives_a_restart() {
         command.env = vec![("TOKEN".into(), Secret::new(format!("hunter2{number}").into_bytes()))];
         output(place.children.spawn(command).await.unwrap()).await;
     }
-    until("both lines are kept", || place.children.logs("a", 10).len() == 2).await;
-    let lines = place.children.logs("a", 10);
+    let logged = || place.children.follow("a", 10).lines;
+    until("both lines are kept", || logged().len() == 2).await;
+    let lines = logged();
     assert!(lines.iter().all(|line| line.text == "run ***" && line.unix_ms > 0), "{lines:?}");
     assert_eq!(place.children.follow("a", 1).lines[0].number, 1);
+    let home = place.folder.path().join("homes/a");
+    assert!(home.exists());
+    place.children.forget_home("a").unwrap();
+    assert!(!home.exists());
+    assert_eq!(logged().len(), 2, "why it failed is still to be read");
     place.children.forget("a").unwrap();
-    assert!(place.children.logs("a", 10).is_empty());
+    assert!(logged().is_empty());
 }
 
 #[tokio::test]
@@ -133,7 +138,9 @@ async fn says_why_it_did_not_start() {
     let _running = place.spawn(&["/bin/cat"]).await;
     let refusal = place.children.spawn(command("a", &["/bin/cat"])).await.unwrap_err();
     assert!(refusal.message.contains("runs already"), "{refusal}");
-    let refusal = place.children.forget("a").unwrap_err();
-    assert!(refusal.message.contains("still runs"), "{refusal}");
-    assert_eq!(place.children.live().len(), 1);
+    for refusal in [place.children.forget("a"), place.children.forget_home("a")] {
+        let refusal = refusal.unwrap_err();
+        assert!(refusal.message.contains("still runs"), "{refusal}");
+    }
+    assert!(place.children.process("a").is_some() && place.children.process("b").is_none());
 }

@@ -113,6 +113,63 @@ async fn a_forgotten_session_surely_ran_nothing() {
     }
 }
 
+/// Something in between answers the calls.
+async fn gateway(remote_state: State<Remote>, headers: HeaderMap, body: String) -> Response {
+    match body.contains("tools/call") {
+        true => (StatusCode::BAD_GATEWAY, "<html>").into_response(),
+        false => remote(remote_state, headers, body).await,
+    }
+}
+
+#[tokio::test]
+async fn a_server_error_leaves_the_outcome_of_a_call_open() {
+    let state = Remote {
+        script: Arc::new(handshake),
+        sessions: Arc::default(),
+        forget_with: StatusCode::NOT_FOUND,
+        seen: Arc::default(),
+    };
+    let app = Router::new().route("/", post(gateway)).with_state(state);
+    let url = parse_url(&format!("http://{}/", serve(app).await)).unwrap();
+    let target = Target::Http { url, credentials: HeaderMap::new() };
+    let session = connect(&http(), target, None, soon()).await.unwrap();
+    let error = session.call("echo", json!({}), None, soon()).await.unwrap_err();
+    assert_eq!((error.refusal.code, error.surely_not_run), (Code::OutcomeUnknown, false));
+    assert!(!session.is_closed());
+}
+
+/// Asks back without end where its tools are asked for.
+async fn curious(remote_state: State<Remote>, headers: HeaderMap, body: String) -> Response {
+    match body.contains("\"tools/list\"") {
+        true => {
+            let ping = str::from_utf8(PING).unwrap().trim();
+            let pings = format!("data: {ping}\n\n").repeat(5_000);
+            ([("content-type", "text/event-stream")], pings).into_response()
+        }
+        false if body.contains("\"method\"") => remote(remote_state, headers, body).await,
+        false => StatusCode::ACCEPTED.into_response(),
+    }
+}
+
+#[tokio::test]
+async fn who_asks_without_end_is_left_at_once() {
+    let state = Remote {
+        script: Arc::new(handshake),
+        sessions: Arc::default(),
+        forget_with: StatusCode::NOT_FOUND,
+        seen: Arc::default(),
+    };
+    let app = Router::new().route("/", post(curious)).with_state(state);
+    let url = parse_url(&format!("http://{}/", serve(app).await)).unwrap();
+    let target = Target::Http { url, credentials: HeaderMap::new() };
+    let session = connect(&http(), target, None, soon()).await.unwrap();
+    let begun = Instant::now();
+    let listed = session.tools(&Limits::default(), soon()).await.map(|listed| listed.tools.len());
+    assert_eq!(listed.map_err(|refusal| refusal.code), Err(Code::PeerTooLarge));
+    session.close().await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "what is not taken holds up nobody");
+}
+
 /// A stream that ends at once, and is gone when it is asked for again.
 async fn brief_stream(State(remote): State<Remote>) -> Response {
     match remote.sessions.fetch_add(1, Ordering::SeqCst) {
