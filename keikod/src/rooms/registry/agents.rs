@@ -1,26 +1,26 @@
 //! Agents: ask one for its card, and go on asking.
 //!
-//! The card is fetched again by its ETag; only what changed is proposed. An agent is ready while
-//! its card can be had. One with a lease has its heartbeat for a pulse: once its card is known, the
-//! probe keeps what it offers up to date, and leaves its health alone.
+//! The card is fetched again by its ETag; only what changed is proposed, and nothing of a card
+//! with a bad signature. An agent is ready while its card can be had. One with a lease has its
+//! heartbeat for a pulse: once its card is known, the probe keeps what it offers up to date, and
+//! leaves its health alone.
 
 use super::super::{Control, clock};
 use super::convert;
 use super::driver::Fleet;
 use super::prober::{Look, Prober};
+use super::put::refresh;
 use super::reach::Reach;
 use super::ready::{failed, is_gone, offered, unkept};
+use super::restless::Restless;
 use crate::outbound::a2a::{self, Card, Fetched};
-use crate::outbound::detect;
-use crate::outbound::http::parse_url;
-use http::HeaderMap;
-use keiko_core::refusal::{Class, Refusal, Result};
+use crate::outbound::http::{parse_url, shown};
+use crate::outbound::{cut, detect};
+use keiko_core::refusal::{Class, Code, Refusal, Result};
 use keiko_core::registry::ObjectKey;
 use keiko_core::registry::health::{FailureClass, Seen};
-use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    Agent, AgentSpec, Health, Metadata, ObjectStatus, PutAgent, PutMode, RegistryOp, Skill,
-    registry_op,
+    Agent, AgentSpec, Health, Metadata, ObjectStatus, PutAgent, PutMode, Skill, registry_op,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +34,11 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 /// How often the card of an agent that sends heartbeats is fetched, 20 % more or less.
 const LEASED_EVERY: Duration = Duration::from_secs(300);
 
+/// As much of its name as its spec keeps.
+const TITLE_CHARS_MAX: usize = 256;
+
 /// What an agent says of itself.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub(super) struct Found {
     pub(super) title: String,
     pub(super) spec: AgentSpec,
@@ -78,19 +81,41 @@ impl Found {
     fn new(given: &AgentSpec, card: &Card) -> Result<Self> {
         let (skills, left_out, reasons) = convert::skills(card);
         let spec = convert::agent(given, card)?;
-        Ok(Self { title: card.name.clone(), spec, skills, left_out, reasons })
+        let title = cut(&card.name, TITLE_CHARS_MAX);
+        Ok(Self { title, spec, skills, left_out, reasons })
     }
 
     /// What that says of its health.
     pub(super) fn seen(&self) -> Seen {
-        if self.spec.signature == "bad" {
+        if self.is_forged() {
             let message = "its card claims a key that is trusted, and the signature does not fit";
-            return Seen::Incomplete {
-                class: FailureClass::BadSignature,
-                message: message.to_owned(),
-            };
+            return Seen::Failed { class: FailureClass::BadSignature, message: message.to_owned() };
         }
         offered("skills", self.left_out, &self.reasons)
+    }
+
+    fn is_forged(&self) -> bool {
+        self.spec.signature == "bad"
+    }
+
+    /// Refuses a card that claims a trusted key, with a signature that does not fit.
+    pub(super) fn check_signature(&self) -> Result<()> {
+        if !self.is_forged() {
+            return Ok(());
+        }
+        let place = parse_url(&self.spec.card_url)?;
+        let message = format!("the agent card at {}{} is not valid", shown(&place), place.path());
+        Err(Refusal::new(Code::CardInvalid, message)
+            .cause("its signature does not fit its content"))
+    }
+
+    /// True if the other says the same: some servers give a card another ETag each time.
+    fn says_the_same(&self, other: &Self) -> bool {
+        let Self { title, spec, skills, left_out, reasons } = other;
+        let spec = AgentSpec { card_etag: self.spec.card_etag.clone(), ..spec.clone() };
+        (&self.title, &self.skills, self.left_out, &self.reasons)
+            == (title, skills, *left_out, reasons)
+            && self.spec == spec
     }
 
     /// The op that keeps it. Without a health, the entry keeps the one that it has.
@@ -126,6 +151,7 @@ pub(super) struct AgentProbe {
     told: Option<(Found, Seen)>,
     /// The entry has a card.
     is_known: bool,
+    restless: Restless,
 }
 
 impl AgentProbe {
@@ -139,11 +165,13 @@ impl AgentProbe {
         let (control, reach) = (fleet.control.clone(), fleet.reach.clone());
         let spec = agent.spec.unwrap_or_default();
         let (given, is_known) = (given_agent(&spec), !spec.card.is_empty());
-        Self { control, reach, prober, key, uid, given, card: None, told: None, is_known }
+        let (card, told, restless) = (None, None, Restless::default());
+        Self { control, reach, prober, key, uid, given, card, told, is_known, restless }
     }
 
     pub(super) fn start(mut self, stop: CancellationToken) {
         tokio::spawn(async move {
+            let _at_work = self.prober.at_work();
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -160,31 +188,42 @@ impl AgentProbe {
     /// Looks once, and tells what is news. False if the entry is gone.
     async fn look(&mut self) -> bool {
         let begun = Instant::now();
-        let fetched = self.fetch().await;
+        let found = match self.fetch().await {
+            Ok(Some(found)) => match found.check_signature() {
+                Ok(()) => Ok(Some(found)),
+                Err(refusal) => Err((found.seen(), refusal)),
+            },
+            Ok(None) => Ok(None),
+            Err(refusal) => Err((failed(&refusal), refusal)),
+        };
         let took = begun.elapsed();
-        let found = match fetched {
+        let found = match found {
             Ok(found) => found,
-            Err(refusal) => {
-                let look = Look { took, refusal: Some(refusal.clone()), left_out: Vec::new() };
-                self.prober.saw(failed(&refusal), look, self.pause());
+            Err((seen, refusal)) => {
+                self.saw(seen, Look { took, refusal: Some(refusal), ..Look::default() });
                 return self.tell().await;
             }
         };
         let told = self.told.as_ref();
-        let (seen, reasons) = match (&found, told) {
-            (Some(found), Some((known, seen))) if known == found => {
-                (seen.clone(), found.reasons.clone())
-            }
+        let known = told.map(|(known, _)| known);
+        let news = found.filter(|found| known.is_none_or(|known| !known.says_the_same(found)));
+        self.restless.saw(known.is_some() && news.is_some(), Instant::now());
+        let (seen, left_out) = match (&news, told) {
             (Some(found), _) => (found.seen(), found.reasons.clone()),
             (None, Some((known, seen))) => (seen.clone(), known.reasons.clone()),
             (None, None) => (Seen::Well, Vec::new()),
         };
-        let is_news = found.as_ref().is_some_and(|found| told.is_none_or(|(t, _)| t != found));
-        let look = Look { took, refusal: None, left_out: reasons };
-        self.prober.saw(seen.clone(), look, self.pause());
-        match found {
-            Some(found) if is_news => self.keep(found, seen).await,
-            Some(_) | None => self.tell().await,
+        let said = match self.restless.is_calmed() {
+            true => Seen::Incomplete {
+                class: FailureClass::Schema,
+                message: "its card keeps changing: looked at once a minute".to_owned(),
+            },
+            false => seen.clone(),
+        };
+        self.saw(said, Look { took, left_out, ..Look::default() });
+        match news {
+            Some(found) => self.keep(found, seen).await,
+            None => self.tell().await,
         }
     }
 
@@ -193,24 +232,33 @@ impl AgentProbe {
         let grant = self.given.grant.as_ref();
         let values = self.reach.headers(&self.given.url, &self.given.headers, grant)?;
         let deadline = Instant::now() + PROBE_DEADLINE;
-        if self.told.is_some() && self.is_unchanged(&values, deadline).await? {
-            return Ok(None);
-        }
-        let url = parse_url(&self.given.url)?;
-        let keys = self.reach.card_keys();
-        let card = a2a::find(self.reach.http(), &url, &values, keys, deadline).await?;
+        let (http, keys) = (self.reach.http(), self.reach.card_keys());
+        // Only a card with an ETag can be asked for cheaply. If it is not to be had where it was,
+        // the next look searches anew: it may have moved.
+        let card = match self.card.take().filter(|_| self.told.is_some()) {
+            Some((place, etag)) => {
+                match a2a::fetch(http, &place, Some(&etag), &values, keys, deadline).await? {
+                    Fetched::Card(card) => *card,
+                    Fetched::Unchanged => {
+                        self.card = Some((place, etag));
+                        return Ok(None);
+                    }
+                }
+            }
+            None => {
+                let url = parse_url(&self.given.url)?;
+                a2a::find(http, &url, &values, keys, deadline).await?
+            }
+        };
         let found = Found::new(&self.given, &card)?;
-        self.card = card.etag.map(|etag| (card.url, etag));
+        // A card that is not kept must not be taken for the one that is.
+        let etag = card.etag.filter(|_| !found.is_forged());
+        self.card = etag.map(|etag| (card.url, etag));
         Ok(Some(found))
     }
 
-    /// Only a card with an ETag can be asked for cheaply.
-    async fn is_unchanged(&self, values: &HeaderMap, deadline: Instant) -> Result<bool> {
-        let Some((url, etag)) = &self.card else { return Ok(false) };
-        let keys = self.reach.card_keys();
-        let fetched =
-            a2a::fetch(self.reach.http(), url, Some(etag), values, keys, deadline).await?;
-        Ok(matches!(fetched, Fetched::Unchanged))
+    fn saw(&self, seen: Seen, look: Look) {
+        self.prober.saw(seen, look, self.pause());
     }
 
     async fn keep(&mut self, found: Found, seen: Seen) -> bool {
@@ -221,9 +269,8 @@ impl AgentProbe {
             ..Default::default()
         };
         let put = found.clone().put(metadata, health.clone(), PutMode::Refresh, &self.uid);
-        let op = RegistryOp { op: Some(registry_op::Op::PutAgent(put)) };
-        match self.control.write(self.control.as_node(), Room::Registry(op)).await {
-            Ok(_) => {
+        match refresh(&self.control, registry_op::Op::PutAgent(put)).await {
+            Ok(()) => {
                 if let Some(health) = &health {
                     self.prober.told(health);
                 }
@@ -246,7 +293,7 @@ impl AgentProbe {
         tracing::warn!(%agent, %code, "what the agent says is not kept: {refusal}");
         if matches!(code.class(), Class::Usage | Class::Exhausted) && !code.retryable() {
             let seen = unkept(refusal);
-            self.prober.saw(seen.clone(), Look::default(), self.pause());
+            self.saw(seen.clone(), Look::default());
             self.told = Some((found, seen));
         } else {
             self.told = None;
@@ -267,7 +314,7 @@ impl AgentProbe {
     }
 
     fn pause(&self) -> Duration {
-        pause(self.beats())
+        pause(self.beats()).max(self.restless.pause())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Apply: declares an agent or a server as a manifest has it. Nothing is asked outside: whether it
 //! answers is for its supervisor to find out.
 
-use super::super::{Caller, control};
+use super::super::Caller;
+use super::put::put_reply;
 use super::read::require_on;
 use super::register::meet;
 use super::service::Service;
@@ -13,8 +14,8 @@ use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::{self, Kind, ObjectKey};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    ApplyObject, ApplyRequest, ApplyResponse, Object, PutReply, RegistryOp,
-    object::Object as Inner, registry_op, registry_reply, reply,
+    ApplyObject, ApplyRequest, ApplyResponse, Object, RegistryOp, object::Object as Inner,
+    registry_op,
 };
 use tonic::Request;
 
@@ -81,12 +82,4 @@ fn key(object: &Object) -> Result<ObjectKey> {
 fn runs_command(object: &Object) -> bool {
     matches!(&object.object, Some(Inner::McpServer(server))
         if server.spec.as_ref().is_some_and(|spec| !spec.command.is_empty()))
-}
-
-fn put_reply(result: reply::Result) -> Result<PutReply> {
-    let reply::Result::Registry(reply) = result else { return Err(control::unexpected()) };
-    match reply.reply {
-        Some(registry_reply::Reply::Put(put)) => Ok(put),
-        _ => Err(control::unexpected()),
-    }
 }

@@ -18,6 +18,7 @@ pub(super) use tool::tool;
 
 use super::live::Block;
 use super::metrics::CallOutcome;
+use super::millis;
 use super::service::Service;
 use keiko_core::refusal::{Class, Code, Refusal};
 use keiko_core::registry::ObjectKey;
@@ -54,7 +55,7 @@ fn not_now(key: &ObjectKey, owner: &Owner, block: Option<Block>) -> Refusal {
                 "" => refusal,
                 reason => refusal.cause(reason),
             };
-            refusal.hint(format!("keikoctl {kind} resume {name}"))
+            refusal.hint(format!("keikoctl {kind} resume {}", key.typed()))
         }
         Standing::Ready | Standing::Degraded => {
             let refusal = match block {
@@ -64,7 +65,7 @@ fn not_now(key: &ObjectKey, owner: &Owner, block: Option<Block>) -> Refusal {
                 }
                 None => Refusal::new(Code::NotReadyEntry, format!("{kind} {name:?} is not linked")),
             };
-            refusal.hint(format!("keikoctl {kind} describe {name}"))
+            refusal.hint(format!("keikoctl {kind} describe {}", key.typed()))
         }
         Standing::Recovering | Standing::CoolingDown | Standing::Dead => {
             let message = format!("{kind} {name:?} is {state}");
@@ -74,7 +75,7 @@ fn not_now(key: &ObjectKey, owner: &Owner, block: Option<Block>) -> Refusal {
                 None if owner.flapping => refusal.cause("it changed too often"),
                 None => refusal,
             };
-            refusal.hint(format!("keikoctl {kind} describe {name}"))
+            refusal.hint(format!("keikoctl {kind} describe {}", key.typed()))
         }
     }
 }
@@ -106,8 +107,4 @@ fn outcome_of(refusal: &Refusal) -> CallOutcome {
         Class::OutcomeUnknown => CallOutcome::Unknown,
         _ => CallOutcome::Refused,
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,17 +5,14 @@ use super::link::Inventory;
 use crate::outbound::a2a::{self, Binding, Card, SignatureState, Version};
 use crate::outbound::mcp::{self, Session};
 use crate::outbound::schema::schema_hash;
+use crate::outbound::{TEXT_CHARS_MAX, cut};
 use keiko_core::hash::hex;
 use keiko_core::id::is_part_name;
-use keiko_core::limits::PARTS_MAX;
 use keiko_core::refusal::Result;
 use keiko_proto::v1::{
     AgentInterface, AgentSpec, McpServerSpec, Skill, SkillSpec, Tool, ToolHints, ToolSpec,
 };
 use std::collections::BTreeSet;
-
-/// Instructions and descriptions beyond this are cut: models read them, disks keep them.
-const TEXT_CHARS_MAX: usize = 16 * 1024;
 
 /// Skills that are left out, as far as a message can name them.
 const LEFT_OUT_SHOWN: usize = 8;
@@ -52,18 +49,14 @@ fn declared(tool: &mcp::Tool) -> Tool {
         server: String::new(),
         tool_name: tool.name.clone(),
         title: cut(tool.title.as_deref().unwrap_or_default(), 256),
-        description: cut(tool.description.as_deref().unwrap_or_default(), TEXT_CHARS_MAX),
+        // Cut when it was listed.
+        description: tool.description.clone().unwrap_or_default(),
         input_schema: tool.input_schema.to_string(),
         output_schema: tool.output_schema.as_ref().map(ToString::to_string).unwrap_or_default(),
         schema_hash: hex(&schema_hash(&tool.input_schema)),
         hints: Some(ToolHints { read_only: tool.read_only, idempotent: tool.idempotent }),
     };
     Tool { spec: Some(spec), ..Default::default() }
-}
-
-/// The first characters of a text.
-pub(super) fn cut(text: &str, chars_max: usize) -> String {
-    text.chars().take(chars_max).collect()
 }
 
 /// What a card says, in the law's form. Refused if it has no interface that Keiko can call.
@@ -100,8 +93,6 @@ pub(super) fn skills(card: &Card) -> (Vec<Skill>, usize, Vec<String>) {
             "its id is not safe in a shell, a URL and on a screen"
         } else if ids.contains(found.id.as_str()) {
             "it is listed twice"
-        } else if kept.len() == PARTS_MAX {
-            "there are more skills than can be kept"
         } else {
             ids.insert(found.id.as_str());
             kept.push(skill(found));

@@ -8,6 +8,7 @@ use super::read::require_on;
 use super::service::Service;
 use crate::net::{Identity, Permission};
 use crate::outbound::http::parse_url;
+use crate::outbound::words;
 use crate::store::View;
 use keiko_core::id::{GroupId, slug};
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -18,6 +19,12 @@ use std::time::Duration;
 
 /// What asking an endpoint may take: a cold interpreter needs seconds.
 pub(super) const ASK_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The name of what has none, or has not said it yet.
+pub(super) const NAMELESS: &str = "unnamed";
+
+/// As much of a name as a refusal repeats: the longest that is one.
+const NAME_CHARS_SHOWN: usize = 64;
 
 /// A link for asking: the supervised one of the same endpoint, or a new one.
 pub(super) enum Opened {
@@ -155,7 +162,18 @@ fn taken(key: &ObjectKey, is: &str) -> Refusal {
     let ObjectKey { kind, name, .. } = key;
     Refusal::new(Code::NameTaken, format!("{kind} {name:?} is another endpoint"))
         .cause(format!("it is registered as {is}"))
-        .hint(format!("choose another name, or: keikoctl {kind} delete {name}"))
+        .hint(format!("choose another name, or: keikoctl {kind} delete {}", key.typed()))
+}
+
+/// What a command that was asked and not registered left in its home. Its log stays: a refusal
+/// says that it is there.
+pub(super) async fn forget_home(service: &Service, key: &ObjectKey) {
+    if matches!(find(service, key).await, Ok(None))
+        && service.fleet.server(key).is_none()
+        && let Err(refusal) = service.reach.forget_home(key)
+    {
+        tracing::warn!(code = %refusal.code, "{refusal}");
+    }
 }
 
 pub(super) fn named(kind: Kind, namespace: &str, name: &str) -> Result<Option<ObjectKey>> {
@@ -166,19 +184,31 @@ pub(super) fn named(kind: Kind, namespace: &str, name: &str) -> Result<Option<Ob
 }
 
 pub(super) fn own_name(kind: Kind, namespace: &str, title: &str) -> Result<ObjectKey> {
-    match slug(title) {
-        Some(name) => ObjectKey::parse(kind, namespace, &name),
-        None => Err(Refusal::new(
-            Code::InvalidArgument,
-            format!("the {kind} calls itself {title:?}, which is no name"),
-        )
-        .hint(format!("keikoctl {kind} register NAME URL"))),
+    if let Some(name) = slug(title) {
+        return ObjectKey::parse(kind, namespace, &name);
     }
+    let title = words(title, NAME_CHARS_SHOWN);
+    let message = format!("the {kind} calls itself \"{title}\", which is no name");
+    Err(Refusal::new(Code::InvalidArgument, message)
+        .hint(format!("keikoctl {kind} register NAME URL")))
 }
 
 pub(super) fn grant_of(identity: &Identity) -> Option<Grant> {
     match identity {
         Identity::Socket { node, uid } => Some(Grant { node: node.clone(), uid: Some(*uid) }),
         Identity::Token { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_that_is_no_name_is_repeated_in_part_and_never_obeyed() {
+        let refused = own_name(Kind::Agent, "", &"…\u{1b}".repeat(100_000)).unwrap_err();
+        assert_eq!(refused.code, Code::InvalidArgument);
+        assert!(refused.message.len() < 500 && !refused.message.contains('\u{1b}'), "{refused}");
+        assert_eq!(own_name(Kind::Agent, "", "Hello World!").unwrap().name, "hello-world");
     }
 }

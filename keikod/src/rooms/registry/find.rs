@@ -127,7 +127,7 @@ pub(super) fn nobody(directory: &Directory, query: &Query<'_>) -> Refusal {
         Some(version) => format!("it is offered, but not as {version} or not with these labels"),
         None => "it is offered, but not with these labels".to_owned(),
     };
-    refusal.cause(cause).hint(format!("keikoctl find {name}"))
+    refusal.cause(cause).hint(format!("keikoctl find {name} -n {namespace}"))
 }
 
 /// They are there, and none can be called.
@@ -144,5 +144,6 @@ fn none_callable(soft: &Soft, capability: &str, found: &[Candidate<'_>]) -> Refu
         0 => refusal,
         more => refusal.cause(format!("and {more} more")),
     };
-    refusal.hint(format!("keikoctl find {capability}"))
+    let namespace = found.first().map_or(Name::DEFAULT_NAMESPACE, |first| first.namespace);
+    refusal.hint(format!("keikoctl find {capability} -n {namespace}"))
 }

@@ -2,7 +2,7 @@
 //!
 //! That a lease ended is known without this driver: it is a comparison with the clock whenever
 //! somebody is chosen. The driver tells it to the law, once, and removes what stayed away. Time is
-//! kept in one sorted set with one place for each lease; a heartbeat does not touch it.
+//! kept in one sorted set with one place for each lease; a heartbeat in time does not touch it.
 //!
 //! A restart and a new leader grant every lease anew, with the grace on top: they can't know who
 //! beat meanwhile.
@@ -10,8 +10,9 @@
 use super::super::Control;
 use super::feed::Feed;
 use super::live::{Pulse, Readiness};
+use super::ready::is_gone;
 use futures::future::join_all;
-use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::refusal::Result;
 use keiko_core::registry::ObjectKey;
 use keiko_core::registry::directory::Owner;
 use keiko_core::registry::health::{FailureClass, State, cut};
@@ -155,11 +156,6 @@ impl Leases {
         let op = RegistryOp { op: Some(op) };
         self.control.write(self.control.as_node(), Room::Registry(op)).await.map(drop)
     }
-}
-
-/// The entry was deleted, or made anew.
-fn is_gone(refusal: &Refusal) -> bool {
-    matches!(refusal.code, Code::NotFound | Code::RevisionConflict)
 }
 
 /// What is to be told of an entry. Heartbeats speak of two failures only: that there are none, and

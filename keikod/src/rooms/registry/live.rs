@@ -59,7 +59,7 @@ pub struct Soft {
 struct Inner {
     rows: RwLock<BTreeMap<ObjectKey, Arc<Row>>>,
     /// When each lease is to be looked at: at its end as it was when it was put here, which may
-    /// have moved on since. A heartbeat touches its row only.
+    /// have moved on since. One place for each; a heartbeat in time touches its row only.
     wheel: Mutex<BTreeSet<(Instant, ObjectKey)>>,
     /// Whose declared health no longer fits what is known here.
     marked: Mutex<BTreeSet<ObjectKey>>,
@@ -139,7 +139,11 @@ impl Soft {
         load: Option<Load>,
     ) -> u64 {
         let beat = Beat { at: Instant::now(), readiness, reason: reason.into(), load };
-        self.row(key).lock().beat(beat)
+        let (lease_ms, due) = self.row(key).lock().beat(beat);
+        if let Some(due) = due {
+            self.plan(due, key.clone());
+        }
+        lease_ms
     }
 
     /// Why it gets no calls now, whatever its declared state says.
@@ -214,12 +218,31 @@ impl Soft {
         let mut wheel = lock(&self.inner.wheel);
         let is_due = |first: &(Instant, ObjectKey)| first.0 <= now;
         let next = || wheel.first().is_some_and(is_due).then(|| wheel.pop_first()).flatten();
-        std::iter::from_fn(next).take(limit).map(|(_, key)| key).collect()
+        // The place of an entry that was deleted may be left behind.
+        let is_its_own = |(at, key): &(Instant, ObjectKey)| {
+            let Some(row) = self.known(key) else { return false };
+            row.lock().due.take_if(|due| due == at).is_some()
+        };
+        let due = std::iter::from_fn(next).filter(is_its_own).take(limit);
+        due.map(|(_, key)| key).collect()
     }
 
-    /// Looks at a lease at `due`.
+    /// Looks at a lease at `due`, or earlier if that was planned.
     pub(super) fn plan(&self, due: Instant, key: ObjectKey) {
-        lock(&self.inner.wheel).insert((due, key));
+        let Some(row) = self.known(&key) else { return };
+        let mut wheel = lock(&self.inner.wheel);
+        let mut state = row.lock();
+        match state.due {
+            Some(before) if before <= due => return,
+            Some(before) => {
+                wheel.remove(&(before, key.clone()));
+            }
+            None => {}
+        }
+        state.due = Some(due);
+        wheel.insert((due, key));
+        drop(state);
+        drop(wheel);
         self.inner.wake.notify_one();
     }
 

@@ -4,6 +4,7 @@
 //! service.rs    the gRPC service: each method one line that names its file
 //! read.rs       get, list, history        watch.rs   the present, then every change
 //! register.rs   asks the endpoint what it is, then proposes what it said
+//! put.rs        what the law answers to that, and nothing proposed that it has already
 //! call.rs       finds who offers a tool or is an agent, checks the arguments, calls
 //! tools.rs      the tools that are called, read once
 //! find.rs       who offers a capability, and whom to call
@@ -19,8 +20,9 @@
 //! link.rs       one live MCP server: a session and, for stdio, its process
 //! logs.rs       what a stdio server wrote to its standard error
 //! supervise.rs  keeps a link alive, refreshes the entry, tells transitions
-//! restless.rs   servers whose tools change at every look
+//! restless.rs   who says something else at every look
 //! agents.rs     asks an agent for its card, and goes on asking
+//! present.rs    what is registered now, read once
 //! driver.rs     one supervisor for each entry, none for those that are gone
 //! apply.rs      declares what a manifest has        impact.rs  what breaks if something does
 //! publish/      the registry as others read it: MCP registry, AI Catalog, cards, Prometheus
@@ -43,9 +45,11 @@ mod link;
 mod live;
 mod logs;
 mod metrics;
+mod present;
 mod probe;
 mod prober;
 mod publish;
+mod put;
 mod reach;
 mod read;
 mod ready;
@@ -64,3 +68,10 @@ pub use metrics::Metrics;
 pub use publish::Publisher;
 pub use reach::Reach;
 pub use service::Service;
+
+use std::time::Duration;
+
+/// As times are told on the wire.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

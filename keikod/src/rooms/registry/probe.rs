@@ -5,8 +5,10 @@
 //! sent to it.
 
 use super::agents;
-use super::endpoint::ASK_DEADLINE;
+use super::endpoint::{ASK_DEADLINE, NAMELESS};
+use super::millis;
 use super::read::require_on;
+use super::ready::{class_of, offered};
 use super::service::Service;
 use crate::net::{Identity, Permission, Resource};
 use crate::outbound::http::parse_url;
@@ -24,9 +26,6 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 
 /// Who asks again within a second is told what was just found.
 const FRESH: Duration = Duration::from_secs(1);
-
-/// The name of what has none.
-const NAMELESS: &str = "unnamed";
 
 pub(super) async fn probe(
     service: Service,
@@ -66,7 +65,7 @@ async fn by_name(service: &Service, key: &ObjectKey, timeout: Duration) -> Resul
     let suspended = AdminState::Suspended.as_str();
     if key.kind == Kind::McpServer && status.admin_state == suspended {
         return Err(Refusal::new(Code::Suspended, format!("{} is suspended", key.subject()))
-            .hint(format!("keikoctl {} resume {}", key.kind, key.name)));
+            .hint(format!("keikoctl {} resume {}", key.kind, key.typed())));
     }
     let prober = service.fleet.prober(key).ok_or_else(|| {
         Refusal::new(Code::NotReadyEntry, format!("this node does not probe {}", key.subject()))
@@ -93,11 +92,15 @@ async fn by_name(service: &Service, key: &ObjectKey, timeout: Duration) -> Resul
     Ok(match look.refusal {
         None => response,
         Some(refusal) => ProbeResponse {
-            failure_class: FailureClass::of(&refusal).as_str().to_owned(),
+            failure_class: text_of(look.class),
             refusal: Some(refusal.to_wire()),
             ..response
         },
     })
+}
+
+fn text_of(class: Option<FailureClass>) -> String {
+    class.map(FailureClass::as_str).unwrap_or_default().to_owned()
 }
 
 /// What it says of itself, as the entry has it.
@@ -149,16 +152,11 @@ async fn by_url(
     let latency_ms = millis(begun.elapsed());
     Ok(match asked {
         Ok((seen, response)) => {
-            let failure_class = match &seen {
-                Seen::Well => String::new(),
-                Seen::Incomplete { class, .. }
-                | Seen::Failed { class, .. }
-                | Seen::Lost { class, .. } => class.as_str().to_owned(),
-            };
+            let failure_class = text_of(class_of(&seen));
             ProbeResponse { ok: seen == Seen::Well, failure_class, latency_ms, ..response }
         }
         Err(refusal) => ProbeResponse {
-            failure_class: FailureClass::of(&refusal).as_str().to_owned(),
+            failure_class: text_of(Some(FailureClass::of(&refusal))),
             refusal: Some(refusal.to_wire()),
             latency_ms,
             ..Default::default()
@@ -187,16 +185,18 @@ async fn server(
     let key = ObjectKey::parse(Kind::McpServer, "", NAMELESS)?;
     let transport = "http".to_owned();
     let mut spec = McpServerSpec { transport, url, ..Default::default() };
-    let asking = async {
-        let link = service.reach.find(&key, &mut spec, timeout).await?;
-        let inventory = link.inventory(&spec).await;
-        link.close().await;
-        inventory
-    };
-    let inventory = asking.await?;
+    let deadline = tokio::time::Instant::now() + timeout;
+    let link = service.reach.find(&key, &mut spec, timeout).await?;
+    let listed = tokio::time::timeout_at(deadline, link.inventory(&spec)).await;
+    // Who asks need not wait until the server has taken leave; that ends in bounded time.
+    tokio::spawn(async move { link.close().await });
+    let inventory = listed.unwrap_or_else(|_| {
+        let message = format!("it did not list its tools within {} ms", millis(timeout));
+        Err(Refusal::new(Code::PeerTimeout, message).hint("ask again with a longer --timeout"))
+    })?;
     let specs = inventory.tools.iter().filter_map(|tool| tool.spec.as_ref());
     let provides = specs.map(|spec| spec.tool_name.clone()).collect();
-    let seen = super::ready::offered("tools", inventory.left_out, &inventory.reasons);
+    let seen = offered("tools", inventory.left_out, &inventory.reasons);
     let left_out = inventory.reasons;
     Ok((seen, ProbeResponse { provides, left_out, ..of_server(Some(&inventory.spec)) }))
 }
@@ -205,8 +205,4 @@ async fn read(service: &Service, key: &ObjectKey) -> Result<Object> {
     let key = key.clone();
     let query = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &key, None);
     service.control.read_local(query).await?
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

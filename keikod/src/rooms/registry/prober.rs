@@ -6,16 +6,18 @@
 
 use super::super::{Control, clock};
 use super::live::{ProbeReport, Soft};
-use super::ready::is_gone;
+use super::millis;
+use super::ready::{class_of, is_gone};
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::ObjectKey;
-use keiko_core::registry::health::{Seen, Tracker};
+use keiko_core::registry::health::{FailureClass, Seen, Tracker};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{Health, RegistryOp, SetHealth, registry_op};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// What one look found, for who waits for it.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct Look {
     pub(super) took: Duration,
     /// What went wrong.
     pub(super) refusal: Option<Refusal>,
+    /// The class of what is wrong; [`Prober::saw`] fills it in.
+    pub(super) class: Option<FailureClass>,
     /// What is offered and can't be kept, and why.
     pub(super) left_out: Vec<String>,
 }
@@ -38,6 +42,8 @@ pub(super) struct Prober {
     kept: Mutex<Kept>,
     nudge: Notify,
     looks: watch::Sender<(u64, Look)>,
+    /// Cancelled when nobody looks any more.
+    over: CancellationToken,
 }
 
 struct Kept {
@@ -83,13 +89,20 @@ impl Prober {
             kept: Mutex::new(kept),
             nudge: Notify::new(),
             looks: watch::channel((0, Look::default())).0,
+            over: CancellationToken::new(),
         })
+    }
+
+    /// Held by the loop that looks: when it is dropped, nobody waits for a look any more.
+    pub(super) fn at_work(&self) -> DropGuard {
+        self.over.clone().drop_guard()
     }
 
     /// Takes a look into account; it is over with [`Self::tell`] or [`Self::done`]. The next one is
     /// not before `pause`.
     pub(super) fn saw(&self, seen: Seen, look: Look, pause: Duration) {
         let now_ms = self.now_ms();
+        let look = Look { class: class_of(&seen), ..look };
         let report = {
             let mut kept = self.lock();
             kept.tracker.see(now_ms, seen);
@@ -188,17 +201,24 @@ impl Prober {
             return Ok(last);
         }
         self.nudge.notify_one();
-        match tokio::time::timeout(timeout, looks.changed()).await {
+        let looked = tokio::select! {
+            looked = tokio::time::timeout(timeout, looks.changed()) => looked,
+            () = self.over.cancelled() => return Err(self.gone()),
+        };
+        match looked {
             Ok(Ok(())) => Ok(looks.borrow().1.clone()),
-            Ok(Err(_)) => {
-                Err(Refusal::new(Code::NotFound, format!("{} is gone", self.key.subject())))
-            }
+            Ok(Err(_)) => Err(self.gone()),
             Err(_) => Err(Refusal::new(
                 Code::DeadlineExceeded,
                 format!("{} was not looked at in {} ms", self.key.subject(), timeout.as_millis()),
             )
             .hint("ask again with a longer --timeout")),
         }
+    }
+
+    fn gone(&self) -> Refusal {
+        let message = format!("{} is gone, or was declared anew", self.key.subject());
+        Refusal::new(Code::NotFound, message).hint(format!("keikoctl {} list -A", self.key.kind))
     }
 
     /// Wants a look now, and waits for nothing.
@@ -214,8 +234,4 @@ impl Prober {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -18,6 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// What the end of a command may take, and a little more.
+const VACATED_MAX: Duration = Duration::from_secs(10);
+
 /// The way out of this node; a cheap clone.
 #[derive(Clone)]
 pub struct Reach {
@@ -109,6 +112,8 @@ impl Reach {
         });
         let env: Vec<(String, Secret)> = env.collect::<Result<_>>()?;
         let command = Command { id: child_id(key), argv: spec.command.clone(), env, run_as };
+        // One that was given up may be about to end.
+        self.vacated(key).await;
         let child = self.children.spawn(command).await?;
         let leash = Leash::new(child.process);
         let target =
@@ -117,6 +122,15 @@ impl Reach {
         match mcp::connect(&self.http, target, era, deadline).await {
             Ok(session) => Ok(Link::new(session, Some(leash))),
             Err(refusal) => Err(ended(key, &leash, refusal).await),
+        }
+    }
+
+    /// Waits, in bounded time, until no command of this name runs here any more: one that was let
+    /// go in the middle of linking ends by itself.
+    pub(super) async fn vacated(&self, key: &ObjectKey) {
+        if let Some(process) = self.children.process(&child_id(key)) {
+            // Who still runs after that is told by whoever starts the next.
+            let _waited = tokio::time::timeout(VACATED_MAX, process.wait()).await;
         }
     }
 
@@ -149,6 +163,11 @@ impl Reach {
         self.children.forget(&child_id(key))
     }
 
+    /// Forgets the home of a command that was not registered.
+    pub(super) fn forget_home(&self, key: &ObjectKey) -> Result<()> {
+        self.children.forget_home(&child_id(key))
+    }
+
     /// Registered over this node's own socket: its credentials are bound to where it points.
     fn is_bound(&self, grant: Option<&WireGrant>) -> bool {
         grant.is_some_and(|grant| grant.node == self.node)
@@ -177,7 +196,7 @@ async fn ended(key: &ObjectKey, leash: &Leash, refusal: Refusal) -> Refusal {
             .cause(refusal.message),
         None => refusal,
     }
-    .hint(format!("keikoctl mcp logs {}", key.name))
+    .hint(format!("keikoctl mcp logs {}", key.typed()))
 }
 
 fn grant(grant: Option<&WireGrant>) -> Option<Grant> {

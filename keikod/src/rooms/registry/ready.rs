@@ -27,6 +27,16 @@ pub(super) fn offered(what: &str, left_out: usize, reasons: &[String]) -> Seen {
     Seen::Incomplete { class: FailureClass::Schema, message: cut(&message) }
 }
 
+/// What is wrong with it, if anything is.
+pub(super) fn class_of(seen: &Seen) -> Option<FailureClass> {
+    match seen {
+        Seen::Well => None,
+        Seen::Incomplete { class, .. } | Seen::Failed { class, .. } | Seen::Lost { class, .. } => {
+            Some(*class)
+        }
+    }
+}
+
 /// The entry was deleted, or made anew: somebody else looks after it.
 pub(super) fn is_gone(refusal: &Refusal) -> bool {
     matches!(refusal.code, Code::NotFound | Code::RevisionConflict)

@@ -4,14 +4,16 @@
 //! registered. A link that this left open is handed to its supervisor. A dry run asks all the same,
 //! lets the law decide, and keeps nothing.
 
-use super::super::{Caller, control};
-use super::agents;
+use super::super::Caller;
+use super::agents::{self, Found};
 use super::endpoint::{
-    ASK_DEADLINE, Opened, check_agent_name, check_server_name, grant_of, named, open, open_new,
-    own_name, spec_of,
+    ASK_DEADLINE, NAMELESS, Opened, check_agent_name, check_server_name, forget_home, grant_of,
+    named, open, open_new, own_name, spec_of,
 };
 use super::link::Inventory;
+use super::live::Readiness;
 use super::prober::Look;
+use super::put::put_reply;
 use super::read::require_on;
 use super::ready::offered;
 use super::service::Service;
@@ -25,9 +27,9 @@ use keiko_core::registry::health::{Seen, Tracker};
 use keiko_core::registry::{self, Kind, ObjectKey};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    AgentSpec, Change, Health, Lease, McpServer, Metadata, Object, ObjectStatus, PutMcpServer,
-    PutMode, PutReply, RegisterAgentRequest, RegisterMcpServerRequest, RegisterResponse,
-    RegistryOp, WriteInfo, registry_op, registry_reply, reply,
+    AgentSpec, Change, Health, Lease, McpServer, McpServerSpec, Metadata, Object, ObjectStatus,
+    PutMcpServer, PutMode, PutReply, RegisterAgentRequest, RegisterMcpServerRequest,
+    RegisterResponse, RegistryOp, WriteInfo, registry_op,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -35,9 +37,6 @@ use tonic::Request;
 
 /// How long an entry stays without calls behind its lease, if nobody says otherwise.
 const LEASE_GRACE_MS: u64 = 60_000;
-
-/// The name that links and logs have until the server said its own.
-const NAMELESS: &str = "unnamed";
 
 pub(super) async fn agent(
     service: Service,
@@ -65,10 +64,11 @@ pub(super) async fn agent(
     // Who has a token only may have an agent's card fetched, and nothing else be tried.
     let card_only = identity.socket_uid().is_none();
     let begun = Instant::now();
-    let found = agents::ask(&service.reach, given, card_only, ASK_DEADLINE).await?;
+    let mut found = agents::ask(&service.reach, given, card_only, ASK_DEADLINE).await?;
+    found.check_signature()?;
     let key = match named {
         Some(key) => key,
-        None => own_name(Kind::Agent, &asked.namespace, &found.title)?,
+        None => agent_of_own_name(&service, &asked.namespace, &mut found).await?,
     };
     let seen = (found.seen(), begun.elapsed(), found.reasons.clone());
     let health = health(&service, &key, seen, found.spec.lease.is_some(), asked.dry_run);
@@ -81,8 +81,26 @@ pub(super) async fn agent(
         return rehearse(&service, &key, caller, op, offers).await;
     }
     let (put, write) = propose(&service, caller, op).await?;
-    meet(&service, &key, &put).await?;
+    if meet(&service, &key, &put).await? {
+        // As good as a heartbeat: the lease begins anew, and what it said before no longer counts.
+        service.feed.caught_up().await;
+        service.feed.soft().beat(&key, Readiness::Ready, "", None);
+    }
     response(&service, &key, put, write).await
+}
+
+/// The name that an agent has for itself: it may be another's, and what was just seen says nothing
+/// of that one's health.
+async fn agent_of_own_name(
+    service: &Service,
+    namespace: &str,
+    found: &mut Found,
+) -> Result<ObjectKey> {
+    let key = own_name(Kind::Agent, namespace, &found.title)?;
+    if let Some(known) = check_agent_name(service, &key, &found.spec.url).await? {
+        found.spec.url = known;
+    }
+    Ok(key)
 }
 
 pub(super) async fn server(
@@ -96,21 +114,42 @@ pub(super) async fn server(
     require_write(&identity, Kind::McpServer, named.as_ref())?;
     let placeholder = ObjectKey::parse(Kind::McpServer, &asked.namespace, NAMELESS)?;
     let asked_key = named.clone().unwrap_or(placeholder);
-    let mut spec = spec_of(&identity, &asked_key, &asked)?;
+    let spec = spec_of(&identity, &asked_key, &asked)?;
+    let (runs_command, dry_run) = (!spec.command.is_empty(), asked.dry_run);
+    // Boxed: what asking holds would make the future of every other call as large.
+    let registered = Box::pin(ask_and_put(&service, caller, asked, named, spec)).await;
+    if runs_command && (dry_run || registered.is_err()) {
+        forget_home(&service, &asked_key).await;
+    }
+    registered
+}
+
+async fn ask_and_put(
+    service: &Service,
+    caller: Caller,
+    asked: RegisterMcpServerRequest,
+    named: Option<ObjectKey>,
+    mut spec: McpServerSpec,
+) -> Result<RegisterResponse> {
     let begun = Instant::now();
     let link = match &named {
         Some(key) => {
-            check_server_name(&service, key, &spec).await?;
-            open(&service, key, &mut spec).await?
+            check_server_name(service, key, &spec).await?;
+            open(service, key, &mut spec).await?
         }
-        None => open_new(&service, &asked_key, &mut spec).await?,
+        None => {
+            let unnamed = ObjectKey::parse(Kind::McpServer, &asked.namespace, NAMELESS)?;
+            open_new(service, &unnamed, &mut spec).await?
+        }
     };
     let asked_for = async {
         let inventory = link.link().inventory(&spec).await?;
-        let key = match named {
-            Some(key) => key,
-            None => own_name(Kind::McpServer, &asked.namespace, &inventory.spec.server_name)?,
-        };
+        if let Some(key) = named {
+            return Ok::<_, Refusal>((inventory, key));
+        }
+        // As with agents: what it calls itself may be another's name.
+        let key = own_name(Kind::McpServer, &asked.namespace, &inventory.spec.server_name)?;
+        check_server_name(service, &key, &inventory.spec).await?;
         Ok((inventory, key))
     };
     let (inventory, key) = match asked_for.await {
@@ -122,14 +161,14 @@ pub(super) async fn server(
     };
     let reasons = inventory.reasons.clone();
     let seen = (offered("tools", inventory.left_out, &reasons), begun.elapsed(), reasons);
-    let health = health(&service, &key, seen, false, asked.dry_run);
+    let health = health(service, &key, seen, false, asked.dry_run);
     let metadata = metadata(&key, asked.labels, asked.annotations);
     if asked.dry_run {
         link.abandon().await;
         let offers = inventory.tools.iter().filter_map(|tool| tool.spec.as_ref());
         let offers = offers.map(|spec| spec.tool_name.clone()).collect();
         let op = put_server(metadata, inventory, health);
-        return rehearse(&service, &key, caller, op, offers).await;
+        return rehearse(service, &key, caller, op, offers).await;
     }
     let spec = inventory.spec.clone();
     if let Opened::Own(link) = link
@@ -137,16 +176,23 @@ pub(super) async fn server(
     {
         displaced.close().await;
     }
-    let proposed = propose(&service, caller, put_server(metadata, inventory, health)).await;
-    if let Ok((put, _)) = &proposed {
-        meet(&service, &key, put).await?;
-    }
-    // Refused, or the same entry was renewed and its own link lives.
+    let proposed = propose(service, caller, put_server(metadata, inventory, health)).await;
+    let met = match &proposed {
+        Ok((put, _)) => meet(service, &key, put).await,
+        Err(_) => Ok(false),
+    };
+    // Refused, or the same entry was renewed and has its own link, or waits until it tries again.
     if let Some(link) = service.fleet.take_back(&key, &spec) {
         link.close().await;
+        if let Some(known) = service.fleet.server(&key)
+            && known.link.borrow().is_none()
+        {
+            known.prober.nudge();
+        }
     }
     let (put, write) = proposed?;
-    response(&service, &key, put, write).await
+    met?;
+    response(service, &key, put, write).await
 }
 
 fn metadata(
@@ -187,7 +233,7 @@ fn health(
 ) -> Health {
     match service.fleet.prober(key) {
         Some(prober) if !beats && !dry_run => {
-            prober.saw(seen, Look { took, refusal: None, left_out }, Duration::ZERO);
+            prober.saw(seen, Look { took, left_out, ..Look::default() }, Duration::ZERO);
             prober.done();
             prober.health()
         }
@@ -238,20 +284,22 @@ async fn rehearse(
 }
 
 /// Starts the supervisor of what was registered, unless the journal was faster. The reply may be
-/// an old one, of a request that was sent again: then the entry as it is now decides.
-pub(super) async fn meet(service: &Service, key: &ObjectKey, put: &PutReply) -> Result<()> {
+/// an old one, of a request that was sent again: then the entry as it is now decides. False if it
+/// is gone.
+pub(super) async fn meet(service: &Service, key: &ObjectKey, put: &PutReply) -> Result<bool> {
     let Some(uid) = put.object.as_ref().and_then(registry::metadata).map(|data| data.uid.clone())
     else {
-        return Ok(());
+        return Ok(false);
     };
     let wanted = key.clone();
     let query = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &wanted, None);
     if let Ok(object) = service.control.read_local(query).await?
         && registry::metadata(&object).is_some_and(|metadata| metadata.uid == uid)
     {
-        service.fleet.meet(object);
+        service.fleet.meet(&object);
+        return Ok(true);
     }
-    Ok(())
+    Ok(false)
 }
 
 fn require_write(identity: &Identity, kind: Kind, named: Option<&ObjectKey>) -> Result<()> {
@@ -268,14 +316,6 @@ async fn propose(
 ) -> Result<(PutReply, WriteInfo)> {
     let (result, write) = service.control.write(caller, Room::Registry(op)).await?;
     Ok((put_reply(result)?, write))
-}
-
-fn put_reply(result: reply::Result) -> Result<PutReply> {
-    let reply::Result::Registry(reply) = result else { return Err(control::unexpected()) };
-    match reply.reply {
-        Some(registry_reply::Reply::Put(put)) => Ok(put),
-        _ => Err(control::unexpected()),
-    }
 }
 
 async fn response(

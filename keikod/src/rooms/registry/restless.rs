@@ -1,15 +1,16 @@
-//! Servers whose tools are others at every look: looked at ever more seldom, so that they fill
-//! neither the log nor the journal.
+//! Who says something else at every look, be it a server or an agent, is looked at once a minute,
+//! so that it fills neither the log nor the journal.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Changes within [`WINDOW`] that are too many.
-const CHANGES_MAX: usize = 5;
+/// Changes within [`WINDOW`] that are too many: four looks in a row are 54 s apart at most, five
+/// may be 72 s.
+const CHANGES_MAX: usize = 4;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Remembers when the tools changed.
+/// Remembers when something changed.
 #[derive(Debug, Default)]
 pub(super) struct Restless {
     changes: VecDeque<Instant>,
@@ -17,7 +18,7 @@ pub(super) struct Restless {
 }
 
 impl Restless {
-    /// One look: the tools are others than at the one before, or the same.
+    /// One look: what it found is another thing than at the one before, or the same.
     pub(super) fn saw(&mut self, changed: bool, now: Instant) {
         if !changed {
             if std::mem::take(&mut self.calmed) {
@@ -46,13 +47,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_changes_in_a_minute_are_too_many_and_one_quiet_look_is_enough() {
+    fn four_changes_in_a_minute_are_too_many_and_one_quiet_look_is_enough() {
         let (mut restless, begun) = (Restless::default(), Instant::now());
-        for second in 0..4 {
+        for second in 0..3 {
             restless.saw(true, begun + Duration::from_secs(second));
         }
         restless.saw(false, begun + Duration::from_secs(5));
-        assert!(!restless.is_calmed(), "four are not too many");
+        assert!(!restless.is_calmed(), "three are not too many");
         restless.saw(true, begun + Duration::from_secs(59));
         assert!(restless.is_calmed());
         restless.saw(true, begun + Duration::from_secs(119));
@@ -61,6 +62,18 @@ mod tests {
         assert_eq!(restless.pause(), Duration::ZERO);
         restless.saw(true, begun + Duration::from_secs(180));
         assert!(!restless.is_calmed(), "it begins anew");
+    }
+
+    #[test]
+    fn who_changes_at_every_look_is_calmed_however_the_looks_fall() {
+        for apart in [12, 15, 18] {
+            let (mut restless, begun) = (Restless::default(), Instant::now());
+            for look in 0..4 {
+                assert!(!restless.is_calmed(), "look {look}, {apart} s apart");
+                restless.saw(true, begun + Duration::from_secs(apart * look));
+            }
+            assert!(restless.is_calmed(), "{apart} s apart");
+        }
     }
 
     #[test]

@@ -216,7 +216,7 @@ async fn whole<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     tokio::spawn(work).await.unwrap_or_else(|error| {
-        Err(Refusal::new(Code::Internal, "the registration broke off").cause(error))
+        Err(Refusal::new(Code::Internal, "the call broke off").cause(error))
     })
 }
 

@@ -7,6 +7,7 @@
 use super::super::Control;
 use super::link::{Inventory, Link};
 use super::prober::{Look, Prober};
+use super::put::refresh;
 use super::ready::{failed, is_gone, lost, offered, unkept};
 use super::restless::Restless;
 use super::{Metrics, Reach};
@@ -14,9 +15,8 @@ use futures::FutureExt;
 use keiko_core::refusal::{Class, Code, Refusal, Result};
 use keiko_core::registry::health::{FailureClass, Seen};
 use keiko_core::registry::{AdminState, ObjectKey};
-use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    Health, McpServer, McpServerSpec, ObjectStatus, PutMcpServer, PutMode, RegistryOp, registry_op,
+    Health, McpServer, McpServerSpec, ObjectStatus, PutMcpServer, PutMode, registry_op,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +123,7 @@ impl Supervisor {
             restless: Restless::default(),
         };
         tokio::spawn(async move {
+            let _at_work = work.supervisor.prober.at_work();
             if let Some(after) = after {
                 after.cancelled().await;
             }
@@ -197,16 +198,28 @@ impl Work {
             Some(link) => Ok(link),
             None => {
                 let spec = supervisor.server.spec.clone().unwrap_or_default();
-                tokio::select! {
-                    linked = supervisor.reach.link(&supervisor.key, &spec, LINK_DEADLINE) => linked,
-                    () = self.stop.cancelled() => return End::Asked,
-                    () = suspended(&mut self.admin) => return End::Suspended,
+                let attempted = tokio::select! {
+                    linked = supervisor.reach.link(&supervisor.key, &spec, LINK_DEADLINE) => {
+                        Ok(linked)
+                    }
+                    () = self.stop.cancelled() => Err(End::Asked),
+                    () = suspended(&mut self.admin) => Err(End::Suspended),
+                };
+                match attempted {
+                    Ok(linked) => linked,
+                    Err(end) => {
+                        supervisor.reach.vacated(&supervisor.key).await;
+                        return end;
+                    }
                 }
             }
         };
         let link = match linked {
             Ok(link) => Arc::new(link),
-            Err(refusal) => return self.down(failed(&refusal), refusal, begun.elapsed()),
+            Err(refusal) => {
+                self.forget_era(&refusal);
+                return self.down(failed(&refusal), refusal, begun.elapsed());
+            }
         };
         let end = self.serve(&link).await;
         self.shown.send_replace(None);
@@ -214,7 +227,19 @@ impl Work {
         end
     }
 
-    /// Shows the link as soon as the entry says what the server says.
+    /// A command is greeted once, in the era that it spoke last: if it speaks another one by now,
+    /// the next is asked for it.
+    fn forget_era(&mut self, why: &Refusal) {
+        let may_be_another = matches!(
+            why.code,
+            Code::ProtocolUnknown | Code::PeerError | Code::PeerVersion | Code::PeerTimeout
+        );
+        if let Some(spec) = self.supervisor.server.spec.as_mut().filter(|_| may_be_another) {
+            spec.protocol_version.clear();
+        }
+    }
+
+    /// Shows the link once the server was looked at, even if the entry could not be told of it.
     async fn serve(&mut self, link: &Arc<Link>) -> End {
         if let Some(end) = self.look_or_end(link).await {
             return end;
@@ -238,7 +263,7 @@ impl Work {
                     let refusal = Refusal::new(Code::PeerUnreachable, "a call found the link lost");
                     return self.down(lost(&refusal), refusal, Duration::ZERO);
                 }
-                Ok(()) = changes.changed(), if !calmed => tokio::time::sleep(CHANGE_PAUSE).await,
+                () = changed(&mut changes), if !calmed => {}
                 () = self.supervisor.prober.due() => {}
             }
             if let Some(end) = self.look_or_end(link).await {
@@ -276,6 +301,9 @@ impl Work {
         let begun = Instant::now();
         let spec = self.supervisor.server.spec.clone().unwrap_or_default();
         let inventory = link.inventory(&spec).await?;
+        if let Some(spec) = &mut self.supervisor.server.spec {
+            spec.protocol_version.clone_from(&inventory.spec.protocol_version);
+        }
         let known = self.told.kept.as_ref();
         let is_known = known == Some(&inventory);
         self.restless.saw(known.is_some() && !is_known, Instant::now());
@@ -290,7 +318,7 @@ impl Work {
         };
         let is_told = is_known || refused.is_some();
         let left_out = inventory.reasons.clone();
-        let look = Look { took: begun.elapsed(), refusal: None, left_out };
+        let look = Look { took: begun.elapsed(), left_out, ..Look::default() };
         self.saw(seen, look.clone());
         if is_told {
             return Ok(self.supervisor.prober.tell().await);
@@ -303,10 +331,8 @@ impl Work {
         let supervisor = &mut self.supervisor;
         let health = supervisor.prober.health();
         let put = supervisor.put(&inventory, health.clone());
-        let op = RegistryOp { op: Some(registry_op::Op::PutMcpServer(put)) };
-        let control = &supervisor.control;
-        match control.write(control.as_node(), Room::Registry(op)).await {
-            Ok(_) => {
+        match refresh(&supervisor.control, registry_op::Op::PutMcpServer(put)).await {
+            Ok(()) => {
                 supervisor.prober.told(&health);
                 supervisor.prober.done();
                 supervisor.server.spec = Some(inventory.spec.clone());
@@ -335,10 +361,21 @@ impl Work {
     fn down(&self, seen: Seen, why: Refusal, took: Duration) -> End {
         let server = self.supervisor.key.subject();
         tracing::info!(%server, code = %why.code, "not linked: {why}");
-        let look = Look { took, refusal: Some(why), left_out: Vec::new() };
+        let look = Look { took, refusal: Some(why), ..Look::default() };
         self.supervisor.prober.saw(seen, look, Duration::ZERO);
         End::Down
     }
+}
+
+/// Returns a moment after the server said that its tools changed. Dropped before, it forgets
+/// nothing.
+async fn changed(changes: &mut watch::Receiver<u64>) {
+    if changes.clone().changed().await.is_err() {
+        // It says nothing any more: that the link is lost is heard elsewhere.
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(CHANGE_PAUSE).await;
+    changes.mark_unchanged();
 }
 
 /// Returns when an operator suspends it.

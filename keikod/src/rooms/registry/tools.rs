@@ -1,6 +1,6 @@
 //! The tools that are called, read once: a call does not read and decode its tool from the disk.
 //!
-//! A tool is good for the revision that the directory knows it at; what is called most stays.
+//! A tool is good for the revision that the directory knows it at; what was called last stays.
 
 use super::super::Control;
 use crate::store::View;
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn it_keeps_the_newest_of_what_is_called_most() {
+    fn it_keeps_the_newest_of_what_was_called_last() {
         let key = |name: &str| ObjectKey::parse(Kind::Tool, "", &format!("s.{name}")).unwrap();
         let mut kept = Kept::default();
         kept.keep(&key("a"), tool(7, 100));

@@ -45,7 +45,11 @@ fn files() -> Finding {
 
 fn user() -> Finding {
     match nix::unistd::geteuid() {
-        uid if uid.is_root() => ok("user", "keikod is root: commands run as who registered them"),
+        uid if uid.is_root() => ok(
+            "user",
+            "keikod is root: a command runs as who registered it; as root only if that was root and \
+             [exec] user is not set",
+        ),
         uid => finding(
             "user",
             "warning",
@@ -75,7 +79,7 @@ fn isolated(isolation: &Isolation) -> Vec<Finding> {
     if root {
         let remedy =
             "give the daemon CAP_SETUID, CAP_SETGID and CAP_SYS_ADMIN, also in a container";
-        findings.push(measure("own-user", own_user, "commands run as another user", remedy));
+        findings.push(measure("own-user", own_user, "commands can run as another user", remedy));
         let words = "a command that runs as root does not see the data folder";
         findings.push(measure("mount-namespace", mount_namespace, words, remedy));
     }

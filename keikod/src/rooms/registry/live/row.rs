@@ -1,5 +1,6 @@
 //! The soft state of one agent or server.
 
+use super::super::millis;
 use super::{Met, ProbeReport};
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::{Lease, Live, Load};
@@ -94,6 +95,8 @@ pub(super) struct State {
     made: Option<Instant>,
     suspended: bool,
     lease: Option<Granted>,
+    /// When the lease is looked at next, as far as somebody planned it.
+    pub(super) due: Option<Instant>,
     beat: Option<Box<Beat>>,
     stop: Option<CancellationToken>,
     pub(super) probe: Option<ProbeReport>,
@@ -117,7 +120,8 @@ pub(super) struct Beat {
 }
 
 impl State {
-    /// When the lease is to be looked at, if it is a new one.
+    /// When the lease is to be looked at, if it is a new one, or one that nobody would look at in
+    /// time.
     pub(super) fn meet(&mut self, now: Instant, met: &Met, kept: bool) -> Option<Instant> {
         self.met = true;
         self.suspended = met.suspended;
@@ -131,13 +135,16 @@ impl State {
             return None;
         };
         if let Some(granted) = self.lease.as_mut().filter(|granted| granted.uid == met.uid) {
+            let (shorter, ended) = (lease.ttl_ms < granted.lease.ttl_ms, granted.until <= now);
             granted.lease = lease;
-            if granted.generation != met.generation {
-                // Registered again: as good as a heartbeat.
-                granted.generation = met.generation;
-                granted.until = granted.until.max(now + ttl(&lease));
+            if granted.generation == met.generation {
+                return None;
             }
-            return None;
+            // Registered again: as good as a heartbeat, and a shorter lease holds at once.
+            granted.generation = met.generation;
+            let until = now + ttl(&lease);
+            granted.until = if shorter { until } else { granted.until.max(until) };
+            return (shorter || ended).then_some(granted.until);
         }
         let until = now + ttl(&lease) + if kept { grace(&lease) } else { Duration::ZERO };
         let (uid, generation) = (Arc::clone(&met.uid), met.generation);
@@ -166,16 +173,16 @@ impl State {
         stop.clone()
     }
 
-    pub(super) fn beat(&mut self, beat: Beat) -> u64 {
-        let lease_ms = match &mut self.lease {
-            Some(granted) => {
-                granted.until = granted.until.max(beat.at + ttl(&granted.lease));
-                millis(granted.until - beat.at)
-            }
-            None => 0,
-        };
+    /// How long the lease lasts from now on. Also when it is to be looked at, if it had ended: its
+    /// next look would be the one at the end of the grace.
+    pub(super) fn beat(&mut self, beat: Beat) -> (u64, Option<Instant>) {
+        let renewed = self.lease.as_mut().map(|granted| {
+            let ended = granted.until <= beat.at;
+            granted.until = granted.until.max(beat.at + ttl(&granted.lease));
+            (millis(granted.until - beat.at), ended.then_some(granted.until))
+        });
         self.beat = Some(Box::new(beat));
-        lease_ms
+        renewed.unwrap_or_default()
     }
 
     pub(super) fn block(&self, now: Instant) -> Option<Block> {
@@ -283,8 +290,4 @@ fn ttl(lease: &Lease) -> Duration {
 
 fn grace(lease: &Lease) -> Duration {
     Duration::from_millis(lease.grace_ms)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -40,7 +40,7 @@ fn a_lease_lives_by_its_heartbeats() {
     assert_eq!(state.meet(begun, &lease, false), Some(begun + seconds(10)));
     let later = begun + seconds(9);
     assert_eq!(state.block(later), None);
-    assert_eq!(state.beat(beat(later, Readiness::Ready, "", None)), 10_000);
+    assert_eq!(state.beat(beat(later, Readiness::Ready, "", None)), (10_000, None));
     assert_eq!(state.block(begun + seconds(18)), None);
     let ended = begun + seconds(19);
     assert_eq!(state.block(ended), Some(Block::LeaseEnded));
@@ -74,6 +74,26 @@ fn what_was_there_before_has_its_grace_on_top() {
 }
 
 #[test]
+fn a_shorter_lease_holds_at_once() {
+    let (begun, mut state) = (Instant::now(), State::default());
+    let declared = |ttl_ms, generation| Met { generation, ..met(ttl_ms, 5_000) };
+    state.meet(begun, &declared(60_000, 7), false);
+    let (at, until) = (begun + seconds(1), begun + seconds(11));
+    assert_eq!(state.meet(at, &declared(10_000, 8), false), Some(until));
+    assert_eq!(state.block(begun + seconds(10)), None);
+    assert_eq!(state.block(until), Some(Block::LeaseEnded));
+    // A longer one holds from its declaration on, and the look that is planned will do.
+    assert_eq!(state.meet(begun + seconds(2), &declared(60_000, 9), false), None);
+    let ended = begun + seconds(62);
+    assert_eq!(state.block(begun + seconds(61)), None);
+    assert_eq!(state.block(ended), Some(Block::LeaseEnded));
+    // Who comes back within the grace is looked at when the lease ends again, not at its removal.
+    let until = ended + seconds(60);
+    assert_eq!(state.beat(beat(ended, Readiness::Ready, "", None)), (60_000, Some(until)));
+    assert_eq!(state.meet(until, &declared(60_000, 10), false), Some(until + seconds(60)));
+}
+
+#[test]
 fn leases_are_looked_at_when_they_end() {
     let (soft, one, other) = (Soft::default(), key("one"), key("other"));
     soft.meet(&one, &met(10_000, 0), false);
@@ -89,6 +109,15 @@ fn leases_are_looked_at_when_they_end() {
     soft.plan(now + seconds(16), one.clone());
     assert_eq!(due(30, 1), ["one"]);
     assert_eq!(due(30, 1), ["other"]);
+    // Each has one place, the earliest that was planned; who is gone has none.
+    for after in [40, 35, 50] {
+        soft.plan(now + seconds(after), one.clone());
+    }
+    soft.plan(now + seconds(35), other.clone());
+    soft.forget(&other);
+    assert_eq!(due(34, 10), [""; 0]);
+    assert_eq!(due(60, 10), ["one"]);
+    assert_eq!(due(60, 10), [""; 0]);
     // Whoever is marked twice is looked at once.
     for _ in 0..2 {
         soft.mark(one.clone());

@@ -29,7 +29,7 @@ pub(super) async fn read(
                 Code::NotFound,
                 format!("{} was never seen: there is no card of it", key.subject()),
             )
-            .hint(format!("keikoctl agent describe {}", key.name))),
+            .hint(format!("keikoctl agent describe {}", key.typed()))),
         },
         Some(_) | None => Err(Refusal::new(Code::Internal, "an agent is something else")),
     }

@@ -24,7 +24,8 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-use crate::net::{Asked, Document, Pages, Permission, Resource};
+use crate::net::{Asked, Document, Pages, Permission, Resource, decode};
+use crate::outbound::cut;
 use crate::rooms::Control;
 use crate::store::View;
 use bytes::Bytes;
@@ -122,8 +123,7 @@ fn document(content_type: &'static str, value: &Value) -> Document {
 }
 
 fn find(path: &str) -> Option<Page> {
-    let parts: Option<Vec<String>> =
-        path.strip_prefix('/')?.split('/').map(query::decode).collect();
+    let parts: Option<Vec<String>> = path.strip_prefix('/')?.split('/').map(decode).collect();
     let parts = parts?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     if parts.iter().any(|part| part.is_empty()) {
@@ -202,5 +202,5 @@ fn too_many() -> Refusal {
 fn line(text: &str, chars_max: usize) -> String {
     let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    super::convert::cut(&words.join(" "), chars_max)
+    cut(&words.join(" "), chars_max)
 }

@@ -73,20 +73,6 @@ pub(super) fn rfc3339(unix_ms: u64) -> String {
     moment.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Undoes percent-encoding in a part of a path; a plus stays a plus.
-pub(super) fn decode(part: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.bytes();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => digit(rest.next()?)? << 4 | digit(rest.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// Percent-encodes one part of a path.
 pub(super) fn encode(part: &str) -> String {
     part.bytes().fold(String::new(), |mut text, byte| {

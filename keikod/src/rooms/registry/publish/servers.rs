@@ -24,7 +24,7 @@ const LIMIT_MAX: u32 = 100;
 /// wants an exact version has the past of each read, so there it is one full page.
 const LOOKED_AT_MAX: u32 = 1000;
 
-/// Past versions of one object that a list looks at; its own path has all of them.
+/// Past versions of one object that a list looks at; its own path has 1,000, or 3 MiB of them.
 const PAST_IN_LIST_MAX: u32 = 100;
 
 /// The newest, whichever it is.

@@ -1,7 +1,8 @@
 //! What becomes of an object in each document.
 
-use super::query::{Query, decode, encode, rfc3339};
+use super::query::{Query, encode, rfc3339};
 use super::{Page, catalog, find, line, server, servers, targets};
+use crate::net::decode;
 use keiko_core::history::Version;
 use keiko_core::refusal::Code;
 use keiko_core::registry::Kind;
