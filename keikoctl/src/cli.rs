@@ -267,11 +267,7 @@ mod tests {
     fn every_verb_begins_with_a_line_that_says_what_it_does() {
         fn check(command: &clap::Command) {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            assert!(
-                about.ends_with(['.', ' ']) || about.len() > 8,
-                "{}: {about:?}",
-                command.get_name()
-            );
+            assert!(!about.is_empty(), "{} says nothing", command.get_name());
             for argument in command.get_arguments() {
                 assert!(
                     argument.get_help().is_some(),

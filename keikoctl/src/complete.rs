@@ -8,7 +8,7 @@ use crate::cli::Cli;
 use crate::context::{self, Surroundings};
 use crate::generate;
 use crate::print::FORMATS;
-use crate::rooms::registry::object::Item;
+use crate::rooms::registry::object::{Item, KindWord};
 use crate::settings::{Files, Given};
 use crate::usage;
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
@@ -29,14 +29,6 @@ const PROGRAM: &str = "keikoctl";
 const BUDGET: Duration = Duration::from_millis(150);
 /// More than anybody reads.
 const NAMES_MAX: u32 = 1_000;
-
-/// Every kind, with the noun that is its verb's.
-const KINDS: &[(&str, Kind)] = &[
-    ("agent", Kind::Agent),
-    ("mcp", Kind::McpServer),
-    ("tool", Kind::Tool),
-    ("skill", Kind::Skill),
-];
 
 /// The words of the command line that is being completed.
 static TYPED: OnceLock<Vec<OsString>> = OnceLock::new();
@@ -91,13 +83,16 @@ fn grammar() -> Command {
     let command = command.mut_arg("output", |argument| argument.add(formats()));
     let verbs = command.get_subcommands().map(|below| below.get_name().to_owned());
     let verbs: Vec<String> = verbs.collect();
-    verbs.iter().fold(command, |command, noun| {
+    let command = verbs.iter().fold(command, |command, noun| {
         command.mut_subcommand(noun, |below| match noun.as_str() {
+            // Of a noun and its alias only the first of the alphabet would be offered.
+            "event" => hook(below, &|_, _| None).visible_alias(None::<&'static str>).alias("ev"),
+            "wait" => hook(below, &|_, _| Some(ArgValueCandidates::new(references))),
             "context" => hook(below, &|_, _| Some(contexts())),
             "explain" => hook(below, &|_, _| Some(ArgValueCandidates::new(explained))),
             "find" => hook(below, &|_, _| Some(ArgValueCandidates::new(capabilities))),
             noun => {
-                let kind = KINDS.iter().find(|(name, _)| *name == noun).map(|(_, kind)| *kind);
+                let kind = KindWord::read(noun).map(|known| known.kind);
                 hook(below, &|_, argument| match (kind, says(argument, &["KIND"])) {
                     (Some(kind), false) => Some(ArgValueCandidates::new(move || names(kind))),
                     (None, false) => None,
@@ -105,7 +100,30 @@ fn grammar() -> Command {
                 })
             }
         })
-    })
+    });
+    // Before a dash is typed it is a name that is wanted; flags come where there is nothing else.
+    let is_bare = TYPED.get().is_some_and(|typed| !is_flag(current(typed)));
+    if is_bare { without_flags(command) } else { command }
+}
+
+/// The word at the cursor: some shells say which, the others end there.
+fn current(typed: &[OsString]) -> Option<&OsString> {
+    let index = context::set("_CLAP_COMPLETE_INDEX").and_then(|index| index.parse::<usize>().ok());
+    index.map_or_else(|| typed.last(), |index| typed.get(index))
+}
+
+fn is_flag(word: Option<&OsString>) -> bool {
+    word.is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"))
+}
+
+fn without_flags(command: Command) -> Command {
+    let command = command.mut_args(|argument| match argument.is_positional() {
+        true => argument,
+        false => argument.hide(true),
+    });
+    let below: Vec<String> =
+        command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
+    below.iter().fold(command, |command, name| command.mut_subcommand(name, without_flags))
 }
 
 /// Adds candidates to every argument that names something that is there.
@@ -117,6 +135,11 @@ fn hook(
     // What is registered or added is not there yet.
     let names_something = !["register", "add", "token"].contains(&verb.as_str());
     let command = command.mut_args(|argument| {
+        let argument = match argument.get_id().as_str() {
+            "namespace" => argument.add(ArgValueCandidates::new(namespaces)),
+            "what" => argument.add(ArgValueCandidates::new(awaited)),
+            _ => argument,
+        };
         let named = argument.is_positional() && says(&argument, &["NAME", "CODE", "CAPABILITY"]);
         let depends = argument.get_id() == "depends_on";
         let taken = (named && names_something) || depends;
@@ -161,38 +184,60 @@ fn formats() -> ArgValueCandidates {
 }
 
 fn explained() -> Vec<CompletionCandidate> {
-    let kinds = KINDS.iter().map(|(noun, _)| (*noun).to_owned());
+    let kinds = KindWord::all().map(|kind| kind.word.to_owned()).into_iter();
     candidates(kinds.chain(Code::ALL.iter().map(ToString::to_string)))
 }
 
 fn names(kind: Kind) -> Vec<CompletionCandidate> {
-    candidates(live(vec![kind]).into_iter().map(|(_, name)| name))
+    candidates(live(vec![kind], false).into_iter().map(|found| found.name))
 }
 
 /// KIND/NAME of everything.
 fn references() -> Vec<CompletionCandidate> {
-    let all = live(KINDS.iter().map(|(_, kind)| *kind).collect());
-    let noun =
-        |kind: Kind| KINDS.iter().find(|(_, other)| *other == kind).map_or("", |(noun, _)| *noun);
-    candidates(all.into_iter().map(|(kind, name)| format!("{}/{name}", noun(kind))))
+    let all = live(KindWord::all().map(|known| known.kind).to_vec(), false);
+    let word = |found: Found| format!("{}/{}", KindWord::of(found.kind).word, found.name);
+    candidates(all.into_iter().map(word))
 }
 
-/// What tools and skills are called without their owner.
-fn capabilities() -> Vec<CompletionCandidate> {
-    let all = live(vec![Kind::Tool, Kind::Skill]);
-    let own = |name: &str| name.split_once('.').map_or(name, |(_, own)| own).to_owned();
-    let mut words: Vec<String> = all.iter().map(|(_, name)| own(name)).collect();
+/// Where agents and servers are.
+fn namespaces() -> Vec<CompletionCandidate> {
+    let all = live(vec![Kind::Agent, Kind::McpServer], true);
+    let mut words: Vec<String> = all.into_iter().map(|found| found.namespace).collect();
     words.sort();
     words.dedup();
     candidates(words)
 }
 
+/// What `wait --for` waits for.
+fn awaited() -> Vec<CompletionCandidate> {
+    ["condition=Ready", "condition=Ready=False", "delete", "jsonpath="]
+        .map(CompletionCandidate::new)
+        .into()
+}
+
+/// What tools and skills are called without their owner.
+fn capabilities() -> Vec<CompletionCandidate> {
+    let all = live(vec![Kind::Tool, Kind::Skill], false);
+    let own = |name: &str| name.split_once('.').map_or(name, |(_, own)| own).to_owned();
+    let mut words: Vec<String> = all.iter().map(|found| own(&found.name)).collect();
+    words.sort();
+    words.dedup();
+    candidates(words)
+}
+
+/// Something that is there.
+struct Found {
+    kind: Kind,
+    namespace: String,
+    name: String,
+}
+
 /// Asks the daemon; what comes too late does not come.
-fn live(kinds: Vec<Kind>) -> Vec<(Kind, String)> {
+fn live(kinds: Vec<Kind>, everywhere: bool) -> Vec<Found> {
     let (sender, receiver) = sync_channel(1);
     // The thread ends with the process if it is late: nothing here is worth waiting for.
     let asking = std::thread::Builder::new().spawn(move || {
-        let _ = sender.send(ask(&kinds));
+        let _ = sender.send(ask(&kinds, everywhere));
     });
     match asking {
         Ok(_) => receiver.recv_timeout(BUDGET).ok().flatten().unwrap_or_default(),
@@ -200,7 +245,7 @@ fn live(kinds: Vec<Kind>) -> Vec<(Kind, String)> {
     }
 }
 
-fn ask(kinds: &[Kind]) -> Option<Vec<(Kind, String)>> {
+fn ask(kinds: &[Kind], everywhere: bool) -> Option<Vec<Found>> {
     let typed = TYPED.get()?;
     // Of a line that is half typed only what says where to ask.
     let mut line: Vec<OsString> = vec![PROGRAM.into(), "version".into()];
@@ -221,6 +266,7 @@ fn ask(kinds: &[Kind]) -> Option<Vec<(Kind, String)>> {
         .or_else(|| context::set("KEIKO_NAMESPACE"))
         .or_else(|| files.namespace(chosen.as_ref()).map(|(namespace, _)| namespace))
         .unwrap_or_else(|| "default".to_owned());
+    let namespace = if everywhere { String::new() } else { namespace };
     let settings = context::settings(way, &globals, &around, BUDGET).ok()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
@@ -240,8 +286,12 @@ fn ask(kinds: &[Kind]) -> Option<Vec<(Kind, String)>> {
                 )
                 .await
                 .ok()?;
-            let names = listed.items.into_iter().map(|object| Item(object).metadata().name.clone());
-            found.extend(names.map(|name| (*kind, name)));
+            found.extend(listed.items.into_iter().map(|object| {
+                let item = Item(object);
+                let (namespace, name) =
+                    (item.metadata().namespace.clone(), item.metadata().name.clone());
+                Found { kind: *kind, namespace, name }
+            }));
         }
         Some(found)
     })
@@ -265,6 +315,32 @@ mod tests {
             ("nаme", false),
         ] {
             assert_eq!(is_plain(word), expect, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_bare_word_is_no_flag() {
+        let offered = |command: &mut Command, words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(Into::into).collect();
+            let last = words.len() - 1;
+            let found = clap_complete::engine::complete(command, words, last, None).unwrap();
+            let values = found.iter().map(|one| one.get_value().to_string_lossy().into_owned());
+            values.collect::<Vec<_>>()
+        };
+        let mut bare = without_flags(grammar());
+        let nouns = offered(&mut bare, &["keikoctl", "e"]);
+        assert_eq!(nouns, ["event", "explain"]);
+        let mut verbs = offered(&mut bare, &["keikoctl", "ev", ""]);
+        verbs.sort();
+        assert_eq!(verbs, ["get", "tail"], "an alias is understood");
+        let flags = offered(&mut bare, &["keikoctl", "agent", "list", ""]);
+        assert!(flags.contains(&"--watch".to_owned()), "there is nothing else: {flags:?}");
+        let formats = offered(&mut bare, &["keikoctl", "status", "-o", "js"]);
+        assert_eq!(formats, ["json", "jsonl", "jsonpath="]);
+        let all = offered(&mut grammar(), &["keikoctl", "agent", "list", "--wa"]);
+        assert_eq!(all, ["--watch"]);
+        for (word, expect) in [("", false), ("a", false), ("-", true), ("--w", true)] {
+            assert_eq!(is_flag(Some(&word.into())), expect, "{word}");
         }
     }
 
@@ -300,6 +376,11 @@ mod tests {
             ("mcp register depends_on", true),
             ("find capability", true),
             ("agent list limit", false),
+            ("wait names", true),
+            ("agent wait names", true),
+            ("wait what", true),
+            ("mcp list namespace", true),
+            ("apply namespace", true),
         ] {
             assert_eq!(asks(line), expect, "{line}");
         }

@@ -1,7 +1,8 @@
 //! `dev`: a throw-away node in the foreground.
 //!
 //! It is a real `keikod` on an empty folder, with every port chosen by the machine. While it lives
-//! its socket is the current context; at Ctrl-C or SIGTERM the node ends and its folder goes.
+//! its socket is the current context; at Ctrl-C, SIGTERM or the end of its terminal the node ends and
+//! its folder goes.
 
 use crate::context::file::{self, Dev, File};
 use crate::exit::Exit;
@@ -33,8 +34,12 @@ pub(crate) async fn run(session: &Session) -> Outcome {
         signal(kind)
             .map_err(|error| Refusal::new(Code::Internal, "signals can't be caught").cause(error))
     };
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let outlives_terminal = ignores_hangup();
+    let (mut interrupt, mut terminate, mut hangup) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::hangup())?,
+    );
     let folder = Folder::make()?;
     let mut node = start(&folder, session)?;
     let serve = async {
@@ -50,9 +55,20 @@ pub(crate) async fn run(session: &Session) -> Outcome {
         ended = serve => ended,
         _ = interrupt.recv() => Ok(Exit::Done),
         _ = terminate.recv() => Ok(Exit::Done),
+        _ = hangup.recv(), if !outlives_terminal => Ok(Exit::Done),
     };
     stop(&mut node).await;
     ended
+}
+
+/// True if whoever started this wants it to outlive its terminal, as nohup does.
+fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // A mask in hexadecimal; its lowest bit is the first signal, SIGHUP.
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 /// The node's folder; it goes when this goes.
@@ -165,6 +181,8 @@ async fn ready(
 struct Current {
     path: PathBuf,
     dev: Dev,
+    /// That of the node which was current before: it may outlive this one.
+    before: Option<Dev>,
 }
 
 impl Current {
@@ -173,11 +191,8 @@ impl Current {
         let pid = std::process::id();
         let endpoint = folder.endpoint().to_string();
         let dev = Dev { endpoint, pid, started: file::started(pid) };
-        File::edit(&path, |contexts| {
-            contexts.dev = Some(dev.clone());
-            Ok(())
-        })?;
-        Ok(Some(Self { path, dev }))
+        let before = File::edit(&path, |contexts| Ok(contexts.dev.replace(dev.clone())))?;
+        Ok(Some(Self { path, dev, before }))
     }
 }
 
@@ -185,8 +200,11 @@ impl Drop for Current {
     fn drop(&mut self) {
         // A later node may have taken its place; one that stays behind is ignored: its process
         // is gone.
+        let before = self.before.take().filter(Dev::lives);
         let _ = File::edit(&self.path, |contexts| {
-            contexts.dev.take_if(|dev| *dev == self.dev);
+            if contexts.dev.as_ref() == Some(&self.dev) {
+                contexts.dev = before;
+            }
             Ok(())
         });
     }

@@ -29,6 +29,7 @@ const WIDTH_MIN: usize = 60;
 
 /// Runs `doctor`.
 pub(crate) async fn run(session: &Session) -> Outcome {
+    session.printer.refuse_csv()?;
     let around = Surroundings::of_process();
     let progress = session.progress("looking around");
     let mut report = Report::default();
@@ -257,7 +258,8 @@ impl Report {
     fn print(&self, printer: &Printer) -> Outcome {
         match &printer.format {
             Format::Plain(FormatKind::Name) => {
-                let names = self.0.iter().map(|finding| format!("check/{}\n", finding.check));
+                let line = |finding: &Finding| format!("check/{}\n", escape::line(&finding.check));
+                let names = self.0.iter().map(line);
                 printer.data(&names.collect::<String>())?;
             }
             _ => printer.document(&self.json(), |printer| self.human(printer))?,

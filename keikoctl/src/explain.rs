@@ -82,7 +82,9 @@ fn page(code: Code) -> String {
 fn number(text: &str) -> Result<u32, Refusal> {
     let upper = text.trim().to_ascii_uppercase();
     let digits = upper.strip_prefix("KEIKO-").unwrap_or(&upper);
-    digits.parse().map_err(|_| {
+    // A number may be signed where Rust reads one; a code has digits only.
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number).ok_or_else(|| {
         let refusal = usage(format!("{text:?} is neither an error code nor a kind"));
         let kind = text.split('.').next().unwrap_or_default();
         let words = schema::KINDS.into_iter().chain(["mcp"]);
@@ -106,6 +108,8 @@ mod tests {
             ("0031", Some(31)),
             (" 31 ", Some(31)),
             ("agent", None),
+            ("+31", None),
+            ("KEIKO-+31", None),
             ("", None),
         ] {
             assert_eq!(number(text).ok(), expect, "{text:?}");

@@ -69,12 +69,13 @@ impl Fault {
     pub(crate) fn human(&self, style: &Style) -> String {
         let Refusal { code, message, causes, hints } = &self.refusal;
         let head = style.bad(&format!("error[{code}]"));
-        let mut text = format!("{head}: {}\n", style.safe_text(message));
+        // Text of others: what breaks a line is not worth keeping, wherever it goes.
+        let mut text = format!("{head}: {}\n", escape::line(message));
         for cause in causes {
-            let _ = writeln!(text, "  cause: {}", style.safe_text(cause));
+            let _ = writeln!(text, "  cause: {}", escape::line(cause));
         }
-        for hint in hints {
-            let _ = writeln!(text, "  hint:  {}", style.safe_text(hint));
+        for hint in next(*code, hints) {
+            let _ = writeln!(text, "  hint:  {}", escape::line(&hint));
         }
         text
     }
@@ -86,20 +87,20 @@ impl Fault {
             "code": code.to_string(),
             "message": message,
             "causes": causes,
-            "hints": hints,
+            "hints": next(*code, hints),
             "retryable": code.retryable(),
             "request_id": self.request_id,
             "trace_id": self.trace_id,
         });
-        format!("{object}\n")
+        escape::json(&format!("{object}\n"))
     }
 }
 
-impl Style {
-    /// Text of others: as it is in a pipe, without control characters on a terminal.
-    pub(crate) fn safe_text(&self, text: &str) -> String {
-        // A refusal is a few lines: what breaks them is not worth keeping, wherever it goes.
-        escape::line(text)
+/// What to do next. Where nobody says, the page of the code does.
+fn next(code: Code, hints: &[String]) -> Vec<String> {
+    match hints {
+        [] => vec![format!("keikoctl explain {code}")],
+        hints => hints.to_vec(),
     }
 }
 
@@ -110,17 +111,31 @@ mod tests {
     #[test]
     fn looks_the_same_everywhere() {
         let refusal = Refusal::new(Code::NameTaken, "agent \"a\u{1b}[31m\" is there")
-            .cause("at https://a")
+            .cause("at https://a\u{9b}\u{202e}")
             .hint("keikoctl agent delete a");
         let fault = Fault::from(refusal);
         assert_eq!(
             fault.human(&Style::plain()),
-            "error[KEIKO-0031]: agent \"a\\x1b[31m\" is there\n  cause: at https://a\n  hint:  keikoctl agent delete a\n"
+            "error[KEIKO-0031]: agent \"a\\x1b[31m\" is there\n  cause: at https://a\\x9b\\u{202e}\n  hint:  keikoctl agent delete a\n"
         );
-        let object: serde_json::Value = serde_json::from_str(&fault.json()).unwrap();
+        let json = fault.json();
+        assert!(!json.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{json:?}");
+        let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(object["causes"][0], "at https://a\u{9b}\u{202e}");
         assert_eq!(object["code"], "KEIKO-0031");
         assert_eq!(object["retryable"], false);
         assert_eq!(object["hints"][0], "keikoctl agent delete a");
+    }
+
+    #[test]
+    fn nobody_is_left_without_a_next_step() {
+        let fault = Fault::from(Refusal::new(Code::FutureRevision, "not there yet"));
+        assert_eq!(
+            fault.human(&Style::plain()),
+            "error[KEIKO-0035]: not there yet\n  hint:  keikoctl explain KEIKO-0035\n"
+        );
+        let object: serde_json::Value = serde_json::from_str(&fault.json()).unwrap();
+        assert_eq!(object["hints"][0], "keikoctl explain KEIKO-0035");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use keiko_core::refusal::{Code, Refusal, Result};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -107,7 +108,7 @@ struct Layer {
 pub(crate) struct Chosen {
     pub name: String,
     pub context: Context,
-    /// None for the throw-away node's.
+    /// The file that it stands in; for the throw-away node's, the one that notes it.
     pub path: PathBuf,
 }
 
@@ -232,16 +233,30 @@ impl Files {
     /// The command with the namespace of the files as its default. The words are looked at before
     /// they are parsed, as the namespace depends on the context.
     pub(crate) fn dress(&self, command: Command, words: &[OsString]) -> Command {
-        let name = usage::flag(words, "--context", None).map(str::to_owned);
-        let name = name.or_else(|| set("KEIKO_CONTEXT"));
-        // A context that can't be used is refused where it is used.
-        let chosen = match name {
-            Some(name) => self.named(&name).ok(),
-            None => self.current().ok().flatten(),
-        };
-        match self.namespace(chosen.as_ref()) {
+        match self.namespace(self.meant(words, set).as_ref()) {
             Some((namespace, _)) => with_namespace(command, &namespace),
             None => command,
+        }
+    }
+
+    /// The context that the words go by; none if an endpoint leads elsewhere. `variable` reads the
+    /// environment.
+    fn meant(
+        &self,
+        words: &[OsString],
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Option<Chosen> {
+        let flag = |long| usage::flag(words, long, None).filter(|value| !value.is_empty());
+        let named = flag("--context");
+        let to_endpoint = flag("--endpoint").is_some()
+            || (named.is_none() && variable("KEIKO_ENDPOINT").is_some());
+        if to_endpoint {
+            return None;
+        }
+        // A context that can't be used is refused where it is used.
+        match named.map(str::to_owned).or_else(|| variable("KEIKO_CONTEXT")) {
+            Some(name) => self.named(&name).ok(),
+            None => self.current().ok().flatten(),
         }
     }
 
@@ -320,10 +335,13 @@ pub(crate) fn find_project(from: &Path, home: Option<&Path>) -> Option<PathBuf> 
     None
 }
 
-/// True if neither this user nor root wrote it: a file in a shared folder says nothing to others.
+/// True if neither this user nor root wrote it, or put a link to it there: what others leave in a
+/// shared folder says nothing.
 fn is_foreign(path: &Path) -> bool {
     let ours = [0, nix::unistd::geteuid().as_raw()];
-    path.metadata().is_ok_and(|file| !ours.contains(&file.uid()))
+    let of_others =
+        |file: std::io::Result<Metadata>| file.is_ok_and(|file| !ours.contains(&file.uid()));
+    of_others(path.symlink_metadata()) || of_others(path.metadata())
 }
 
 fn project(path: &Path) -> Result<Layer> {

@@ -105,6 +105,51 @@ fn the_first_file_that_says_it_counts() {
 }
 
 #[test]
+fn an_endpoint_has_nothing_of_the_current_context() {
+    let folder = place();
+    let text = "current = 'near'\n[contexts.near]\nendpoint = 'n:1'\nnamespace = 'near'\n\
+                [contexts.far]\nendpoint = 'f:1'\nnamespace = 'far'\n";
+    fs::write(folder.path().join("user.toml"), text).unwrap();
+    let files = Files::read(&around(folder.path())).unwrap();
+    for (line, endpoint, context, expect) in [
+        ("agent list", None, None, Some("near")),
+        ("agent list --endpoint x:1", None, None, None),
+        ("agent list --endpoint=x:1", None, Some("far"), None),
+        ("agent list", Some("x:1"), None, None),
+        ("agent list --context far", Some("x:1"), None, Some("far")),
+        ("agent list", None, Some("far"), Some("far")),
+        ("agent list --context near", None, Some("far"), Some("near")),
+    ] {
+        let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        let variable = |name: &str| {
+            let value = if name == "KEIKO_ENDPOINT" { endpoint } else { context };
+            value.map(str::to_owned)
+        };
+        let meant = files.meant(&words, variable).and_then(|chosen| chosen.context.namespace);
+        assert_eq!(meant.as_deref(), expect, "{line} {endpoint:?} {context:?}");
+    }
+}
+
+#[test]
+fn a_link_of_another_user_is_not_followed() {
+    if !nix::unistd::geteuid().is_root() {
+        // Only root can give a link away.
+        return;
+    }
+    let folder = place();
+    let (file, link) = (folder.path().join("mine"), folder.path().join("home/a/.keiko.toml"));
+    fs::write(&file, "namespace = 'theirs'\n").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    assert!(!is_foreign(&link));
+    std::os::unix::fs::lchown(&link, Some(12_345), None).unwrap();
+    assert!(is_foreign(&link), "the link");
+    std::os::unix::fs::lchown(&link, Some(0), None).unwrap();
+    std::os::unix::fs::chown(&file, Some(12_345), None).unwrap();
+    assert!(is_foreign(&link), "what it leads to");
+    assert_eq!(Files::read(&around(folder.path())).unwrap().foreign, Some(link));
+}
+
+#[test]
 fn files_say_what_the_command_line_left_open() {
     let folder = place();
     let text = "output = 'json'\ntimeout = '3s'\ncolor = 'never'\nnamespace = 'u'\n\

@@ -1,5 +1,7 @@
 //! A malformed command line, in the look of every other error, with what was probably meant.
 
+mod order;
+
 use crate::exit::Exit;
 use crate::fault::{Fault, usage};
 use crate::print::{ColorChoice, Style};
@@ -22,7 +24,7 @@ pub(crate) fn show(error: &clap::Error, words: &[OsString]) -> Exit {
             Exit::Refused(2)
         }
         _ => {
-            let fault = Fault::from(refusal(error));
+            let fault = Fault::from(refusal(error, words));
             let text = if wants_json(words) {
                 fault.json()
             } else {
@@ -42,7 +44,7 @@ fn print(stream: &mut (impl Write + IsTerminal), error: &clap::Error, style: Sty
     let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
 }
 
-fn refusal(error: &clap::Error) -> Refusal {
+fn refusal(error: &clap::Error, words: &[OsString]) -> Refusal {
     let context = |kind| error.get(kind).map(words_of).unwrap_or_default();
     let first = |kind| context(kind).into_iter().next().unwrap_or_default();
     let argument = first(ContextKind::InvalidArg);
@@ -75,19 +77,51 @@ fn refusal(error: &clap::Error) -> Refusal {
     if !valid.is_empty() {
         refusal = refusal.cause(format!("it is one of {}", valid.join(", ")));
     }
+    if let Some(line) = typed_so(error, &argument, words) {
+        return refusal.hint(line);
+    }
+    if argument == "--field-selector" {
+        return refusal.hint("did you mean --field?");
+    }
     let meant = [
         ContextKind::SuggestedSubcommand,
         ContextKind::SuggestedArg,
         ContextKind::SuggestedValue,
         ContextKind::SuggestedCommand,
     ];
-    for word in meant.into_iter().flat_map(context) {
+    // The likeliest stands last.
+    for word in meant.into_iter().filter_map(|kind| context(kind).pop()) {
         refusal = refusal.hint(format!("did you mean {word}?"));
     }
-    match first(ContextKind::Usage).trim() {
-        "" => refusal.hint("keikoctl --help lists every command"),
-        usage => refusal.hint(usage.trim_start_matches("Usage: ").to_owned()),
+    let usages = usages(&first(ContextKind::Usage));
+    if usages.is_empty() {
+        return refusal.hint("keikoctl --help lists every command");
     }
+    usages.into_iter().fold(refusal, Refusal::hint)
+}
+
+/// The line that was meant, if it was typed as another tool has it.
+fn typed_so(error: &clap::Error, argument: &str, words: &[OsString]) -> Option<String> {
+    let words: Vec<String> =
+        words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => order::reordered(&words),
+        ErrorKind::UnknownArgument if argument.starts_with('-') => order::divided(&words),
+        ErrorKind::UnknownArgument => order::divided(&words).or_else(|| order::reordered(&words)),
+        _ => None,
+    }
+}
+
+/// How it is typed, a line for each form. Where a verb is missing, what lists them.
+fn usages(text: &str) -> Vec<String> {
+    let lines = text.lines().map(|line| line.trim().trim_start_matches("Usage:").trim());
+    let typed = lines.filter(|line| !line.is_empty()).map(|line| {
+        match line.strip_suffix("<VERB>").map(str::trim_end) {
+            Some(noun) => format!("{} --help", noun.trim_end_matches("[OPTIONS]").trim_end()),
+            None => line.to_owned(),
+        }
+    });
+    typed.collect()
 }
 
 fn words_of(value: &ContextValue) -> Vec<String> {
@@ -144,8 +178,9 @@ mod tests {
 
     fn check(line: &str) -> Refusal {
         let words = std::iter::once("keikoctl").chain(line.split_whitespace());
+        let words: Vec<OsString> = words.map(Into::into).collect();
         let command = crate::help::dress(Cli::command());
-        refusal(&command.try_get_matches_from(words).unwrap_err())
+        refusal(&command.try_get_matches_from(&words).unwrap_err(), &words)
     }
 
     #[test]
@@ -165,6 +200,32 @@ mod tests {
             assert!(!refusal.hints.is_empty(), "{line}");
         }
         assert!(check("status -o xml").causes[0].contains("jsonpath=EXPR"));
+    }
+
+    #[test]
+    fn a_hint_can_be_typed() {
+        for (line, expect) in [
+            ("agnet list", vec!["did you mean agent?", "keikoctl --help"]),
+            ("agent lst", vec!["did you mean list?", "keikoctl agent --help"]),
+            ("get agents", vec!["keikoctl agent list"]),
+            ("agents", vec!["keikoctl agent list"]),
+            ("list", vec!["as in: keikoctl agent list"]),
+            ("agent list --field-selector a=b", vec!["did you mean --field?"]),
+            ("delete agent hello", vec!["keikoctl agent delete hello"]),
+            (
+                "mcp register t mcp-server-time --local-timezone UTC",
+                vec!["keikoctl mcp register t -- mcp-server-time --local-timezone UTC"],
+            ),
+            (
+                "mcp register",
+                vec![
+                    "keikoctl mcp register [NAME] URL [FLAGS]",
+                    "keikoctl mcp register NAME [FLAGS] -- COMMAND…",
+                ],
+            ),
+        ] {
+            assert_eq!(check(line).hints, expect, "{line}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What `context` can do.
 
 use clap::{Args, Subcommand};
+use std::convert::Infallible;
 
 #[derive(Subcommand)]
 pub(crate) enum ContextVerb {
@@ -47,17 +48,22 @@ pub(crate) struct AddArgs {
     pub use_it: bool,
 }
 
+/// The name in `NAME` or `context/NAME`, as `-o name` prints it.
+fn bare(text: &str) -> Result<String, Infallible> {
+    Ok(text.strip_prefix("context/").unwrap_or(text).to_owned())
+}
+
 #[derive(Args)]
 pub(crate) struct NameArgs {
     /// The context.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = bare)]
     pub name: String,
 }
 
 #[derive(Args)]
 pub(crate) struct ShowArgs {
     /// The context; without one, what counts now.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = bare)]
     pub name: Option<String>,
     /// Every setting with who set it.
     #[arg(long, conflicts_with = "name")]
@@ -67,14 +73,14 @@ pub(crate) struct ShowArgs {
 #[derive(Args)]
 pub(crate) struct TestArgs {
     /// The context; without one, what counts now.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = bare)]
     pub name: Option<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct DeleteArgs {
     /// The context.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = bare)]
     pub name: String,
     /// Do not ask.
     #[arg(short, long)]

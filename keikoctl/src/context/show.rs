@@ -2,10 +2,10 @@
 
 use super::args::ShowArgs;
 use super::file::Context;
-use super::{Surroundings, way};
+use super::{Surroundings, Way, way};
 use crate::cli::Globals;
 use crate::exit::Exit;
-use crate::fault::{Outcome, usage};
+use crate::fault::Outcome;
 use crate::print::columns::Wanted;
 use crate::print::{Cell, Column, Listing, Printer, Role, Shown, When};
 use crate::settings::{Chosen, Files, Origin};
@@ -118,18 +118,36 @@ pub(super) fn run(args: &ShowArgs, globals: &Globals, printer: &Printer) -> Outc
         return Ok(Exit::Done);
     }
     let current = files.current();
-    let named = args.name.as_deref().or(globals.context.as_deref()).filter(|name| !name.is_empty());
-    let chosen = match named {
+    let chosen = match &args.name {
         Some(name) => files.named(name)?,
-        None => current.clone()?.ok_or_else(|| {
-            usage("there is no current context")
-                .hint("keikoctl context use NAME")
-                .hint("keikoctl context show --origin tells where commands go without one")
-        })?,
+        None => match way(globals, &around) {
+            Ok(way) if way.name.is_empty() => return without_context(&way, printer),
+            Ok(way) => files.named(&way.name)?,
+            // A context that can't be used can be looked at.
+            Err(stop) => {
+                let named = globals.context.as_deref().filter(|name| !name.is_empty());
+                match (named, &current) {
+                    (Some(name), _) => files.named(name)?,
+                    (None, Ok(Some(current))) => current.clone(),
+                    (None, _) => return Err(stop),
+                }
+            }
+        },
     };
     let is_current = current.ok().flatten().is_some_and(|current| current.name == chosen.name);
     let document = document(&chosen, is_current);
-    printer.document(&document, |_| human(&chosen, is_current))?;
+    printer.document(&document, |printer| printer.safe(&human(&chosen, is_current)))?;
+    Ok(Exit::Done)
+}
+
+/// An endpoint that no context names: a flag's, a variable's, or the first daemon's here.
+fn without_context(way: &Way, printer: &Printer) -> Outcome {
+    let endpoint = way.endpoint.to_string();
+    let document = json!({"name": "", "endpoint": endpoint, "origin": way.origin});
+    printer.document(&document, |printer| {
+        printer.safe(&format!("endpoint     {endpoint}\norigin       {}\n", way.origin))
+    })?;
+    printer.note("no context says so; keikoctl context add NAME --endpoint ENDPOINT makes one");
     Ok(Exit::Done)
 }
 

@@ -93,6 +93,8 @@ fn add(args: AddArgs, globals: &Globals, printer: &Printer) -> Outcome {
     printer.document(&document, |_| format!("context/{name} added\n"))?;
     if !is_current {
         printer.note(&format!("to make it the current one: keikoctl context use {name}"));
+    } else if let Some(words) = hidden(&name) {
+        printer.note(&words);
     }
     Ok(Exit::Done)
 }
@@ -179,12 +181,26 @@ fn choose(name: &str, printer: &Printer) -> Outcome {
     })?;
     let document = json!({"name": name, "endpoint": chosen.context.endpoint, "current": true});
     printer.document(&document, |_| format!("context/{name} is current\n"))?;
-    let hidden =
-        ["KEIKO_ENDPOINT", "KEIKO_CONTEXT"].into_iter().find(|name| super::set(name).is_some());
-    if let Some(variable) = hidden {
-        printer.note(&format!("${variable} is set and counts before it"));
+    if let Some(words) = hidden(name) {
+        printer.note(&words);
     }
     Ok(Exit::Done)
+}
+
+/// What counts before the current context of that name.
+fn hidden(name: &str) -> Option<String> {
+    let is_set = |variable: &&str| super::set(variable).is_some();
+    if let Some(variable) = ["KEIKO_ENDPOINT", "KEIKO_CONTEXT"].into_iter().find(is_set) {
+        return Some(format!("${variable} is set and counts before it"));
+    }
+    // Whoever can't read the files is told by the next command.
+    let files = Files::read(&Surroundings::of_process()).ok()?;
+    let current = files.current().ok().flatten()?;
+    (current.name == "dev" && name != "dev").then(|| {
+        format!(
+            "context/dev counts before it while its node lives; --context {name} goes there now"
+        )
+    })
 }
 
 fn delete(args: &DeleteArgs, globals: &Globals, printer: &Printer) -> Outcome {
@@ -208,9 +224,9 @@ fn delete(args: &DeleteArgs, globals: &Globals, printer: &Printer) -> Outcome {
     if !prompt::can_ask(consent) {
         return Err(prompt::needs_yes(&what).into());
     }
-    if !args.yes && !prompt::confirm(&format!("{what}. Go on?")) {
+    if !args.yes && !prompt::ask(&format!("{what}. Go on?")) {
         printer.note("nothing was changed");
-        return Ok(Exit::Done);
+        return Ok(Exit::Refused(1));
     }
     let was_current = File::edit(&path, |file| {
         file.contexts.remove(name);

@@ -11,11 +11,12 @@ use crate::fault::Outcome;
 use crate::print::{Format, FormatKind, Printer};
 use crate::rooms::registry::flags::DryRunBy;
 use crate::rooms::registry::object::Item;
-use crate::session::{PATIENT, QUICK, Session};
+use crate::session::{Interrupt, PATIENT, QUICK, Session};
 use keiko_client::Client;
 use keiko_client::proto::json::to_json;
 use keiko_client::proto::v1::{ApplyRequest, ApplyResponse, Change};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What became of one manifest.
@@ -45,16 +46,48 @@ pub(crate) async fn run(args: &ApplyArgs, session: &Session) -> Outcome {
     let applied = apply(&client, &rounds, by, args.request.id).await?;
     let removed = removal::remove(&client, &doomed, by, args.request.id, count).await?;
     drop(progress);
-    let unready = match args.patience.or(false) && by.is_none() {
-        true => {
-            session.detaches();
-            Some(ready::wait(&client, &applied, session.timeout(PATIENT), session).await?)
-        }
-        false => None,
-    };
-    show(&applied, &removed, unready.as_deref(), by, session)?;
-    let all_ready = unready.is_none_or(|unready| unready.is_empty());
-    Ok(if all_ready { Exit::Done } else { Exit::EndedBadly })
+    if by.is_some() || !args.patience.or(false) {
+        show(&applied, &removed, None, by, session)?;
+        return Ok(Exit::Done);
+    }
+    let unready = wait(&client, &applied, &removed, session).await?;
+    Ok(if unready { Exit::EndedBadly } else { Exit::Done })
+}
+
+/// Waits until all is ready, and shows what was done; true if something is not. Who sits before a
+/// terminal sees it at once: whoever has enough of waiting knows what they have.
+async fn wait(
+    client: &Client,
+    applied: &[Applied],
+    removed: &[Removed],
+    session: &Session,
+) -> Outcome<bool> {
+    let printer = &session.printer;
+    let at_once = printer.is_terminal && printer.format.is_table();
+    if at_once {
+        printer.data(&human(applied, removed, &[], None, printer))?;
+    }
+    session.on_interrupt(Interrupt::Detaches(again(applied)));
+    let unready = ready::wait(client, applied, session.timeout(PATIENT), session).await?;
+    if at_once {
+        printer.data(&human(&[], &[], &unready, None, printer))?;
+    } else {
+        show(applied, removed, Some(&unready), None, session)?;
+    }
+    Ok(!unready.is_empty())
+}
+
+/// How to go on waiting: the manifests may have come from standard input.
+fn again(applied: &[Applied]) -> String {
+    let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for Applied { manifest: Manifest { id, .. }, .. } in applied {
+        names.entry(&id.namespace).or_default().push(id.reference());
+    }
+    let lines = names
+        .iter()
+        .map(|(namespace, names)| format!("keikoctl wait {} -n {namespace}", names.join(" ")));
+    let lines: Vec<String> = lines.collect();
+    format!("all was applied; to wait again: {}", lines.join("; "))
 }
 
 /// Applies round after round; with `by` nothing changes.

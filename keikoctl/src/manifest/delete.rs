@@ -21,7 +21,12 @@ pub(crate) async fn run(args: &DeleteFilesArgs, session: &Session) -> Outcome {
         match send::find(&client, manifest.kind, &id.namespace, &id.name).await? {
             Some(object) => {
                 let found = Doomed::of(manifest.kind, object);
-                doomed.push(Doomed { revision: manifest.revision, ..found });
+                // Without one of its own it is about what was just read.
+                let revision = match manifest.revision {
+                    0 => found.revision,
+                    revision => revision,
+                };
+                doomed.push(Doomed { revision, ..found });
             }
             None => missing.push(format!("{id} at {}", manifest.place)),
         }

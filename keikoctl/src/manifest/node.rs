@@ -71,7 +71,15 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, Malformed> {
 fn reason(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
     let cut = line.find(" at line ").unwrap_or(line.len());
-    line[..cut].chars().take(200).collect()
+    let line = &line[..cut];
+    // What it goes on with is meant for programmers.
+    if let Some(rest) = line.strip_prefix("duplicate mapping key") {
+        let key = rest.strip_prefix(": ").and_then(|rest| rest.rsplit_once(", set "));
+        let key = key.map_or("a key", |(key, _)| key);
+        let key: String = key.chars().take(100).collect();
+        return format!("{key} stands here twice; another document begins with ---");
+    }
+    line.chars().take(200).collect()
 }
 
 impl Node {
@@ -284,6 +292,12 @@ mod tests {
                 "{malformed:?}"
             );
         }
+    }
+
+    #[test]
+    fn two_documents_need_a_line_between_them() {
+        let malformed = documents("kind: Agent\nkind: Agent\n").unwrap_err();
+        assert_eq!(malformed.why, "kind stands here twice; another document begins with ---");
     }
 
     #[test]

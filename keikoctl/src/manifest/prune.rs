@@ -46,7 +46,7 @@ impl Surplus {
             manifests().map(|manifest| manifest.id.namespace.as_str()).collect();
         for manifest in manifests().filter(|manifest| !self.covers(manifest)) {
             let words = format!(
-                "{} has not the labels {}: --prune will never delete it",
+                "{} does not have the labels {}: --prune will never delete it",
                 manifest.id, self.text
             );
             session.printer.note(&words);

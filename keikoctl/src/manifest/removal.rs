@@ -125,7 +125,7 @@ pub(super) async fn consent(
     if !broken.is_empty() {
         session.printer.note(&format!("still needed by {}", named(broken.into_iter())));
     }
-    Ok(prompt::confirm(&format!("delete {what}, with all that they offer?")))
+    Ok(prompt::confirm(format!("delete {what}, with all that they offer?")).await)
 }
 
 fn named(names: impl Iterator<Item = String>) -> String {

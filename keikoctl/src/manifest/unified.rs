@@ -22,14 +22,30 @@ pub(super) fn between(
     after: Option<&Object>,
 ) -> Result<String> {
     let name = format!("{}/{}/{}", manifest.id.noun, manifest.id.namespace, manifest.id.name);
-    let now = after.map_or_else(|| Ok(manifest.declared.clone()), project)?;
     let was = before.map(project).transpose()?;
+    let now = match after {
+        Some(after) => project(after)?,
+        None => as_kept(manifest.declared.clone(), was.as_ref()),
+    };
     let head = match before {
         Some(_) => name.clone(),
         None => "/dev/null".to_owned(),
     };
     let place = manifest.place.to_string();
     diff((&head, was.as_ref()), (&format!("{name} {place}"), Some(&now)))
+}
+
+/// What is declared, with its URL as the law keeps one without a path: with a slash at its end.
+fn as_kept(mut now: Value, was: Option<&Value>) -> Value {
+    let url = |value: &Value| value.pointer("/spec/url").and_then(Value::as_str).map(str::to_owned);
+    if let (Some(typed), Some(kept)) = (url(&now), was.and_then(url))
+        && typed.split("://").nth(1).is_some_and(|host| !host.contains('/'))
+        && format!("{typed}/") == kept
+        && let Some(place) = now.pointer_mut("/spec/url")
+    {
+        *place = Value::String(kept);
+    }
+    now
 }
 
 /// What deleting an object takes away.
@@ -102,6 +118,10 @@ mod tests {
             "{changed}"
         );
         assert!(changed.contains("\n-  url: http://one\n+  url: http://other\n"), "{changed}");
+        let kept = |url: &str| read_text(&text(url, "1")).unwrap().remove(0).object;
+        assert_eq!(between(&one, Some(&kept("http://one/")), None).unwrap(), "", "as it is kept");
+        let path = read_text(&text("http://one/a", "1")).unwrap().remove(0);
+        assert_ne!(between(&path, Some(&kept("http://one/a/")), None).unwrap(), "");
         let made = between(&one, None, None).unwrap();
         assert!(made.starts_with("--- /dev/null\n"), "{made}");
         assert!(made.lines().skip(3).all(|line| line.starts_with('+')), "{made}");

@@ -33,6 +33,8 @@ pub(crate) struct Column<T> {
     pub when: When,
     /// Gives way on a narrow terminal.
     pub flexible: bool,
+    /// Not there on a terminal that is narrower still.
+    pub spare: bool,
     /// What stands in it.
     pub cell: fn(&T, &Clock) -> Cell,
 }
@@ -40,7 +42,7 @@ pub(crate) struct Column<T> {
 impl<T> Column<T> {
     /// A column of every table.
     pub(crate) const fn new(title: &'static str, cell: fn(&T, &Clock) -> Cell) -> Self {
-        Self { title, when: When::Always, flexible: false, cell }
+        Self { title, when: When::Always, flexible: false, spare: false, cell }
     }
 
     /// The same, only at that time.
@@ -53,6 +55,12 @@ impl<T> Column<T> {
     #[must_use]
     pub(crate) const fn flexible(self) -> Self {
         Self { flexible: true, ..self }
+    }
+
+    /// The same, not there where the others would not fit.
+    #[must_use]
+    pub(crate) const fn spare(self) -> Self {
+        Self { spare: true, ..self }
     }
 }
 
@@ -118,11 +126,15 @@ impl Wanted {
         let mut headings = Vec::new();
         let mut sources = Vec::new();
         for (title, source) in self.sources(declared, format)? {
-            let (right, flexible) = match &source {
-                Source::Declared(column) => (is_numeric(column, items, clock), column.flexible),
-                Source::Path(_) => (false, false),
+            let (right, flexible, spare) = match &source {
+                Source::Declared(column) => {
+                    // What is asked for by its name stays.
+                    let spare = column.spare && self.columns.is_empty();
+                    (is_numeric(column, items, clock), column.flexible, spare)
+                }
+                Source::Path(_) => (false, false, false),
             };
-            headings.push(Heading { title, right, flexible });
+            headings.push(Heading { title, right, flexible, spare });
             sources.push(source);
         }
         let rows = items
@@ -183,8 +195,8 @@ impl Wanted {
 
 impl<T> Source<T> {
     fn declared(column: &Column<T>) -> Self {
-        let Column { title, when, flexible, cell } = *column;
-        Self::Declared(Column { title, when, flexible, cell })
+        let Column { title, when, flexible, spare, cell } = *column;
+        Self::Declared(Column { title, when, flexible, spare, cell })
     }
 }
 

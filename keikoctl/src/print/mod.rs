@@ -16,4 +16,4 @@ pub(crate) use columns::{Cell, Column, Shown, When};
 pub(crate) use format::{Format, FormatKind, WORDS as FORMATS};
 pub(crate) use printer::{Listing, Printer};
 pub(crate) use progress::Progress;
-pub(crate) use style::{ColorChoice, Role, Style};
+pub(crate) use style::{ColorChoice, Role, Style, is_dumb};

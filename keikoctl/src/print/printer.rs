@@ -4,9 +4,11 @@
 use super::columns::{Column, Shown, Wanted};
 use super::time::Clock;
 use super::{ColorChoice, Format, FormatKind, Progress, Style, escape};
-use crate::fault::{Outcome, Stop};
+use crate::fault::{Outcome, Stop, usage};
+use indicatif::WeakProgressBar;
 use keiko_core::refusal::{Code, Refusal};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 /// How this command prints.
@@ -21,6 +23,8 @@ pub(crate) struct Printer {
     pub is_terminal: bool,
     quiet: bool,
     verbose: bool,
+    /// The sign of life that began last: what is noted stands above it, never in its line.
+    moving: RefCell<WeakProgressBar>,
 }
 
 impl Printer {
@@ -40,6 +44,7 @@ impl Printer {
             is_terminal: stdout.is_terminal(),
             quiet,
             verbose,
+            moving: RefCell::default(),
         }
     }
 
@@ -100,13 +105,31 @@ impl Printer {
     }
 
     fn err(&self, text: &str) {
-        // Nobody is told if stderr is gone: there is no other way to tell.
-        let _ = writeln!(std::io::stderr().lock(), "{}", escape::line(text));
+        let write = || {
+            // Nobody is told if stderr is gone: there is no other way to tell.
+            let _ = writeln!(std::io::stderr().lock(), "{}", escape::line(text));
+        };
+        let moving = self.moving.borrow().upgrade();
+        match moving {
+            Some(line) => line.suspend(write),
+            None => write(),
+        }
     }
 
     /// A sign of life until it is dropped.
     pub(crate) fn progress(&self, words: impl Into<String>) -> Progress {
-        Progress::begin(!self.quiet && !self.verbose, words.into())
+        let progress = Progress::begin(!self.quiet && !self.verbose, words.into());
+        self.moving.replace(progress.line());
+        progress
+    }
+
+    /// For verbs whose answer is no list: said before anything is asked of anybody.
+    pub(crate) fn refuse_csv(&self) -> Result<(), Refusal> {
+        match self.format {
+            Format::Plain(FormatKind::Csv) => Err(usage("-o csv is for lists, and this is none")
+                .hint("-o json, -o yaml, or no -o at all")),
+            _ => Ok(()),
+        }
     }
 
     /// One document: an object, or what a verb answers. `human` is for tables.

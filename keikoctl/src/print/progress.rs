@@ -1,7 +1,7 @@
 //! A sign of life on stderr while something takes time: only on a terminal, and gone at its end.
 
 use super::escape;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use std::time::Duration;
 
 /// One line that moves until it is dropped.
@@ -20,6 +20,11 @@ impl Progress {
         bar.tick();
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
+    }
+
+    /// For whoever writes beside it.
+    pub(super) fn line(&self) -> WeakProgressBar {
+        self.0.downgrade()
     }
 
     /// What it is at by now.

@@ -1,8 +1,11 @@
 //! Questions before something is lost: on a terminal only, never in a script.
+//!
+//! Who is asked may take their time: Ctrl-C ends the command all the same.
 
 use crate::fault::usage;
 use keiko_core::refusal::Refusal;
 use std::io::{BufRead, IsTerminal, Write};
+use tokio::sync::oneshot;
 
 /// What a destructive verb was told.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +29,23 @@ pub(crate) fn needs_yes(what: &str) -> Refusal {
         .hint("add --yes if that is what you want")
 }
 
-/// Asks. A terminal that went away answers no.
-pub(crate) fn confirm(question: &str) -> bool {
-    let mut stderr = std::io::stderr().lock();
-    let asked = write!(stderr, "{} [y/N] ", super::escape::line(question));
-    if asked.and_then(|()| stderr.flush()).is_err() {
+/// Asks while the rest of the command goes on, so that it hears Ctrl-C.
+pub(crate) async fn confirm(question: String) -> bool {
+    let (sender, receiver) = oneshot::channel();
+    // A thread of its own and not one of the runtime's: the process ends without an answer too.
+    let asking = std::thread::Builder::new().spawn(move || {
+        // Nobody hears it if the command ended meanwhile.
+        let _ = sender.send(ask(&question));
+    });
+    asking.is_ok() && receiver.await.unwrap_or(false)
+}
+
+/// Asks, and does nothing else meanwhile. A terminal that went away answers no.
+pub(crate) fn ask(question: &str) -> bool {
+    let question = format!("{} [y/N] ", super::escape::line(question));
+    // Not locked while somebody thinks: others have something to say too.
+    let mut stderr = std::io::stderr();
+    if stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()).is_err() {
         return false;
     }
     let mut answer = String::new();

@@ -34,6 +34,11 @@ pub(crate) enum Role {
     Title,
 }
 
+/// True if the terminal takes text and nothing else.
+pub(crate) fn is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 /// Whether one stream is coloured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
@@ -51,9 +56,7 @@ impl Style {
             ColorChoice::Never => false,
             ColorChoice::Auto if is_set("NO_COLOR") => false,
             ColorChoice::Auto if forced => true,
-            ColorChoice::Auto => {
-                stream.is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
-            }
+            ColorChoice::Auto => stream.is_terminal() && !is_dumb(),
         };
         Self { color }
     }

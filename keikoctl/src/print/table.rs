@@ -1,6 +1,7 @@
 //! A table without borders: columns as wide as they must be, numbers right.
 //!
-//! On a terminal flexible columns give way until the lines fit; elsewhere nothing is cut.
+//! On a terminal flexible columns give way until the lines fit, then spare ones go; elsewhere nothing
+//! is cut.
 
 use super::columns::Cell;
 use super::{Role, Style, escape};
@@ -20,6 +21,8 @@ pub(crate) struct Heading {
     pub right: bool,
     /// Gives way when the line is too long.
     pub flexible: bool,
+    /// Goes when that is not enough, the last one first.
+    pub spare: bool,
 }
 
 /// Headings and rows, ready to be laid out.
@@ -44,7 +47,12 @@ impl Grid {
         let texts = self.texts();
         let mut widths = self.widths(&texts, with_headings);
         if let Some(width) = width {
-            self.shrink(&mut widths, width);
+            widths = self.shrunk(&widths, width);
+            if !fits(&widths, width)
+                && let Some(fewer) = self.without_spare()
+            {
+                return fewer.lay_out(style, Some(width), with_headings);
+            }
         }
         let mut lines = String::new();
         if with_headings {
@@ -80,18 +88,30 @@ impl Grid {
         widths.collect()
     }
 
-    fn shrink(&self, widths: &mut [usize], width: usize) {
-        let total = |widths: &[usize]| {
-            widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
-        };
+    /// The widths with what flexible columns give way. That may not be enough.
+    fn shrunk(&self, widths: &[usize], width: usize) -> Vec<usize> {
+        let mut widths = widths.to_vec();
         // The widest flexible column gives way first; every turn makes the table narrower.
-        while total(widths) > width {
+        while !fits(&widths, width) {
             let widest = (0..widths.len())
                 .filter(|column| self.headings[*column].flexible && widths[*column] > FLEXIBLE_MIN)
                 .max_by_key(|column| widths[*column]);
-            let Some(widest) = widest else { return };
+            let Some(widest) = widest else { break };
             widths[widest] -= 1;
         }
+        widths
+    }
+
+    /// The same without its last spare column; none if it has none.
+    fn without_spare(&self) -> Option<Self> {
+        let last = self.headings.iter().rposition(|heading| heading.spare)?;
+        let mut fewer = self.clone();
+        fewer.headings.remove(last);
+        fewer.rows.iter_mut().filter(|row| last < row.len()).for_each(|row| drop(row.remove(last)));
+        if last < fewer.floors.len() {
+            fewer.floors.remove(last);
+        }
+        Some(fewer)
     }
 
     fn line(
@@ -124,6 +144,10 @@ impl Grid {
     }
 }
 
+fn fits(widths: &[usize], width: usize) -> bool {
+    widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1) <= width
+}
+
 /// The text in at most that many columns, with `…` for what was cut.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
@@ -148,8 +172,12 @@ mod tests {
     use super::*;
 
     fn grid() -> Grid {
-        let heading =
-            |title: &str, right, flexible| Heading { title: title.into(), right, flexible };
+        let heading = |title: &str, right, flexible| Heading {
+            title: title.into(),
+            right,
+            flexible,
+            spare: false,
+        };
         Grid {
             headings: vec![
                 heading("NAME", false, false),
@@ -162,6 +190,18 @@ mod tests {
             ],
             floors: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_is_spare_goes_when_the_rest_does_not_fit() {
+        let mut grid = grid();
+        grid.headings[1].spare = true;
+        let style = Style::plain();
+        let narrow = "a      a title of …\n東京   x\\x1b[31m\\ny\n";
+        assert_eq!(grid.lay_out(&style, Some(19), false), narrow);
+        let wide = grid.lay_out(&style, Some(26), false);
+        assert!(wide.contains("1234") && wide.lines().all(|line| line.width() <= 26), "{wide}");
+        assert!(grid.lay_out(&style, None, true).contains("REVISION"));
     }
 
     #[test]

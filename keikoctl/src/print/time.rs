@@ -5,6 +5,9 @@ use jiff::Timestamp;
 use keiko_core::refusal::Refusal;
 use std::time::Duration;
 
+/// Longer than anybody waits, and far from where a clock overflows: ten years.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 /// Now, and how times are shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -58,8 +61,12 @@ pub(crate) fn rfc3339(unix_ms: u64) -> String {
 /// Reads `30s`, `5m`, `1h30m`, `7d`, `500ms`, or seconds without a unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let malformed = || format!("{text:?} is not a duration: write 30s, 5m, 1h30m or 7d");
+    let bounded = |duration: Duration| match duration <= LONGEST {
+        true => Ok(duration),
+        false => Err(format!("{text:?} is longer than ten years")),
+    };
     if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
+        return bounded(Duration::from_secs(seconds));
     }
     let (mut rest, mut total_ms) = (text, 0u64);
     while !rest.is_empty() {
@@ -81,7 +88,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
             .and_then(|ms| total_ms.checked_add(ms))
             .ok_or_else(malformed)?;
     }
-    if text.is_empty() { Err(malformed()) } else { Ok(Duration::from_millis(total_ms)) }
+    if text.is_empty() { Err(malformed()) } else { bounded(Duration::from_millis(total_ms)) }
 }
 
 /// A point in the past: a revision, a time in RFC 3339, or how long ago.
@@ -148,10 +155,22 @@ mod tests {
             ("1h30", None),
             ("-1s", None),
             ("99999999999999999d", None),
+            ("3660d", Some(316_224_000_000)),
+            ("316224000", Some(316_224_000_000)),
+            ("316224001", None),
+            ("3661d", None),
+            ("18446744073709551615", None),
+            ("18446744073709551615ms", None),
         ] {
             let read = duration(text).ok().map(|duration| duration.as_millis());
             assert_eq!(read, expect, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_is_called_so() {
+        let why = duration("99999999999").unwrap_err();
+        assert_eq!(why, "\"99999999999\" is longer than ten years");
     }
 
     #[test]

@@ -24,7 +24,7 @@ async fn status(session: &Session) -> Outcome {
     match &printer.format {
         Format::Plain(FormatKind::Csv) => {
             let csv = Wanted::default().csv(NODES, &status.nodes, &printer.clock, true)?;
-            printer.data(&csv)?;
+            printer.data(&printer.safe(&csv))?;
         }
         Format::Plain(FormatKind::Name) => {
             let names = status.nodes.iter().map(|node| format!("node/{}\n", node.name));

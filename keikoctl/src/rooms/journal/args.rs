@@ -2,6 +2,7 @@
 
 use crate::rooms::registry::flags::Look;
 use clap::{Args, Subcommand};
+use std::num::ParseIntError;
 
 #[derive(Subcommand)]
 pub(crate) enum EventVerb {
@@ -20,7 +21,7 @@ pub(crate) struct TailArgs {
     /// From this revision on; 0: everything that is kept.
     #[arg(long, value_name = "REVISION")]
     pub from: Option<u64>,
-    /// At most this many events.
+    /// At most this many events: the newest, or with --from the first.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// Stay and show what happens.
@@ -36,10 +37,14 @@ pub(crate) struct TailArgs {
     pub look: Look,
 }
 
+fn revision(text: &str) -> Result<u64, ParseIntError> {
+    text.strip_prefix("event/").unwrap_or(text).parse()
+}
+
 #[derive(Args)]
 pub(crate) struct GetArgs {
-    /// The revision.
-    #[arg(value_name = "REVISION")]
+    /// The revision, or event/REVISION as -o name prints it.
+    #[arg(value_name = "REVISION", value_parser = revision)]
     pub revision: u64,
     #[command(flatten)]
     pub look: Look,

@@ -144,7 +144,6 @@ async fn idle(
     let patience = session.timeout(DRAIN);
     let deadline = Instant::now() + patience;
     let reference = target.reference();
-    session.detaches();
     let progress = session.progress(format!("{reference}: waiting for its calls to end"));
     session.detaches();
     let ended = loop {
@@ -153,7 +152,6 @@ async fn idle(
         if calls == 0 {
             break Ok(Some(item.0));
         }
-        progress.say(&format!("{reference}: waiting for its calls to end, {calls} under way"));
         progress.say(&format!("{reference}: {} under way", several(calls)));
         if Instant::now() + LOOK > deadline {
             break Err(busy(target, act, &item, calls));
@@ -224,8 +222,7 @@ async fn preview(
         }
     };
     let after = after.map(Item);
-    let stays = |item: &Item| item.status().map(|status| status.admin_state.clone());
-    let same = after.as_ref().is_some_and(|after| stays(after) == stays(&before));
+    let same = after.as_ref().is_some_and(|after| decided(after) == decided(&before));
     let preview = Preview {
         by,
         reference: target.reference(),
@@ -235,6 +232,12 @@ async fn preview(
         notes: Vec::new(),
     };
     dry_run::show(&preview, session)
+}
+
+/// What an operator decided, and why.
+fn decided(item: &Item) -> (String, String) {
+    let status = item.status().cloned().unwrap_or_default();
+    (status.admin_state, status.admin_reason)
 }
 
 fn with(mut object: Object, state: String, reason: String) -> Object {
@@ -247,4 +250,28 @@ fn with(mut object: Object, state: String, reason: String) -> Object {
         (status.admin_state, status.admin_reason) = (state, reason);
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::tests::time_server;
+    use super::*;
+
+    #[test]
+    fn another_reason_is_another_decision() {
+        let held = |state: &str, reason: &str| {
+            Item(with(time_server().0, state.to_owned(), reason.to_owned()))
+        };
+        let suspended = held("suspended", "repairs");
+        for (state, reason, same) in [
+            ("suspended", "repairs", true),
+            ("suspended", "key leaked", false),
+            ("draining", "repairs", false),
+            ("", "", false),
+        ] {
+            let after = held(state, reason);
+            assert_eq!(decided(&after) == decided(&suspended), same, "{state} {reason}");
+        }
+        assert_eq!(decided(&held("", "")), decided(&time_server()));
+    }
 }

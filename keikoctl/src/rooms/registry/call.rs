@@ -23,6 +23,7 @@ const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs `tool call`.
 pub(crate) async fn tool(args: CallToolArgs, session: &Session) -> Outcome {
+    session.printer.refuse_csv()?;
     let patience = session.timeout(PATIENT);
     let request = CallToolRequest {
         namespace: args.namespace.one(),
@@ -50,6 +51,7 @@ pub(crate) async fn tool(args: CallToolArgs, session: &Session) -> Outcome {
 
 /// Runs `agent call`.
 pub(crate) async fn agent(args: CallAgentArgs, session: &Session) -> Outcome {
+    session.printer.refuse_csv()?;
     let patience = session.timeout(PATIENT);
     let text = if args.text == "-" { input(&mut std::io::stdin())? } else { args.text };
     let request = CallAgentRequest {

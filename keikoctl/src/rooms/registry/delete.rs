@@ -22,21 +22,24 @@ pub(crate) async fn run(kind: KindWord, args: &DeleteArgs, session: &Session) ->
         return Err(prompt::needs_yes(&format!("{}/{name} would be deleted", kind.word)).into());
     }
     let client = session.client(QUICK).await?;
+    let mut revision = args.revision.unwrap_or(0);
     if args.dry_run.by().is_none() && !consent.yes {
         let radius = Radius::of(&client, kind, &namespace, &name).await?;
         if !radius.broken.is_empty() {
             session.printer.note(&radius.broken);
         }
-        if !prompt::confirm(&format!("delete {}?", radius.goes())) {
+        if !prompt::confirm(format!("delete {}?", radius.goes())).await {
             session.printer.note("nothing was deleted");
             return Ok(Exit::Refused(1));
         }
+        // The answer is about what was shown, and not about what was declared since.
+        revision = args.revision.unwrap_or_else(|| radius.item.metadata().revision);
     }
     let request = DeleteRequest {
         kind: kind.kind.into(),
         namespace,
         name: name.clone(),
-        revision: args.revision.unwrap_or(0),
+        revision,
         request_id: Vec::new(),
         dry_run: args.dry_run.at_server(),
     };

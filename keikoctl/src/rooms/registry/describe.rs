@@ -5,7 +5,7 @@ use super::lines::Lines;
 use super::object::{Item, KindWord};
 use super::{get, impact, list, state, table, vitals};
 use crate::exit::Exit;
-use crate::fault::Outcome;
+use crate::fault::{Outcome, Stop};
 use crate::print::table::{Grid, Heading};
 use crate::print::time::{rfc3339, short};
 use crate::print::{Cell, Format, FormatKind, Printer, Role, Shown};
@@ -13,6 +13,7 @@ use crate::session::{QUICK, Session};
 use keiko_client::Client;
 use keiko_client::proto::v1::object::Object as Any;
 use keiko_client::proto::v1::{CredentialRef, GetRequest, Grant, Kind, Lease, ListRequest};
+use keiko_core::refusal::Code;
 
 /// Runs `describe`.
 pub(crate) async fn run(kind: KindWord, args: &DescribeArgs, session: &Session) -> Outcome {
@@ -48,12 +49,21 @@ struct Around {
 
 async fn around(client: &Client, item: &Item) -> Outcome<Around> {
     let metadata = item.metadata();
-    let broken = impact::ask(client, item.kind(), &metadata.namespace, &metadata.name).await?;
+    let broken = impact::ask(client, item.kind(), &metadata.namespace, &metadata.name).await;
     Ok(Around {
-        parts: parts_of(client, item).await?,
+        parts: or_none(parts_of(client, item).await)?.unwrap_or_default(),
         needs: vitals::needs(client, item).await?,
-        needed: impact::sentence(&broken),
+        needed: or_none(broken)?.map(|broken| impact::sentence(&broken)).unwrap_or_default(),
     })
+}
+
+/// Nothing, where the caller may see the object and not what stands around it.
+pub(super) fn or_none<T>(seen: Outcome<T>) -> Outcome<Option<T>> {
+    match seen {
+        Ok(seen) => Ok(Some(seen)),
+        Err(Stop::Refused(fault)) if fault.refusal.code == Code::PermissionDenied => Ok(None),
+        Err(stop) => Err(stop),
+    }
 }
 
 /// The tools of a server, the skills of an agent.
@@ -250,4 +260,19 @@ fn granted(grant: Option<&Grant>) -> String {
 
 fn lease(lease: &Lease) -> String {
     format!("{}, removed {} later", short(lease.ttl_ms), short(lease.grace_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keiko_core::refusal::Refusal;
+
+    #[test]
+    fn what_may_not_be_seen_is_not_shown() {
+        let refused = |code| or_none::<u8>(Err(Refusal::new(code, "no").into()));
+        assert!(matches!(or_none(Ok(7)), Ok(Some(7))));
+        assert!(matches!(refused(Code::PermissionDenied), Ok(None)));
+        assert!(matches!(refused(Code::Unauthenticated), Err(Stop::Refused(_))));
+        assert!(matches!(or_none::<u8>(Err(Stop::Interrupted)), Err(Stop::Interrupted)));
+    }
 }

@@ -1,5 +1,6 @@
 //! `--dry-run`: what would change, field by field. Nothing was changed when this is printed.
 
+use super::differ;
 use super::flags::DryRunBy;
 use super::object::Item;
 use crate::exit::Exit;
@@ -99,35 +100,13 @@ fn cut(value: &Value) -> String {
 /// What is another, without what every write moves.
 fn changes(before: &Value, after: &Value) -> Vec<Change> {
     let mut found = Vec::new();
-    compare("", before, after, 0, &mut found);
-    found.retain(|change| {
-        !NOISE
-            .iter()
-            .any(|noise| change.path == *noise || change.path.starts_with(&format!("{noise}.")))
-    });
-    found
+    differ::walk("", before, after, DEPTH_MAX, &mut found);
+    let changes = found.into_iter().map(|(path, before, after)| Change { path, before, after });
+    changes.filter(|change| !is_noise(&change.path)).collect()
 }
 
-fn compare(path: &str, before: &Value, after: &Value, depth: usize, found: &mut Vec<Change>) {
-    if before == after {
-        return;
-    }
-    match (before, after) {
-        (Value::Object(before), Value::Object(after)) if depth < DEPTH_MAX => {
-            let added = after.keys().filter(|key| !before.contains_key(*key));
-            for key in before.keys().chain(added) {
-                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let (one, other) = (before.get(key), after.get(key));
-                let (one, other) = (one.unwrap_or(&Value::Null), other.unwrap_or(&Value::Null));
-                compare(&below, one, other, depth + 1, found);
-            }
-        }
-        _ => found.push(Change {
-            path: path.to_owned(),
-            before: before.clone(),
-            after: after.clone(),
-        }),
-    }
+fn is_noise(path: &str) -> bool {
+    NOISE.iter().any(|noise| path == *noise || path.starts_with(&format!("{noise}.")))
 }
 
 #[cfg(test)]

@@ -242,7 +242,7 @@ pub(crate) struct DeleteArgs {
     /// Do not ask.
     #[arg(short, long)]
     pub yes: bool,
-    /// Only if it is still at this revision.
+    /// Only if nothing was declared since this revision.
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<u64>,
     #[command(flatten)]

@@ -2,7 +2,7 @@
 
 use super::flags::HistoryArgs;
 use super::object::{Item, KindWord};
-use super::state;
+use super::{differ, state};
 use crate::exit::Exit;
 use crate::fault::Outcome;
 use crate::print::{Cell, Column, Listing, Shown};
@@ -15,10 +15,13 @@ const DEPTH_MAX: usize = 3;
 
 /// Runs `history`.
 pub(crate) async fn run(kind: KindWord, args: &HistoryArgs, session: &Session) -> Outcome {
+    let name = kind.name(&args.name)?;
+    // A version in which it was deleted has no object to take it from.
+    let reference = format!("{}/{name}", kind.word);
     let request = HistoryRequest {
         kind: kind.kind.into(),
         namespace: args.namespace.one(),
-        name: kind.name(&args.name)?,
+        name,
         limit: args.limit.unwrap_or(0),
     };
     let client = session.client(QUICK).await?;
@@ -28,7 +31,7 @@ pub(crate) async fn run(kind: KindWord, args: &HistoryArgs, session: &Session) -
     let printer = &session.printer;
     let wanted = args.look.wanted(false);
     let steps = wanted.sort(COLUMNS, steps(found.items), &printer.clock)?;
-    let name = |step: &Step| format!("{}@{}", step.name(), step.revision);
+    let name = |step: &Step| format!("{reference}@{}", step.revision);
     let listing = Listing { revision: found.revision, name: &name };
     printer.rows(COLUMNS, &wanted, &steps, !args.look.no_headers, listing)?;
     Ok(Exit::Done)
@@ -41,12 +44,6 @@ struct Step {
     item: Option<Item>,
     change: &'static str,
     what: Vec<String>,
-}
-
-impl Step {
-    fn name(&self) -> String {
-        self.item.as_ref().map(Item::reference).unwrap_or_default()
-    }
 }
 
 impl Shown for Step {
@@ -85,8 +82,7 @@ fn describe(item: Option<&Item>, older: Option<&Item>) -> (&'static str, Vec<Str
     match (item, older) {
         (None, _) => ("deleted", Vec::new()),
         (Some(item), Some(older)) if item.metadata().uid == older.metadata().uid => {
-            let mut what = Vec::new();
-            differences("", &older.json(), &item.json(), 0, &mut what);
+            let mut what = differences(&older.json(), &item.json());
             what.retain(|path| {
                 !["metadata.revision", "metadata.updatedMs"].contains(&path.as_str())
             });
@@ -100,22 +96,10 @@ fn describe(item: Option<&Item>, older: Option<&Item>) -> (&'static str, Vec<Str
     }
 }
 
-fn differences(path: &str, older: &Value, newer: &Value, depth: usize, what: &mut Vec<String>) {
-    if older == newer {
-        return;
-    }
-    match (older, newer) {
-        (Value::Object(older), Value::Object(newer)) if depth < DEPTH_MAX => {
-            let added = newer.keys().filter(|key| !older.contains_key(*key));
-            for key in older.keys().chain(added) {
-                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let (one, other) = (older.get(key), newer.get(key));
-                let (one, other) = (one.unwrap_or(&Value::Null), other.unwrap_or(&Value::Null));
-                differences(&below, one, other, depth + 1, what);
-            }
-        }
-        _ => what.push(path.to_owned()),
-    }
+fn differences(older: &Value, newer: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    differ::walk("", older, newer, DEPTH_MAX, &mut found);
+    found.into_iter().map(|(path, _, _)| path).collect()
 }
 
 #[cfg(test)]
@@ -135,9 +119,7 @@ mod tests {
                 vec!["a.b.c"],
             ),
         ] {
-            let mut what = Vec::new();
-            differences("", &older, &newer, 0, &mut what);
-            assert_eq!(what, expect, "{older} {newer}");
+            assert_eq!(differences(&older, &newer), expect, "{older} {newer}");
         }
     }
 }

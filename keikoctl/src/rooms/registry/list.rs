@@ -55,12 +55,22 @@ pub(crate) async fn run(kind: KindWord, args: &ListArgs, session: &Session) -> O
         printer.note(&format!("as of {} ago", short(found.staleness_ms)));
     }
     if items.is_empty() && printer.format.is_table() {
-        printer.note(&format!("no {} here", kind.plural()));
+        printer.note(&nothing(kind, args));
         return Ok(Exit::Done);
     }
     let listing = Listing { revision: found.revision, name: &Item::reference };
     printer.rows(columns, &wanted, &items, !args.look.no_headers, listing)?;
     Ok(Exit::Done)
+}
+
+/// Why there is nothing to show.
+fn nothing(kind: KindWord, args: &ListArgs) -> String {
+    let place = match args.scope.wire() {
+        all if all.is_empty() => "in any namespace".to_owned(),
+        one => format!("in namespace {one}"),
+    };
+    let fit = if args.selector.is_empty() && args.field.is_empty() { "" } else { " that fit" };
+    format!("no {} {place}{fit}", kind.plural())
 }
 
 /// A list as it was at one revision.
@@ -164,6 +174,27 @@ pub(super) fn sign(text: &str) -> Option<usize> {
 mod tests {
     use super::super::table::tests::time_server;
     use super::*;
+
+    #[test]
+    fn an_empty_list_says_where_it_looked() {
+        use crate::cli::{Cli, Verb};
+        use crate::rooms::registry::AgentVerb;
+        use clap::Parser;
+        for (line, expect) in [
+            ("-n default", "no agents in namespace default"),
+            ("-n team-a -l a=b", "no agents in namespace team-a that fit"),
+            ("-A --field spec.url=x", "no agents in any namespace that fit"),
+            ("-A", "no agents in any namespace"),
+        ] {
+            let words = "keikoctl agent list".split(' ').chain(line.split(' '));
+            let Ok(Verb::Agent(AgentVerb::List(args))) =
+                Cli::try_parse_from(words).map(|cli| cli.verb)
+            else {
+                panic!("{line}");
+            };
+            assert_eq!(nothing(KindWord::read("agent").unwrap(), &args), expect, "{line}");
+        }
+    }
 
     #[test]
     fn fields_select() {

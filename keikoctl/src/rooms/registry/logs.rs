@@ -35,14 +35,19 @@ pub(crate) async fn run(args: LogsArgs, session: &Session) -> Outcome {
     let mut lines = client
         .open(request, |client, request| async move { client.registry().logs(request).await })
         .await?;
+    let mut is_silent = true;
     while let Some(line) =
         lines.message().await.map_err(|status| Stop::from(Error::from(status)))?
     {
+        is_silent = false;
         if as_json {
             printer.json_line(to_json("keiko.v1.LogLine", &line))?;
         } else {
             printer.foreign(&line.text)?;
         }
+    }
+    if is_silent && !as_json {
+        printer.note("nothing was written to standard error");
     }
     Ok(Exit::Done)
 }

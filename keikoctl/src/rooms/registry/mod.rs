@@ -9,6 +9,7 @@ mod call;
 mod credential;
 mod delete;
 mod describe;
+mod differ;
 mod dry_run;
 mod find;
 pub(crate) mod flags;

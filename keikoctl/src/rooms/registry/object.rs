@@ -19,6 +19,11 @@ pub(crate) struct KindWord {
 }
 
 impl KindWord {
+    /// Every kind.
+    pub(crate) fn all() -> [Self; 4] {
+        [Kind::Agent, Kind::McpServer, Kind::Tool, Kind::Skill].map(Self::of)
+    }
+
     /// The noun.
     pub(crate) fn of(kind: Kind) -> Self {
         let word = match kind {
@@ -33,8 +38,7 @@ impl KindWord {
 
     /// The kind of a noun, as in `mcp`.
     pub(crate) fn read(word: &str) -> Option<Self> {
-        let kinds = [Kind::Agent, Kind::McpServer, Kind::Tool, Kind::Skill];
-        kinds.map(Self::of).into_iter().find(|kind| kind.word == word)
+        Self::all().into_iter().find(|kind| kind.word == word)
     }
 
     /// Several of them, for people.

@@ -9,7 +9,7 @@ use super::{credential, get};
 use crate::exit::Exit;
 use crate::fault::{Outcome, usage};
 use crate::print::{Format, FormatKind, escape};
-use crate::session::{PATIENT, Session};
+use crate::session::{Interrupt, PATIENT, Session};
 use keiko_client::Client;
 use keiko_client::proto::json::to_json;
 use keiko_client::proto::v1::{
@@ -45,6 +45,7 @@ pub(crate) async fn agent(args: RegisterAgentArgs, session: &Session) -> Outcome
         return unsent(KindWord::of(Kind::Agent), &message.name, &message.url, json, session);
     }
     let client = session.client(PATIENT).await?;
+    goes_on(KindWord::of(Kind::Agent), &message.name, &message.namespace, session);
     let progress = session.printer.progress(format!("asking {} for its card", message.url));
     let made = client
         .write(args.flags.request.id, message, |client, request| async move {
@@ -88,6 +89,7 @@ pub(crate) async fn mcp(args: RegisterMcpArgs, session: &Session) -> Outcome {
         return unsent(kind, &message.name, endpoint, json, session);
     }
     let client = session.client(PATIENT).await?;
+    goes_on(kind, &message.name, &message.namespace, session);
     let far_side = if message.url.is_empty() { &message.name } else { &message.url };
     let progress = session.printer.progress(format!("asking {far_side} what it offers"));
     let made = client
@@ -97,6 +99,17 @@ pub(crate) async fn mcp(args: RegisterMcpArgs, session: &Session) -> Outcome {
         .await;
     drop(progress);
     finish(made?, &client, "tool", &flags, session).await
+}
+
+/// Ctrl-C ends the command; what the node was asked may be done all the same.
+fn goes_on(kind: KindWord, name: &str, namespace: &str, session: &Session) {
+    let word = kind.word;
+    let look = match name {
+        "" => format!("keikoctl {word} list -n {namespace}"),
+        name => format!("keikoctl {word} get {name} -n {namespace}"),
+    };
+    let words = format!("it may be registered all the same; to look: {look}");
+    session.on_interrupt(Interrupt::Detaches(words));
 }
 
 /// What `--dry-run=client` shows: the call that was not made.
@@ -191,14 +204,30 @@ fn is_url(word: &str) -> bool {
     word.contains("://")
 }
 
+/// As in `localhost:8080/mcp`.
+fn has_port(word: &str) -> bool {
+    let host = word.split('/').next().unwrap_or_default();
+    host.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
 fn name_and_url(kind: Kind, first: &str, second: Option<&str>) -> Result<(String, String)> {
     let kind = KindWord::of(kind);
     match second {
         None if is_url(first) => Ok((String::new(), first.to_owned())),
         Some(url) if is_url(url) && !is_url(first) => Ok((kind.name(first)?, url.to_owned())),
         _ => {
-            let refusal = usage(format!("{:?} is not a URL", second.unwrap_or(first)))
-                .hint(format!("keikoctl {} register [NAME] https://HOST/PATH", kind.word));
+            let word = second.unwrap_or(first);
+            let refusal = usage(format!("{word:?} is not a URL"));
+            let refusal = match has_port(word) {
+                true if second.is_some() => {
+                    refusal.hint(format!("keikoctl {} register {first} http://{word}", kind.word))
+                }
+                true => refusal.hint(format!("keikoctl {} register http://{word}", kind.word)),
+                false => refusal,
+            };
+            let refusal =
+                refusal.hint(format!("keikoctl {} register [NAME] https://HOST/PATH", kind.word));
             Err(match kind.kind {
                 Kind::McpServer => refusal.hint("keikoctl mcp register NAME -- COMMAND…"),
                 _ => refusal,
@@ -294,6 +323,19 @@ mod tests {
             let read = name_and_url(Kind::McpServer, first, second).ok();
             let read = read.as_ref().map(|(name, url)| (name.as_str(), url.as_str()));
             assert_eq!(read, expect, "{first} {second:?}");
+        }
+    }
+
+    #[test]
+    fn what_lacks_only_its_scheme_is_said_with_one() {
+        for (first, second, expect) in [
+            ("n", Some("localhost:8080"), "keikoctl mcp register n http://localhost:8080"),
+            ("localhost:8080/mcp", None, "keikoctl mcp register http://localhost:8080/mcp"),
+            ("n", None, "keikoctl mcp register [NAME] https://HOST/PATH"),
+            ("n", Some("a:b"), "keikoctl mcp register [NAME] https://HOST/PATH"),
+        ] {
+            let refusal = name_and_url(Kind::McpServer, first, second).unwrap_err();
+            assert_eq!(refusal.hints[0], expect, "{first} {second:?}");
         }
     }
 

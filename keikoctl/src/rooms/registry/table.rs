@@ -19,7 +19,7 @@ const REVISION: Column<Item> =
 const REASON: Column<Item> =
     Column::new("REASON", |item: &Item, _| Cell::text(state::reason(item))).flexible();
 const VERSION: Column<Item> =
-    Column::new("VERSION", |item: &Item, _| Cell::text(state::version(item)));
+    Column::new("VERSION", |item: &Item, _| Cell::text(state::version(item))).spare();
 /// Of the last probe.
 const LATENCY: Column<Item> = Column::new("LATENCY", |item: &Item, _| {
     state::took(item.live().map_or(0, |live| live.probe_latency_ms.saturating_mul(1000)))
@@ -69,7 +69,8 @@ const AGENTS: &[Column<Item>] = &[
     VERSION,
     Column::new("PROTOCOL", |item: &Item, _| {
         agent(item, |spec| format!("{} {}", spec.protocol, spec.protocol_version))
-    }),
+    })
+    .spare(),
     Column::new("URL", |item: &Item, _| agent(item, |spec| spec.url.clone())).flexible(),
     AGE,
     Column::new("TITLE", |item: &Item, _| agent(item, |spec| spec.title.clone()))
@@ -92,8 +93,9 @@ const SERVERS: &[Column<Item>] = &[
     STATE,
     REASON,
     VERSION,
-    Column::new("TRANSPORT", |item: &Item, _| server(item, |spec| spec.transport.clone())),
-    Column::new("PROTOCOL", |item: &Item, _| server(item, |spec| spec.protocol_version.clone())),
+    Column::new("TRANSPORT", |item: &Item, _| server(item, |spec| spec.transport.clone())).spare(),
+    Column::new("PROTOCOL", |item: &Item, _| server(item, |spec| spec.protocol_version.clone()))
+        .spare(),
     Column::new("ENDPOINT", |item: &Item, _| server(item, endpoint)).flexible(),
     AGE,
     Column::new("SERVER", |item: &Item, _| server(item, |spec| spec.server_name.clone()))

@@ -3,10 +3,10 @@
 
 use super::lines::Lines;
 use super::object::{Item, KindWord};
-use super::{get, state};
-use crate::fault::Outcome;
-use crate::print::Cell;
+use super::{describe, get, state};
+use crate::fault::{Outcome, Stop};
 use crate::print::time::{Clock, rfc3339, short};
+use crate::print::{Cell, Role};
 use futures::future::try_join_all;
 use keiko_client::Client;
 use keiko_client::proto::v1::{GetRequest, Kind, Live, Load};
@@ -101,17 +101,18 @@ fn ago(clock: &Clock, unix_ms: u64) -> String {
     }
 }
 
-/// Each thing that it needs, with its state.
+/// Each thing that it needs, with its state if the caller may see it.
 pub(super) async fn needs(client: &Client, item: &Item) -> Outcome<Vec<(String, Cell)>> {
     let namespace = &item.metadata().namespace;
     let asked = item.depends_on().iter().map(|need| async move {
-        Ok::<_, crate::fault::Stop>((need.clone(), need_state(client, namespace, need).await?))
+        let state = describe::or_none(need_state(client, namespace, need).await)?;
+        Ok::<_, Stop>((need.clone(), state.unwrap_or_else(|| Cell::role(Role::Muted, "-"))))
     });
     try_join_all(asked).await
 }
 
 async fn need_state(client: &Client, namespace: &str, need: &str) -> Outcome<Cell> {
-    let missing = || Cell::role(crate::print::Role::Bad, "missing");
+    let missing = || Cell::role(Role::Bad, "missing");
     let Some((word, name)) = need.split_once('/') else { return Ok(missing()) };
     let Some(kind) = KindWord::read(word) else { return Ok(missing()) };
     let ask = |kind: KindWord, name: &str| {

@@ -40,7 +40,6 @@ pub(crate) async fn run(kind: Option<KindWord>, args: &WaitArgs, session: &Sessi
     let targets = targets(kind, &args.names, &args.namespace.one())?;
     let patience = session.timeout(USUAL);
     let client = session.client(USUAL).await?;
-    session.detaches();
     let met = until(&client, &targets, &what, patience, session).await?;
     let printer = &session.printer;
     printer.document(&document(&met), |printer| match &printer.format {

@@ -1,6 +1,7 @@
-//! `--watch`: redraws on a terminal, appends lines of JSON in a pipe.
+//! `--watch`: redraws on a terminal, appends lines of JSON in a pipe and on a terminal that can't
+//! move its cursor.
 //!
-//! In a pipe every item of the watch is a line, BOOKMARK and RESYNC too: who reads them can resume
+//! There every item of the watch is a line, BOOKMARK and RESYNC too: who reads them can resume
 //! by revision.
 
 use super::list::Fields;
@@ -9,7 +10,7 @@ use super::table;
 use crate::fault::{Outcome, usage};
 use crate::print::columns::Wanted;
 use crate::print::time::Clock;
-use crate::print::{Format, FormatKind, Printer, Shown};
+use crate::print::{Format, FormatKind, Printer, Shown, is_dumb};
 use crate::session::Session;
 use keiko_client::Client;
 use keiko_client::proto::v1::watch_response::Type;
@@ -38,7 +39,7 @@ pub(crate) struct Subject {
 pub(crate) async fn run(subject: Subject, client: &Client, session: &Session) -> Outcome {
     let printer = &session.printer;
     let redraws = match &printer.format {
-        Format::Plain(FormatKind::Table | FormatKind::Wide) => printer.is_terminal,
+        Format::Plain(FormatKind::Table | FormatKind::Wide) => printer.is_terminal && !is_dumb(),
         Format::Plain(FormatKind::Json | FormatKind::Jsonl) => false,
         _ => {
             return Err(usage("a watch is a table or lines of JSON")
@@ -58,6 +59,10 @@ pub(crate) async fn run(subject: Subject, client: &Client, session: &Session) ->
     let mut known = Known::default();
     let mut tick = tokio::time::interval(REDRAW);
     let (mut dirty, mut ticks) = (false, 0);
+    if redraws {
+        // What stands on the screen goes up into what can be scrolled back to.
+        printer.data(&"\n".repeat(printer.height().unwrap_or_default()))?;
+    }
     loop {
         let next = watch.next();
         tokio::pin!(next);
@@ -139,10 +144,15 @@ fn draw(subject: &Subject, known: &Known, printer: &Printer) -> Outcome<()> {
     let Format::Plain(kind) = printer.format else { return Ok(()) };
     let grid = subject.wanted.grid(columns, &items, kind, &clock)?;
     let text = grid.lay_out(&printer.style, printer.width(), subject.with_headings);
-    // Home, then line by line over what was there, then clear the rest: nothing flickers.
-    let height = printer.height().unwrap_or(usize::MAX).saturating_sub(1);
-    let lines = text.lines().take(height).map(|line| format!("{line}\u{1b}[K\n"));
-    printer.data(&format!("\u{1b}[H{}\u{1b}[J", lines.collect::<String>()))
+    printer.data(&frame(&text, printer.height().unwrap_or(usize::MAX)))
+}
+
+/// A screen: home, then row by row over what was there, then clear the rest, so that nothing
+/// flickers. A row that is too long ends at the margin: wrapped, it would push the others down.
+fn frame(text: &str, height: usize) -> String {
+    let rows = text.lines().take(height.saturating_sub(1));
+    let rows: String = rows.map(|row| format!("\u{1b}[2K{row}\n")).collect();
+    format!("\u{1b}[?7l\u{1b}[H{rows}\u{1b}[J\u{1b}[?7h")
 }
 
 #[cfg(test)]
@@ -161,6 +171,12 @@ mod tests {
         assert!(added.ends_with(",\"revision\":7}"), "{added}");
         let bookmark = WatchResponse { r#type: Type::Bookmark.into(), object: None, revision: 9 };
         assert_eq!(line(&bookmark).to_string(), "{\"type\":\"BOOKMARK\",\"revision\":9}");
+    }
+
+    #[test]
+    fn a_frame_wraps_nothing_and_leaves_wrapping_on() {
+        let drawn = frame("a\nb\nc\n", 3);
+        assert_eq!(drawn, "\u{1b}[?7l\u{1b}[H\u{1b}[2Ka\n\u{1b}[2Kb\n\u{1b}[J\u{1b}[?7h");
     }
 
     #[test]
