@@ -9,6 +9,7 @@
 //! links        what keeps a server linked               docs         the commands of the guides
 //! bench        the benchmark, on a handful of agents
 //! routing      who gets the calls: leases, heartbeats, find, suspension
+//! cards        what comes of an agent's card
 //! health       when it is news that something works, or does not
 //! hostile      peers that mean harm, each told for what it is
 //! manifests    apply, diff and delete by files
@@ -19,6 +20,7 @@
 
 mod bench;
 mod calls;
+mod cards;
 mod contexts;
 mod depends;
 mod docs;

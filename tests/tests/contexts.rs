@@ -20,6 +20,10 @@ fn mode(path: &Path) -> u32 {
 fn a_context_is_added_used_tried_and_forgotten() {
     let ctl = Ctl::new(None);
     ctl.refused("status", 3, Code::NoEndpoint);
+    ctl.refused("context show", 3, Code::NoEndpoint);
+    let shown = ctl.json(&format!("context show --endpoint {}", endpoint()));
+    assert_eq!(shown["endpoint"], endpoint(), "{shown}");
+    assert_eq!(shown["origin"], "--endpoint", "{shown}");
     ctl.ok(&format!("context add here --endpoint {} --namespace team-a", endpoint()));
     ctl.refused("status", 3, Code::NoEndpoint);
     let config = ctl.place().join("config/keiko/config.toml");
@@ -29,7 +33,7 @@ fn a_context_is_added_used_tried_and_forgotten() {
     ctl.refused("context add other", 2, Code::InvalidArgument).says("--endpoint");
     ctl.refused("context use nobody", 2, Code::ContextInvalid).says("there are here");
     assert_eq!(ctl.ok("--context here status -o jsonpath=.leader").stdout.trim(), "n1");
-    ctl.ok("context use here");
+    ctl.ok("context use context/here");
     assert_eq!(ctl.json("status")["leader"], "n1");
     let tested = ctl.json("context test");
     assert_eq!(tested["context"], "here", "{tested}");
@@ -153,7 +157,9 @@ fn bash_completes_verbs_and_live_names() {
     };
     for (words, expect) in [
         ("keikoctl sta", "status"),
+        ("keikoctl ev", "event"),
         ("keikoctl agent ge", "get"),
+        ("keikoctl wait mcp/x --for del", "delete"),
         ("keikoctl context use h", "here"),
         ("keikoctl --context h", "here"),
         ("keikoctl explain KEIKO-008", "KEIKO-0084"),

@@ -1,13 +1,19 @@
 //! The verbs of the registry, as a person or a script types them.
 
+use crate::hostile::terminal;
 use keiko_core::refusal::Code;
 use keiko_tests::ctl::end_of;
 use keiko_tests::fake;
+use keiko_tests::peers::free_port;
+use keiko_tests::place::Place;
 use keiko_tests::shared::unique;
 use keiko_tests::wait::{DEADLINE, expect};
 use keiko_tests::{Ctl, Node, eventually, programs, shared};
 use serde_json::Value;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::process::{Child, Stdio};
+use uuid::Uuid;
 
 fn fake_mcp() -> String {
     programs::path("fake-mcp").display().to_string()
@@ -24,10 +30,6 @@ fn begin(ctl: &Ctl, line: &str) -> Child {
     let mut command = ctl.command(line);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("keikoctl starts")
-}
-
-fn revision(ctl: &Ctl) -> u64 {
-    ctl.json("tool list -A")["revision"].as_u64().expect("a list has a revision")
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn find_says_who_can_be_called() {
 fn a_drain_waits_for_what_runs() {
     let node = shared();
     let (name, space) = server(node);
-    let line = format!("tool call {name}.slow '{{\"seconds\":4}}' -n {space}");
+    let line = format!("tool call {name}.slow '{{\"seconds\":12}}' -n {space}");
     let mut call = begin(&node.ctl, &line);
     let busy =
         |ctl: &Ctl| ctl.json(&format!("mcp get {name} -n {space}"))["status"]["live"].clone();
@@ -140,11 +142,11 @@ fn a_probe_is_a_card() {
     let card = node.ctl.ok(&format!("mcp probe {name} -n {space}"));
     assert!(card.stdout.contains("verdict") && card.stdout.contains("well"), "{card}");
     let agent = fake::agent::start("Probed");
-    let before = revision(&node.ctl);
     let card = node.ctl.json(&format!("agent probe {}", agent.url()));
     assert_eq!(card["ok"], true, "{card}");
     assert_eq!(card["provides"][0], "greet", "{card}");
-    assert!(revision(&node.ctl) >= before);
+    let listed = node.ctl.ok("agent list -A -o json").stdout;
+    assert!(!listed.contains(&agent.url()), "it was kept: {listed}");
     let ill = node.ctl.run("mcp probe http://127.0.0.1:1/mcp -o json");
     assert_eq!(ill.status, 9, "{ill}");
     assert_eq!(ill.json()["failureClass"], "unreachable", "{ill}");
@@ -223,9 +225,77 @@ fn a_request_id_makes_a_retry_safe() {
     // The clock of that id is long over.
     let line = format!("mcp suspend {name} -n {space} --request-id {id}");
     node.ctl.refused(&line, 2, Code::RequestIdExpired);
-    let twice = format!("mcp suspend {name} -n {space} -o jsonpath=.revision");
-    let first = node.ctl.ok(&twice).stdout;
-    assert_eq!(node.ctl.ok(&twice).stdout, first, "the second changed nothing");
+    let line = format!("mcp suspend {name} -n {space} --request-id {}", Uuid::now_v7());
+    let (first, again) = (node.ctl.json(&line), node.ctl.json(&line));
+    assert_eq!(first["changed"], true, "{first}");
+    // By itself a second one changes nothing and says so; this one is answered as the first.
+    assert_eq!(again["changed"], true, "{again}");
+    assert_eq!(again["revision"], first["revision"], "{again}");
+}
+
+#[test]
+fn ctrl_c_ends_a_question() {
+    let node = shared();
+    let (name, space) = server(node);
+    let place = Place::new();
+    let seen = place.join("seen");
+    let file = File::create(&seen).expect("a file in the place");
+    let mut command = terminal(node, &format!("mcp delete {name} -n {space}"));
+    command.stdin(Stdio::piped()).stdout(file).stderr(Stdio::null());
+    let mut asks = command.spawn().expect("script starts");
+    let mut keys = asks.stdin.take().expect("a pipe");
+    eventually("the question", || {
+        let text = fs::read_to_string(&seen).unwrap_or_default();
+        expect(text.contains("[y/N]"), || text)
+    });
+    keys.write_all(b"\x03").expect("script reads it");
+    assert_eq!(end_of(&mut asks, DEADLINE), Some(130));
+    node.ctl.ok(&format!("mcp get {name} -n {space}"));
+}
+
+#[test]
+fn ctrl_c_on_an_apply_that_waits_says_how_to_go_on() {
+    let node = shared();
+    let (name, space) = (unique("late"), unique("space"));
+    let place = Place::new();
+    let (file, seen) = (place.join("late.yaml"), place.join("seen"));
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let text = format!(
+        "apiVersion: keiko/v1\nkind: Agent\nmetadata:\n  name: {name}\nspec:\n  url: {url}\n"
+    );
+    fs::write(&file, text).expect("a file in the place");
+    let line = format!("apply -f {} -n {space} --wait --timeout 60s", file.display());
+    let mut command = terminal(node, &line);
+    let stdout = File::create(&seen).expect("a file in the place");
+    command.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::null());
+    let mut waits = command.spawn().expect("script starts");
+    let mut keys = waits.stdin.take().expect("a pipe");
+    let shown = || fs::read_to_string(&seen).unwrap_or_default();
+    eventually("what was done", || expect(shown().contains(" created (revision "), shown));
+    keys.write_all(b"\x03").expect("script reads it");
+    assert_eq!(end_of(&mut waits, DEADLINE), Some(130));
+    let hint = format!("keikoctl wait agent/{name} -n {space}");
+    assert!(shown().contains(&hint), "{}", shown());
+}
+
+#[test]
+fn what_names_something_can_be_typed_again() {
+    let node = shared();
+    let (name, space) = server(node);
+    node.ctl.ok(&format!("mcp delete {name} -n {space} --yes"));
+    let versions = node.ctl.ok(&format!("mcp history {name} -n {space} -o name")).stdout;
+    let newest =
+        versions.lines().next().and_then(|line| line.strip_prefix(&format!("mcp/{name}@")));
+    let revision = newest.unwrap_or_else(|| panic!("{versions}"));
+    let event = node.ctl.ok(&format!("event get event/{revision} -o name")).stdout;
+    assert!(event.lines().all(|line| line == format!("event/{revision}")), "{event}");
+    let none = node.ctl.ok(&format!("mcp list -n {space}"));
+    assert_eq!(none.stderr, format!("no MCP servers in namespace {space}\n"));
+    let csv = format!("tool call {name}.echo '{{\"text\":\"a\"}}' -n {space} -o csv");
+    node.ctl.refused(&csv, 2, Code::InvalidArgument).says("-o csv");
+    node.ctl.refused("get agents", 2, Code::InvalidArgument).says("keikoctl agent list");
+    let short = node.ctl.refused("tool get echo", 2, Code::InvalidArgument);
+    short.says("keikoctl find echo -o name");
 }
 
 fn wait_ready_in(ctl: &Ctl, name: &str, space: &str) {

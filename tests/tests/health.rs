@@ -109,7 +109,7 @@ fn health_events(node: &Node, name: &str) -> usize {
 fn who_flaps_is_held_back_and_told_a_few_times() {
     let (node, name, server) = (shared(), unique("flap"), Moody::start(Mode::Well));
     node.ctl.ok(&format!("mcp register {name} {}", server.web.url()));
-    for _ in 0..4 {
+    for _ in 0..10 {
         server.be(Mode::Gone);
         let down = wait(node, &name, |(state, _, flaps)| state == "cooling-down" || flaps);
         assert_eq!(condition(&down, "Ready"), "False");

@@ -35,10 +35,9 @@ fn neighbour(node: &Node, name: &str) -> String {
     format!(r#"tool call {name}.echo '{{"text":"still here"}}'"#)
 }
 
-/// What a person sees: the command runs on a terminal, with both streams in one.
-#[track_caller]
-fn on_terminal(node: &Node, line: &str) -> Output {
-    let typed = node.ctl.command(&format!("{line} --quiet --color never"));
+/// The command as a person types it: on a terminal, with both streams in one.
+pub(crate) fn terminal(node: &Node, line: &str) -> Command {
+    let typed = node.ctl.command(line);
     let words = std::iter::once(typed.get_program()).chain(typed.get_args());
     let quoted = words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''")));
     let mut script = Command::new("script");
@@ -51,6 +50,13 @@ fn on_terminal(node: &Node, line: &str) -> Output {
     if let Some(folder) = typed.get_current_dir() {
         script.current_dir(folder);
     }
+    script
+}
+
+/// What a person sees.
+#[track_caller]
+fn on_terminal(node: &Node, line: &str) -> Output {
+    let script = terminal(node, &format!("{line} --quiet --color never"));
     let seen = ctl::run(script, line, "");
     // What the terminal itself makes of the end of a line.
     let stdout = seen.stdout.replace("\r\n", "\n");

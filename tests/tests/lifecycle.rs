@@ -167,8 +167,10 @@ fn a_running_call_ends_before_the_daemon() {
     let mut node = Node::start(Plan::default());
     node.ctl.ok(&format!("mcp register slow -- {}", programs::path("fake-mcp").display()));
     let call = node.ctl.stream(r#"tool call slow.slow '{"seconds":3}'"#);
-    // It is under way once the metrics or the socket say so; a moment is enough for that.
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    eventually("the call runs", || {
+        let live = node.ctl.json("mcp get slow")["status"]["live"].clone();
+        expect(live["callsInFlight"] == 1, || live.to_string())
+    });
     node.signal(Signal::SIGTERM);
     call.find("its answer", |line| line.contains("at last").then_some(()));
     assert_eq!(node.wait_end(), 0, "{}", node.log());

@@ -2,12 +2,17 @@
 
 use crate::objects::wait_ready;
 use keiko_core::refusal::Code;
+use keiko_tests::fake::mcp::Flavour;
 use keiko_tests::shared::unique;
-use keiko_tests::{Node, Plan, fake, http, programs, shared};
-use serde_json::Value;
+use keiko_tests::wait::expect;
+use keiko_tests::web::{Reply, Web};
+use keiko_tests::{Node, Plan, eventually, fake, http, programs, shared};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How often a server or an agent is probed at the most, 15 s and a fifth, and a little more.
+/// How seldom a server or an agent is probed that is well, 15 s and a fifth, and a little more.
 const PROBED: Duration = Duration::from_secs(19);
 
 #[test]
@@ -17,12 +22,40 @@ fn a_server_that_says_what_it_said_costs_no_entry() {
     node.ctl.ok(&format!("mcp register quiet -- {}", programs::path("fake-mcp").display()));
     node.ctl.ok(&format!("agent register hush {}", agent.url()));
     wait_ready(&node.ctl, "quiet", "True");
-    // The first look of a probe may tell what registration did not.
-    std::thread::sleep(PROBED);
     let revision = || node.ctl.json("status")["revision"].clone();
     let before = revision();
+    // What registration found is known to the first look too.
     std::thread::sleep(PROBED);
     assert_eq!(revision(), before);
+}
+
+#[test]
+fn a_registration_again_links_who_was_asked_seldom() {
+    let (node, name) = (shared(), unique("patience"));
+    let is_down = Arc::new(AtomicBool::new(false));
+    let down = Arc::clone(&is_down);
+    let server = Web::start(move |asked, _| match down.load(Ordering::SeqCst) {
+        true => Reply::hang_up(),
+        false => fake::mcp::http(asked, Flavour::Plain),
+    });
+    let register = format!("mcp register {name} {}", server.url());
+    node.ctl.ok(&register);
+    wait_ready(&node.ctl, &name, "True");
+    is_down.store(true, Ordering::SeqCst);
+    // Each look that fails doubles the time until the next.
+    eventually("it is left alone for a while", || {
+        let body = json!({"kind": "KIND_MCP_SERVER", "name": name}).to_string();
+        let headers = [("content-type", "application/json")];
+        http::ask(&node.socket(), "POST", "/v1/probe", &headers, &body).expect("it answers");
+        let live = node.ctl.json(&format!("mcp get {name}"))["status"]["live"].clone();
+        let [last, next] = ["lastProbeMs", "nextProbeMs"].map(|field| live[field].as_u64());
+        let pause_ms = next.unwrap_or_default().saturating_sub(last.unwrap_or_default());
+        expect(pause_ms > 8_000, || live.to_string())
+    });
+    is_down.store(false, Ordering::SeqCst);
+    node.ctl.ok(&register);
+    let answer = node.ctl.ok(&format!(r#"tool call {name}.echo '{{"text":"back"}}' --timeout 4s"#));
+    assert_eq!(answer.stdout.trim(), "back");
 }
 
 #[test]

@@ -268,7 +268,7 @@ fn what_is_not_up_yet_is_waited_for() {
     let up = Web::start(|asked, url| fake::agent::answer(asked, &fake::agent::card("Up", url)));
     fleet.file("down.yaml", &agent("down", &format!("http://127.0.0.1:{closed}"), ""));
     fleet.file("up.yaml", &agent("up", &up.url(), ""));
-    let waited = fleet.run("apply -f @ --wait --timeout 4s");
+    let waited = fleet.run("apply -f @ --wait --timeout 10s");
     assert_eq!(waited.status, 9, "{waited}");
     let line = format!("agent/down in {} is not ready: ", fleet.namespace);
     assert!(waited.stdout.contains(&line), "{waited}");
@@ -351,6 +351,9 @@ fn a_registration_and_a_manifest_are_one() {
     let fleet = Fleet::new();
     let hello = fake::agent::start("Hello");
     fleet.ok(&format!("agent register hello {} --label fleet=mine", hello.url()));
+    fleet.file("a.yaml", &agent("hello", &hello.url(), ""));
+    let compared = fleet.ok("apply -f @ --dry-run=client").stdout;
+    assert!(compared.trim_end().ends_with(" unchanged"), "{compared}");
     fleet.file("a.yaml", &agent("hello", &format!("{}/", hello.url()), ""));
     let applied = fleet.ok("apply -f @").stdout;
     assert!(applied.trim_end().ends_with(" unchanged"), "{applied}");

@@ -8,7 +8,7 @@ use keiko_tests::http::{Answer, ask, get};
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
 use keiko_tests::web::Web;
-use keiko_tests::{Node, Plan, eventually, programs, shared};
+use keiko_tests::{Node, Plan, eventually, measure, programs, shared};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -93,21 +93,69 @@ fn a_lease_ends_at_once_and_its_entry_later() {
     });
 
     // A heartbeat within the grace brings it back.
+    let begun = Instant::now();
     beat(node, &json!({"name": name}));
     eventually("it is called again", || {
         let answer = find(node, &mine);
         expect(answer.status == 200, || format!("{answer:?}"))
     });
-    let begun = Instant::now();
     eventually("it is removed", || {
         let path = format!("/v1/objects/agent/default/{name}");
         let answer = get(&node.socket(), &path).expect("it answers");
         expect(answer.status == 404, || answer.text)
     });
     let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(ttl + grace - 1_000), "after {took:?}");
+    assert!(took >= Duration::from_millis(ttl + grace), "after {took:?}");
     let answer = beat(node, &json!({"name": name}));
     assert_eq!(answer["refusal"]["code"], 30, "{answer}");
+}
+
+#[test]
+fn to_register_again_is_as_good_as_a_heartbeat() {
+    let node = shared();
+    let (agent, name) = (fake::agent::start("Back"), unique("back"));
+    leased(node, &name, &agent.url(), 60_000, 6_000);
+    let live = || object(node, "agent", &name)["status"]["live"].clone();
+    let ends_ms = || live()["leaseExpiresMs"].as_u64().expect("it has a lease");
+    beat(node, &json!({"name": name, "readiness": "not-ready", "reason": "no model"}));
+    eventually("it is told", || {
+        let health = object(node, "agent", &name)["status"]["health"].clone();
+        expect(health["failureClass"] == "not-ready", || health.to_string())
+    });
+    let before = ends_ms();
+    // So that a new term can be told from the one before.
+    std::thread::sleep(Duration::from_secs(1));
+    leased(node, &name, &agent.url(), 60_000, 6_000);
+    let after = ends_ms();
+    assert!(after >= before + 900, "{before} {after}");
+    assert_eq!(live()["routable"], true, "{}", live());
+    let mine = format!("capability={name}.greet&one=true");
+    assert_eq!(found(node, &mine), [format!("{name}.greet")]);
+
+    // A shorter lease holds at once.
+    leased(node, &name, &agent.url(), 5_000, 6_000);
+    let shorter = ends_ms();
+    assert!(shorter + 50_000 < after, "{after} {shorter}");
+    eventually("its end is told", || {
+        let health = object(node, "agent", &name)["status"]["health"].clone();
+        expect(health["failureClass"] == "lease-expired", || health.to_string())
+    });
+}
+
+#[test]
+fn who_beats_is_probed_seldom() {
+    let node = shared();
+    let (agent, beats, silent) = (fake::agent::start("Probed"), unique("beats"), unique("silent"));
+    leased(node, &beats, &agent.url(), 600_000, 6_000);
+    node.ctl.ok(&format!("agent register {silent} {}", agent.url()));
+    for (name, seconds) in [(&beats, 240..=360), (&silent, 12..=18)] {
+        let looked = post(node, "/v1/probe", &json!({"kind": "KIND_AGENT", "name": name}));
+        assert_eq!(looked.json()["ok"], true, "{looked:?}");
+        let live = object(node, "agent", name)["status"]["live"].clone();
+        let [last, next] = ["lastProbeMs", "nextProbeMs"].map(|field| live[field].as_u64());
+        let pause_ms = next.expect("a time") - last.expect("a time");
+        assert!(seconds.contains(&(pause_ms / 1000)), "{name}: {pause_ms} ms");
+    }
 }
 
 #[test]
@@ -118,22 +166,23 @@ fn a_restart_lets_nobody_expire_early() {
     beat(&node, &json!({"name": "patient"}));
     std::thread::sleep(Duration::from_secs(4));
     node.kill_9();
-    node.restart();
     let begun = Instant::now();
-    // It would have ended a second after the restart.
-    std::thread::sleep(Duration::from_secs(6));
+    node.restart();
+    // It would have ended a second after the crash. Now it has 5 + 3 s from the restart on, and 3 s
+    // more until it goes.
+    std::thread::sleep(Duration::from_secs(3));
     assert_eq!(found(&node, "capability=greet&one=true"), ["patient.greet"]);
     // Who stayed away for a whole lease and its grace has had the chance.
     eventually("it ends", || {
         let answer = find(&node, "capability=greet&one=true");
         expect(code(&answer) == "KEIKO-0083", || format!("{answer:?}"))
     });
-    assert!(begun.elapsed() >= Duration::from_millis(7_500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(8), "{:?}", begun.elapsed());
     eventually("it goes", || {
         let answer = find(&node, "capability=greet");
         expect(code(&answer) == "KEIKO-0030", || format!("{answer:?}"))
     });
-    assert!(begun.elapsed() >= Duration::from_millis(10_500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(11), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -315,12 +364,12 @@ fn the_healthy_come_first_and_the_idle_are_chosen() {
         *counts.entry(name).or_default() += 1;
     }
     // Of three the most loaded one is never the better of two, the least loaded one is so in two
-    // of three pairs: 200 ± 25 (3 σ).
+    // of three pairs: 200 ± 50 (6 σ).
     assert!(
         !counts.contains_key("full.greet") && !counts.contains_key("drained.greet"),
         "{counts:?}"
     );
-    assert!((170..=230).contains(&counts["idle.greet"]), "{counts:?}");
+    assert!((150..=250).contains(&counts["idle.greet"]), "{counts:?}");
     for name in ["busy", "idle", "full"] {
         let path = format!("/v1/objects/agent/{namespace}/{name}:setAdminState");
         post(node, &path, &json!({"state": "suspended", "reason": "a drill"}));
@@ -354,7 +403,7 @@ fn stdio(node: &Node) -> String {
 }
 
 #[test]
-fn suspension_ends_a_running_call_within_a_second() {
+fn suspension_ends_a_running_call() {
     let node = shared();
     let name = stdio(node);
     let running = slow_call(node, &name, 20);
@@ -362,7 +411,9 @@ fn suspension_ends_a_running_call_within_a_second() {
     let set = set_state(node, "mcp-server", &name, "suspended");
     assert_eq!(set["changed"], true, "{set}");
     let (ended, at) = running.join().expect("it answers");
-    assert!(at - begun < Duration::from_secs(1), "after {:?}", at - begun);
+    let took = at - begun;
+    measure("a call ends after its server is suspended", took.as_secs_f64(), 0.0, "s");
+    assert!(took < Duration::from_secs(5), "after {took:?}");
     assert_eq!(code(&ended), "KEIKO-0005", "{ended:?}");
     assert!(
         ended.text.contains("suspended") && ended.text.contains("because of a test"),

@@ -3,6 +3,7 @@
 use crate::network::{ask, grpc};
 use crate::objects::names;
 use keiko_core::refusal::Code;
+use keiko_tests::place::Place;
 use keiko_tests::shared::unique;
 use keiko_tests::{Ctl, fake, shared};
 use serde_json::{Value, json};
@@ -80,7 +81,10 @@ async fn a_command_is_never_run_for_a_token() {
     let node = shared();
     let name = unique("command");
     let made = token(&name, "");
-    let body = json!({"name": name, "command": ["/bin/sh", "-c", "touch /tmp/never"]});
+    let place = Place::new();
+    let never = place.join("never");
+    let script = format!("touch {}", never.display());
+    let body = json!({"name": name, "command": ["/bin/sh", "-c", script]});
     let (status, answer) =
         ask(node, "post", "/v1/mcp-servers", Some(text(&made)), Some(&body)).await;
     assert_eq!(status, 403, "{answer}");
@@ -88,6 +92,7 @@ async fn a_command_is_never_run_for_a_token() {
     assert!(!names(&node.ctl.json("mcp list")).contains(&name));
     let status = grpc(node, "/keiko.v1.Registry/RegisterMcpServer", Some(text(&made))).await;
     assert_eq!(status.code, 7, "{status:?}");
+    assert!(!never.exists(), "it ran");
 }
 
 #[tokio::test]
@@ -141,6 +146,8 @@ fn keikoctl_with_a_token() {
         keiko_tests::ctl::run(command, &format!("KEIKO_TOKEN=… keikoctl {line}"), "")
     };
     run(&format!("agent get {name}"), text(&made)).ok();
+    // What stands around its entry is not for it to see: the entry is.
+    run(&format!("agent describe {name}"), text(&made)).ok();
     run("agent list", text(&made)).refused(4, Code::PermissionDenied);
     run("tool list", text(&made)).refused(4, Code::PermissionDenied);
     run("event tail", text(&made)).refused(4, Code::PermissionDenied);

@@ -2,12 +2,16 @@
 
 use crate::objects::{condition, names, wait_ready};
 use keiko_core::refusal::Code;
+use keiko_tests::ctl::Stream;
 use keiko_tests::peers::{self, Peer};
 use keiko_tests::place::Place;
 use keiko_tests::wait::expect;
 use keiko_tests::{Ctl, Node, Plan, ctl, eventually, processes, programs};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 #[test]
@@ -102,8 +106,14 @@ fn events(ctl: &Ctl) {
     assert_eq!(registered["traceId"].as_str().map(str::len), Some(32), "{registered}");
     assert_eq!(registered["requestId"].as_str().map(str::len), Some(36), "{registered}");
     let revision = registered["revision"].as_u64().expect("a revision");
-    let same = ctl.json(&format!("event get {revision}"));
+    let same = ctl.json(&format!("event get event/{revision}"));
     assert!(same["items"].as_array().is_some_and(|items| items.contains(registered)), "{same}");
+    // Without a beginning it is the end that is wanted, and the server counts from a beginning.
+    let newest = ctl.ok("event tail --limit 2 -o jsonl").jsonl();
+    let all = ctl.ok("event tail --from 0 -o jsonl").jsonl();
+    assert!(all.windows(2).any(|two| two == newest), "{newest:?} of {all:?}");
+    assert!(newest[1]["revision"].as_u64() >= Some(revision), "{newest:?}");
+    ctl.refused("event tail --follow --limit 2", 2, Code::InvalidArgument).says("--from");
 }
 
 fn past(ctl: &Ctl) {
@@ -152,22 +162,56 @@ fn the_demo_ends_well() {
     assert!(demo.stdout.contains("demo: all of it worked"), "{demo}");
 }
 
+/// Where a throw-away node says that it is.
+#[track_caller]
+fn socket_of(dev: &Stream) -> String {
+    dev.find("its endpoint", |line| {
+        let unix = line.split('"').find_map(|word| word.strip_prefix("unix:"));
+        unix.map(str::to_owned)
+    })
+}
+
+#[test]
+fn dev_ends_with_its_terminal() {
+    let ctl = Ctl::new(None);
+    let typed = ctl.command("dev -o json");
+    // Whatever these tests were started with: nohup is inherited.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP").arg(typed.get_program()).args(typed.get_args());
+    command.env_clear().current_dir(ctl.place());
+    command.envs(typed.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let dev = Stream::start(command, "keikoctl dev");
+    let socket = socket_of(&dev);
+    let node = processes::children(dev.pid()).remove(0);
+    let pid = i32::try_from(dev.pid()).expect("a pid fits");
+    kill(Pid::from_raw(pid), Signal::SIGHUP).expect("it runs");
+    eventually("its node and its folder are gone", || {
+        let left = processes::is_alive(node.pid) || Path::new(&socket).exists();
+        expect(!left, || socket.clone())
+    });
+}
+
 #[test]
 fn the_context_of_dev_is_current_while_it_lives() {
     let ctl = Ctl::new(None);
     let dev = ctl.stream("dev -o json");
-    let announced = dev.find("its endpoint", |line| {
-        let line = line.trim().trim_end_matches(',');
-        let unix = line.split('"').find(|word| word.starts_with("unix:"));
-        unix.map(str::to_owned)
-    });
+    let socket = socket_of(&dev);
     let children = processes::children(dev.pid());
     assert_eq!(children.len(), 1, "{children:?}");
     let status = ctl.json("status");
     assert_eq!(status["quorum"]["ok"], true, "{status}");
+    ctl.ok(&format!("context add here --endpoint unix:{socket}"));
+    ctl.ok("context use here").says("context/dev counts before it");
+    ctl.ok("context delete here --yes");
+    // A second one counts while it lives, then the first again.
+    let second = ctl.stream("dev -o json");
+    let its = socket_of(&second);
+    let current = || ctl.json("context show")["endpoint"].clone();
+    assert_eq!(current(), format!("unix:{its}"));
+    assert_eq!(second.interrupt(), 0);
+    assert_eq!(current(), format!("unix:{socket}"));
     assert_eq!(dev.interrupt(), 0);
     assert!(!processes::is_alive(children[0].pid), "its node is still there");
-    let socket = announced.trim_start_matches("unix:").to_owned();
     assert!(!Path::new(&socket).exists(), "{socket} is still there");
     // Neither the context nor a link is left: there is no daemon to talk to.
     let gone = ctl.run("status");

@@ -234,6 +234,33 @@ pub fn forgets() -> Web {
     })
 }
 
+/// An MCP server whose own stream is these events, and then its end.
+pub fn streams(events: &'static str) -> Web {
+    Web::start(move |asked, _| match asked.method.as_str() {
+        "GET" => Reply::status(200, events).header("content-type", "text/event-stream"),
+        _ => super::mcp::http(asked, super::mcp::Flavour::Plain).header("mcp-session-id", "one"),
+    })
+}
+
+/// An MCP server that is asked for its tools, and asks back without end.
+pub fn asks() -> Web {
+    let server = json!({"name": "curious", "version": "1"});
+    let ping = json!({"jsonrpc": "2.0", "id": "ask", "method": "ping"});
+    let pings = format!("data: {ping}\n\n").repeat(5_000);
+    Web::start(move |asked, _| {
+        if asked.body.contains("\"tools/list\"") {
+            return Reply::status(200, &pings).header("content-type", "text/event-stream");
+        }
+        if asked.body.contains("\"ask\"") {
+            return Reply::status(202, "");
+        }
+        rpc(asked, |id, method, _| match method {
+            "initialize" => initialized(id, "2025-11-25", &server),
+            _ => error(id, -32601, "method not found"),
+        })
+    })
+}
+
 /// An MCP server with another tool at every look.
 pub fn changes() -> Web {
     lists(

@@ -1,8 +1,9 @@
 //! An MCP server of revision 2025-11-25, over stdio and over HTTP, that misbehaves when told to.
 //!
-//! `echo` gives back its text (its schema is another one with [`Flavour::Odd`]). `fail` says isError. `die` ends the process in the middle of the
-//! call; `die_once` and `read_once` do so only if the file named by their argument is not there
-//! yet, and make it. `read_once` says that it is read-only, `die_once` does not.
+//! `echo` gives back its text (its schema is another one with [`Flavour::Odd`]). `fail` says
+//! isError. `die` ends the process in the middle of the call; `die_once` and `read_once` do so only
+//! if the file named by their argument is not there yet, and make it. `read_once` says that it is
+//! read-only, `die_once` does not.
 
 use super::{error, result};
 use crate::web::{Asked, Reply};
@@ -29,7 +30,8 @@ enum Effect {
 
 /// Serves on standard input and output until the input ends.
 ///
-/// The length of `FAKE_SECRET` is logged to stderr; with `--exit` it ends at once.
+/// The length of `FAKE_SECRET` is logged to stderr; with `--exit` it ends at once. With `--asks` it
+/// is asked for its tools, asks back without end, and reads nothing any more.
 pub fn stdio() -> ExitCode {
     let mut output = std::io::stdout().lock();
     let mut log = std::io::stderr().lock();
@@ -44,6 +46,11 @@ pub fn stdio() -> ExitCode {
     }
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let Ok(request) = serde_json::from_str::<Value>(&line) else { continue };
+        if request["method"] == "tools/list" && arguments.iter().any(|word| word == "--asks") {
+            let ping = json!({"jsonrpc": "2.0", "id": "ask", "method": "ping"});
+            while writeln!(output, "{ping}").is_ok() {}
+            return ExitCode::FAILURE;
+        }
         match respond(&request, Flavour::Plain) {
             None => {}
             Some(Effect::Die) => std::process::abort(),

@@ -63,6 +63,27 @@ fn of_method(web: &Web, method: &str) -> usize {
 }
 
 #[test]
+fn a_stream_that_breaks_off_is_opened_again_with_pauses() {
+    let node = shared();
+    for events in ["retry: 0\n\n", "what is this\n\n"] {
+        let name = unique("streams");
+        let server = hostile::streams(events);
+        node.ctl.ok(&format!("mcp register {name} {}", server.url()));
+        let opened = || server.asked().iter().filter(|asked| asked.method == "GET").count();
+        eventually("its stream is opened again", || expect(opened() > 1, || opened().to_string()));
+        // Sixteen at once for each session, of which there may be two, and four in a second.
+        let before = opened();
+        let flooded = within(Duration::from_secs(3), || {
+            expect(opened() - before > 70, || opened().to_string())
+        });
+        assert!(flooded.is_err(), "{events:?}: {} streams", opened());
+        let answer = node.ctl.ok(&format!(r#"tool call {name}.echo '{{"text":"hi"}}'"#));
+        assert!(answer.stdout.contains("hi"), "{answer}");
+        node.ctl.ok(&format!("mcp delete {name} --yes"));
+    }
+}
+
+#[test]
 fn an_agent_that_never_completes() {
     let node = shared();
     let name = unique("endless");

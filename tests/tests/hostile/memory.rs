@@ -55,6 +55,10 @@ fn memory_is_bounded() {
         assert!(!tools["items"].as_array().expect("a list").is_empty(), "{tools}");
     });
     let fake = programs::path("fake-mcp");
+    costs("a command that asks and reads no answer", &|| {
+        let line = format!("mcp register asks -- {} --asks", fake.display());
+        node.ctl.refused(&line, 1, Code::PeerTooLarge);
+    });
     costs("a flood on standard error", &|| {
         let script = format!(r#"yes "$(printf "\033[2Jlost")" >&2 & exec {}"#, fake.display());
         node.ctl.ok(&format!("mcp register flood -- /bin/sh -c '{script}'"));

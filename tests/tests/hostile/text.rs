@@ -6,7 +6,7 @@ use keiko_core::refusal::Code;
 use keiko_tests::fake::{self, hostile};
 use keiko_tests::shared::unique;
 use keiko_tests::{programs, shared};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn what_is_odd_in_a_list_is_left_out() {
@@ -36,6 +36,27 @@ fn what_is_odd_in_a_list_is_left_out() {
     }
     // The first one stands, and asks for nothing.
     node.ctl.ok(&format!("tool call {name}.echo"));
+    node.ctl.ok(&format!("mcp delete {name} --yes"));
+}
+
+#[test]
+fn a_refusal_says_what_others_wrote_and_does_not_obey_it() {
+    let node = shared();
+    let name = unique("reason");
+    let fake = programs::path("fake-mcp").display().to_string();
+    node.ctl.ok(&format!("mcp register {name} -- {fake} {name}"));
+    let reason = "red \u{9b}31m\u{202e} and back";
+    clean(node.ctl.ok(&format!("mcp suspend {name} --reason '{reason}'")));
+    for output in ["", " -o json"] {
+        let line = format!(r#"tool call {name}.echo '{{"text":"hi"}}'{output}"#);
+        let refused = clean(node.ctl.run(&line));
+        assert_eq!((refused.status, refused.stdout.as_str()), (1, ""), "{refused}");
+        if !output.is_empty() {
+            let told: Value = serde_json::from_str(&refused.stderr).expect("one object");
+            let why = told["causes"][0].as_str().unwrap_or_default();
+            assert!(why.contains(reason), "{told}");
+        }
+    }
     node.ctl.ok(&format!("mcp delete {name} --yes"));
 }
 

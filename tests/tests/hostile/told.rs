@@ -5,7 +5,7 @@ use crate::objects::names;
 use keiko_core::refusal::Code;
 use keiko_tests::fake::{self, hostile};
 use keiko_tests::wait::expect;
-use keiko_tests::web::Web;
+use keiko_tests::web::{Reply, Web};
 use keiko_tests::{Node, Plan};
 use serde_json::{Value, json};
 use std::any::Any;
@@ -123,7 +123,15 @@ fn servers() -> Vec<Case> {
         json!({"tools": tools, "nextCursor": format!("{before}")})
     };
     let all = hostile::pages(&Value::Null, 100_000, 100_000);
+    let cursors = |_: &Value, _: usize| json!({"tools": [], "nextCursor": "x".repeat(1 << 20)});
+    let elsewhere = Web::start(|asked, _| fake::mcp::http(asked, fake::mcp::Flavour::Plain));
+    let to = elsewhere.url();
+    let sends_on = Web::start(move |_, _| Reply::redirect(&to));
+    let url = sends_on.url();
     vec![
+        case("to another origin", "mcp", Code::PeerRedirect, url, (sends_on, elsewhere)),
+        mcp("a cursor of 1 MiB", Code::PeerTooLarge, hostile::lists(cursors)),
+        mcp("questions without end", Code::PeerTooLarge, hostile::asks()),
         mcp("a list of 100,000", Code::PeerTooLarge, hostile::lists(move |_, _| all.clone())),
         mcp("an endless list", Code::PeerTooLarge, hostile::lists(endless)),
         mcp("no list", Code::PeerGarbage, hostile::lists(|_, _| json!({"tools": "none"}))),
@@ -166,6 +174,7 @@ fn commands() -> Vec<Case> {
     vec![
         sh("a line of 64 MB", Code::PeerTooLarge, r#"head -c 67108864 /dev/zero | tr "\0" x"#),
         sh("a flood of noise", Code::PeerGarbage, r#"yes "Loading...""#),
+        sh("a flood of nothing", Code::PeerGarbage, r#"yes """#),
         sh(
             "a banner and nothing else",
             Code::PeerGarbage,
