@@ -62,10 +62,10 @@ fn begin(words: &[String]) -> Result<()> {
     runtime()?.block_on(run(&settings, &mut say))
 }
 
-/// Two threads beside the node's own: as many as the smallest machine has.
+/// One thread is enough for all callers, and a second one would hand work to and fro.
 fn runtime() -> Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(2).enable_all().build().context("starting tokio")
+    builder.worker_threads(1).enable_all().build().context("starting tokio")
 }
 
 fn complain(text: &str) {

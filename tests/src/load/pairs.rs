@@ -1,7 +1,9 @@
 //! `find --one` and then `tool call`, again and again, from 1, 16 and 64 callers at a time.
 //!
 //! The server is [`super::echo`], a child of the node. Each caller has a connection of its own, as
-//! programs have; a pair counts when the echo is right.
+//! programs of one agent have; then 64 share four connections, as the agents of four programs do.
+//! At last the same 64 leave the finding to the call, which takes one request for both. A pair
+//! counts when the echo is right.
 
 use super::figures::{Goal, Point, Times};
 use super::{Node, machine, one, until};
@@ -12,8 +14,22 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Callers at a time.
-const CALLERS: [usize; 3] = [1, 16, 64];
+/// Who calls, and how.
+#[derive(Clone, Copy)]
+struct Load {
+    callers: usize,
+    connections: usize,
+    /// The call finds whom it goes to.
+    in_one: bool,
+}
+
+const LOADS: [Load; 5] = [
+    Load { callers: 1, connections: 1, in_one: false },
+    Load { callers: 16, connections: 16, in_one: false },
+    Load { callers: 64, connections: 64, in_one: false },
+    Load { callers: 64, connections: 4, in_one: false },
+    Load { callers: 64, connections: 4, in_one: true },
+];
 /// Not counted: connections, caches, the first pages of memory.
 const WARM_UP: Duration = Duration::from_millis(500);
 /// How long the server may take to be there.
@@ -23,8 +39,8 @@ const START: Duration = Duration::from_secs(30);
 pub(super) async fn run(node: &Node<'_>) -> Result<Vec<Point>> {
     register(node).await?;
     let mut points = Vec::new();
-    for callers in CALLERS {
-        points.extend(measure(node, callers).await?);
+    for load in LOADS {
+        points.extend(measure(node, load).await?);
     }
     Ok(points)
 }
@@ -46,29 +62,33 @@ async fn register(node: &Node<'_>) -> Result<()> {
 
 /// One lookup and one call.
 async fn pair(client: &Client, text: &str) -> Result<()> {
-    let mut registry = client.registry();
-    let found = registry.find(one("echo")).await?.into_inner();
+    let found = client.registry().find(one("echo")).await?.into_inner();
     let first = found.items.into_iter().next().context("nobody offers it")?;
-    let request = wire::CallToolRequest {
-        namespace: first.namespace,
-        name: first.name,
-        arguments: format!("{{\"text\":\"{text}\"}}"),
-        timeout_ms: 0,
-    };
-    let answer = registry.call_tool(request).await?.into_inner();
+    call(client, first.namespace, first.name, text).await
+}
+
+/// A call of whoever offers it.
+async fn call(client: &Client, namespace: String, name: String, text: &str) -> Result<()> {
+    let arguments = format!("{{\"text\":\"{text}\"}}");
+    let request = wire::CallToolRequest { namespace, name, arguments, timeout_ms: 0 };
+    let answer = client.registry().call_tool(request).await?.into_inner();
     ensure!(answer.content.contains(text), "not an echo of {text:?}: {}", answer.content);
     Ok(())
 }
 
-async fn measure(node: &Node<'_>, callers: usize) -> Result<Vec<Point>> {
+async fn measure(node: &Node<'_>, load: Load) -> Result<Vec<Point>> {
+    let Load { callers, connections, in_one } = load;
     let time = node.settings.time;
     let mut running = JoinSet::new();
     let (own, pid) = (std::process::id(), node.settings.pid);
     let before = (machine::cpu_time(pid)?, machine::cpu_time(own)?);
     let start = Instant::now() + WARM_UP;
-    for caller in 0..callers {
-        let client = node.connect().await?;
-        running.spawn(caller_loop(client, caller, start, time));
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        clients.push(node.connect().await?);
+    }
+    for (caller, client) in (0..callers).zip(clients.iter().cycle()) {
+        running.spawn(caller_loop(client.clone(), caller, in_one, start, time));
     }
     let (mut times, mut rounds) = (Times::default(), 0);
     while let Some(ended) = running.join_next().await {
@@ -81,7 +101,11 @@ async fn measure(node: &Node<'_>, callers: usize) -> Result<Vec<Point>> {
         Ok::<_, anyhow::Error>(spent.as_secs_f64() * 1e6 / f64::from(rounds.max(1)))
     };
     let rate = times.len() as f64 / time.as_secs_f64();
-    let name = |what: &str| format!("find + call, {callers} callers: {what}");
+    let way = if in_one { "find and call in one" } else { "find + call" };
+    let name = |what: &str| match connections == callers {
+        true => format!("{way}, {callers} callers: {what}"),
+        false => format!("{way}, {callers} callers, {connections} connections: {what}"),
+    };
     // The floor is of a node under load; one caller waits for itself.
     let floor = if callers == 1 { Goal::None } else { Goal::AtLeast(10_000.0) };
     let point = |what: &str, value: f64, unit: &str| Point::new("pairs", name(what), value, unit);
@@ -99,6 +123,7 @@ async fn measure(node: &Node<'_>, callers: usize) -> Result<Vec<Point>> {
 async fn caller_loop(
     client: Client,
     caller: usize,
+    in_one: bool,
     start: Instant,
     time: Duration,
 ) -> Result<(Times, u32)> {
@@ -108,7 +133,11 @@ async fn caller_loop(
         if began >= start + time {
             return Ok((times, round));
         }
-        pair(&client, &format!("{caller}-{round}")).await?;
+        let text = format!("{caller}-{round}");
+        match in_one {
+            true => call(&client, String::new(), "echo".to_owned(), &text).await?,
+            false => pair(&client, &text).await?,
+        }
         round += 1;
         if began >= start {
             times.push(began.elapsed());
