@@ -2,7 +2,7 @@
 //!
 //! Keeps the cluster's record (one row) and its nodes.
 //!
-//! Invariants: a cluster is founded once; a node's id names one node for ever.
+//! Invariants: a cluster is founded once; a node's name belongs to one node.
 //!
 //! Plane: control.
 

@@ -157,11 +157,13 @@ pub(super) fn settle_grant(
     refresh: bool,
 ) -> Result<()> {
     let kept = before.and_then(grant_of);
+    let same = before.is_some_and(|before| references(before) == references(owner));
     let grant = match stamp.actor.who.as_ref() {
         Some(Who::Socket(peer)) if !refresh => {
             Some(Grant { node: peer.node.clone(), uid: peer.uid })
         }
-        Some(Who::Socket(_) | Who::Node(_)) => kept,
+        // Who changes what credentials go out with unbinds them. A refresh changes none.
+        Some(Who::Socket(_) | Who::Node(_)) => kept.filter(|_| same),
         Some(Who::Token(_)) | None => {
             let runs_command = matches!(&owner.object, Some(Inner::McpServer(server))
                 if server.spec.as_ref().is_some_and(|spec| !spec.command.is_empty()));
@@ -172,8 +174,6 @@ pub(super) fn settle_grant(
                 )
                 .hint("register it on its node, over the local socket"));
             }
-            // Who changes what credentials go out with unbinds them.
-            let same = before.is_some_and(|before| references(before) == references(owner));
             kept.filter(|_| same)
         }
     };

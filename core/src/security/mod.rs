@@ -3,7 +3,7 @@
 //! Keeps the certificate authority (one row; its key only sealed) and the tokens (only hashed).
 //!
 //! Invariants: no clear key and no token's secret is ever in an entry, so none is in a log, a
-//! snapshot or a backup; a token's id is never used twice.
+//! snapshot or a backup; no two tokens have the same id at a time.
 //!
 //! Plane: control.
 
