@@ -184,7 +184,10 @@ impl Group {
             (metrics.state == ServerState::Leader).then_some(metrics.current_term)
         };
         let term = term.ok_or_else(|| self.no_leader(None))?;
-        Ok(self.inner.clock.lock().unwrap_or_else(PoisonError::into_inner).now_ms(term))
+        let Shared { group, database, .. } = &*self.inner.shared;
+        let last_stamp_ms = || Head::read(&database.view(), *group).unix_ms;
+        let mut clock = self.inner.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(clock.now_ms(term, last_stamp_ms))
     }
 
     /// By how many milliseconds the wall clock was stepped away from the leader's clock, if it was.

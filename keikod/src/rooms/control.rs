@@ -1,5 +1,6 @@
 //! The control group as rooms see it: propose on somebody's account, read as fresh as asked for.
 
+use super::clock;
 use super::recent::Recent;
 use crate::consensus::{Consensus, Consistency, Group, Read};
 use crate::net::{Identity, TraceContext};
@@ -92,6 +93,13 @@ impl Control {
             Refusal::new(Code::NotFounded, "this node holds no cluster yet")
                 .hint("keikoctl cluster init, or start keikod with --init")
         })
+    }
+
+    /// The clock that requests are judged by: the leader's, and never behind what is applied here.
+    /// Before the cluster is founded, this node's.
+    pub(super) fn now_ms(&self) -> u64 {
+        let Ok(group) = self.group() else { return clock::unix_ms() };
+        group.now_ms().unwrap_or_else(|_| clock::unix_ms().max(group.status().unix_ms))
     }
 
     /// True if this node leads the group: only then do its drivers propose.

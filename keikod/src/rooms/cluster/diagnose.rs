@@ -140,7 +140,7 @@ impl Diagnosis {
         let remedy = "let one time service slew the clock (chrony, systemd-timesyncd); nothing else may set it";
         let alarm = self.inner.parts.control.group().ok().and_then(|group| group.clock_alarm());
         if let Some(step_ms) = alarm {
-            let words = format!("the wall clock stepped by {step_ms} ms since the term began");
+            let words = format!("the wall clock is {step_ms} ms away from the clock of the log");
             return finding("clock", "failed", words, remedy);
         }
         let (moment, wall) = self.inner.started;

@@ -1,6 +1,6 @@
 //! Parse, authorise, propose or query, answer.
 
-use super::super::{Caller, Control, clock};
+use super::super::{Caller, Control};
 use super::{Diagnosis, Founding, diagnose};
 use crate::lifecycle::Readiness;
 use crate::net::{Identity, Permission, Resource, status::to_status};
@@ -80,7 +80,7 @@ impl Service {
     async fn describe(&self) -> Result<StatusResponse> {
         let missing = self.readiness.missing();
         let mut response = StatusResponse {
-            server_unix_ms: clock::unix_ms(),
+            server_unix_ms: self.control.now_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             missing: missing.into_iter().map(|missing| missing.remedy).collect(),
             ..Default::default()
@@ -116,7 +116,7 @@ impl Service {
         if let Some(step_ms) = group.clock_alarm() {
             response
                 .alarms
-                .push(format!("the wall clock stepped by {step_ms} ms since the term began"));
+                .push(format!("the wall clock is {step_ms} ms away from the clock of the log"));
         }
         response.nodes =
             nodes.into_iter().map(|node| info(node, self.control.node(), &status)).collect();

@@ -59,6 +59,11 @@ impl Feed {
         Self { control, soft, tools: Tools::default(), shared: Arc::new(shared) }
     }
 
+    /// The clock that requests are judged by.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.control.now_ms()
+    }
+
     /// What only this node knows.
     pub(super) fn soft(&self) -> &Soft {
         &self.soft

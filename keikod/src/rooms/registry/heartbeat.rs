@@ -3,7 +3,6 @@
 //! A beat costs a look at the directory and a row of soft state. It makes no entry unless it says
 //! something that the declared state does not know yet.
 
-use super::super::clock::unix_ms;
 use super::feed::Feed;
 use super::leases::is_news;
 use super::live::Readiness;
@@ -39,7 +38,7 @@ pub(super) async fn heartbeat(
     }
     feed.caught_up().await;
     let answers = asked.beats.into_iter().map(|beat| answer(feed, caller, beat)).collect();
-    Ok(HeartbeatResponse { answers, server_unix_ms: unix_ms() })
+    Ok(HeartbeatResponse { answers, server_unix_ms: feed.now_ms() })
 }
 
 /// The same for as long as they come.
