@@ -48,18 +48,15 @@ impl Folder {
     /// True if the marker is there and readable for this release.
     fn check(&self) -> Result<bool> {
         let path = self.format();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let text = match fs::read(&path) {
+            Ok(bytes) => String::from_utf8(bytes).unwrap_or_default(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return match self.store().exists() {
                     false => Ok(false),
                     true => Err(damaged(&path, "it is missing beside a store")),
                 };
             }
-            Err(error) => {
-                let message = format!("can't read {}", path.display());
-                return Err(Refusal::new(Code::DiskFault, message).cause(error));
-            }
+            Err(error) => return Err(fault(&path, "read", error)),
         };
         match text.trim().parse::<u32>() {
             Ok(number) if (1..=FORMAT).contains(&number) => Ok(true),
@@ -92,6 +89,14 @@ impl Folder {
     pub fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
+}
+
+/// The disk refused to do something with a file.
+pub(super) fn fault(path: &Path, action: &str, error: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Code::DiskFault, format!("can't {action} {}", path.display()))
+        .cause(error)
+        .hint("look at the disk: dmesg, df -h, the mount options")
+        .hint("then start again: it checks that everything acknowledged is there")
 }
 
 /// Writes a whole file so that after a power cut it is there entirely or not at all.

@@ -284,9 +284,7 @@ impl Database {
         if error.kind() == ErrorKind::Corruption {
             return self.damage(error);
         }
-        let path = self.folder.store();
-        Refusal::new(Code::DiskFault, format!("can't {action} the store in {}", path.display()))
-            .cause(error)
+        folder::fault(&self.folder.store(), &format!("{action} the store in"), error)
     }
 
     fn damage(&self, cause: impl std::fmt::Display) -> Refusal {

@@ -17,6 +17,7 @@
 //! is 52 bytes, up to 13 groups fit in 512 bytes, and a sector is written whole or not at all.
 
 use super::damage;
+use super::folder::fault;
 use super::record::{LogId, Vote, open, seal};
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -155,10 +156,6 @@ fn decode(bytes: &[u8]) -> Option<(u64, Groups)> {
         groups.insert(group, Noted { vote, last });
     }
     Some((sequence, groups))
-}
-
-fn fault(path: &Path, action: &str, error: std::io::Error) -> Refusal {
-    Refusal::new(Code::DiskFault, format!("can't {action} {}", path.display())).cause(error)
 }
 
 #[cfg(test)]

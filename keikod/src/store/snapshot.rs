@@ -10,7 +10,7 @@
 //!
 //! Never: holds another group's keys, or anything of the log but the mark how far it is applied.
 
-use super::folder::{sync_parent, write_synced};
+use super::folder::{fault, sync_parent, write_synced};
 use super::record::{Applied, LogId, open, seal};
 use super::{Database, Family, Meta, View};
 use keiko_core::id::GroupId;
@@ -189,7 +189,13 @@ impl Database {
             let name =
                 fs::read_to_string(&marker).map_err(|error| fault(&marker, "read", error))?;
             tracing::warn!(%group, snapshot = name, "repeating an interrupted install");
-            self.install_snapshot(group, &root.join(name))?;
+            // What it replaces may be gone already, so it is the only copy there was.
+            self.install_snapshot(group, &root.join(name)).map_err(|refusal| {
+                match refusal.code {
+                    Code::ChecksumMismatch => self.damage(refusal.message),
+                    _ => refusal,
+                }
+            })?;
         }
         Ok(())
     }
@@ -356,10 +362,6 @@ fn delete(folder: &Path) -> Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(fault(folder, "remove", error)),
         _ => Ok(()),
     }
-}
-
-fn fault(path: &Path, action: &str, error: std::io::Error) -> Refusal {
-    Refusal::new(Code::DiskFault, format!("can't {action} {}", path.display())).cause(error)
 }
 
 fn mismatch(path: &Path) -> Refusal {

@@ -1,7 +1,7 @@
 //! One live MCP server: a session and, for stdio, the process behind it.
 
 use super::convert;
-use crate::exec::{Grace, Process};
+use crate::exec::{Exit, Grace, Process};
 use crate::outbound::CallResult;
 use crate::outbound::mcp::{CallOutcome, Limits, Session};
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -63,6 +63,19 @@ impl Drop for Leash {
     }
 }
 
+/// Why a command is of no use, by how it ended and what was wrong before. Who is cut off for what
+/// it wrote ends by that, and how says nothing.
+pub(super) fn ended(exit: &Exit, before: Refusal) -> Refusal {
+    match before.code {
+        Code::PeerTooLarge | Code::PeerGarbage => before,
+        _ => gone(exit).cause(before.message),
+    }
+}
+
+fn gone(exit: &Exit) -> Refusal {
+    Refusal::new(Code::ChildFailed, format!("the command ended: {exit}"))
+}
+
 async fn stop(process: Process) {
     if let Err(refusal) = process.stop(Grace::default()).await {
         tracing::warn!(code = %refusal.code, pid = process.pid(), "{refusal}");
@@ -106,14 +119,17 @@ impl Link {
     /// Returns why, when the link is lost.
     pub(super) async fn lost(&self) -> Refusal {
         let Some(leash) = &self.process else { return self.session.closed().await };
-        let ended = |exit| Refusal::new(Code::ChildFailed, format!("the command ended: {exit}"));
         tokio::select! {
-            exit = leash.process().wait() => ended(exit),
+            biased;
             refusal = self.session.closed() => {
                 // Its output ends a moment before it does: how it ended says more.
                 let exit = tokio::time::timeout(EXIT_PAUSE, leash.process().wait()).await;
-                exit.map_or(refusal, ended)
+                match exit {
+                    Ok(exit) => ended(&exit, refusal),
+                    Err(_) => refusal,
+                }
             }
+            exit = leash.process().wait() => gone(&exit),
         }
     }
 

@@ -3,14 +3,14 @@
 //!
 //! Reads the live settings at each use, so that a reload holds from the next connection on.
 
-use super::link::{Leash, Link};
+use super::link::{self, Leash, Link};
 use crate::exec::{Children, Command, Credentials, Destination, Grant, Policy, Secret};
 use crate::outbound::a2a::CardKey;
 use crate::outbound::http::{parse_url, secret_headers};
 use crate::outbound::{Http, detect, mcp};
 use crate::settings::Current;
 use http::HeaderMap;
-use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::refusal::{Refusal, Result};
 use keiko_core::registry::ObjectKey;
 use keiko_proto::v1::{CredentialRef, Grant as WireGrant, McpServerSpec};
 use std::path::PathBuf;
@@ -192,8 +192,7 @@ async fn ended(key: &ObjectKey, leash: &Leash, refusal: Refusal) -> Refusal {
     let exit = leash.process().exit();
     leash.stop().await;
     match exit {
-        Some(exit) => Refusal::new(Code::ChildFailed, format!("the command ended: {exit}"))
-            .cause(refusal.message),
+        Some(exit) => link::ended(&exit, refusal),
         None => refusal,
     }
     .hint(format!("keikoctl mcp logs {}", key.typed()))

@@ -229,7 +229,8 @@ impl State {
     pub(super) fn show(&self, live: &mut Live, now: Instant, now_ms: u64) {
         if let Some(probe) = &self.probe {
             (live.last_probe_ms, live.next_probe_ms) = (probe.at_ms, probe.next_ms);
-            live.probe_latency_ms = millis(probe.took);
+            // Rounded up: zero is what nobody measured.
+            live.probe_latency_ms = millis(probe.took + Duration::from_micros(999));
             (live.failures, live.flap_penalty) = (probe.failures, probe.penalty);
         }
         if let Some(granted) = &self.lease {
