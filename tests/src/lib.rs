@@ -6,6 +6,8 @@
 //! process is, however that ends. Never: ends a process by its name.
 
 pub mod ctl;
+#[cfg(target_os = "linux")]
+pub mod disk;
 pub mod fake;
 pub mod http;
 pub mod load;
@@ -16,6 +18,7 @@ pub mod processes;
 pub mod programs;
 pub mod report;
 pub mod shared;
+pub mod sim;
 pub mod under_test;
 pub mod wait;
 pub mod web;

@@ -7,7 +7,7 @@
 //! peers        real servers and agents that break          durability   kill -9 under load
 //! calls        what is repeated and what is not            security     tokens over the network
 //! links        what keeps a server linked               docs         the commands of the guides
-//! bench        the benchmark, on a handful of agents
+//! bench        the benchmark, on a handful of agents    bench_node   that of a node
 //! routing      who gets the calls: leases, heartbeats, find, suspension
 //! cards        what comes of an agent's card
 //! health       when it is news that something works, or does not
@@ -16,13 +16,18 @@
 //! depends      what needs what, and what breaks          publish      what others read
 //! face         the verbs of the registry, as typed
 //! contexts     which cluster a command goes to          doctor       what it finds
+//! sim          the law in a simulator, one file for each invariant
+//! disk         a daemon on a disk that lies
 //! ```
 
 mod bench;
+mod bench_node;
 mod calls;
 mod cards;
 mod contexts;
 mod depends;
+#[cfg(target_os = "linux")]
+mod disk;
 mod docs;
 mod doctor;
 mod durability;
@@ -41,6 +46,7 @@ mod refusals;
 mod restart;
 mod routing;
 mod security;
+mod sim;
 mod snapshots;
 mod tour;
 mod unit;

@@ -47,7 +47,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        arguments: "registry …",
+        arguments: "registry|node …",
         about: "measures a throw-away node under load: [--json] [--seconds N] [--agents N] [PARTS…]",
         run: bench::run,
     },

@@ -9,8 +9,10 @@ mod commands;
 mod echo;
 mod figures;
 mod fleet;
+mod json;
 mod lookup;
 mod machine;
+pub mod node;
 mod pairs;
 mod settings;
 mod tokens;
@@ -32,21 +34,24 @@ const OF_THE_FLEET: [&str; 6] = ["memory", "lookup", "list", "tokens", "watchers
 /// What one call may take before it counts as failed.
 const CALL: Duration = Duration::from_secs(30);
 
-/// The program: `keiko-load registry …`, or `keiko-load echo`, which is the server that is called.
+/// The program: `keiko-load registry …`, `keiko-load node …`, or `keiko-load echo`, which is the
+/// server that is called.
 pub fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.split_first() {
-        Some((word, _)) if word == "echo" => echo::serve(),
-        Some((word, rest)) if word == "registry" => match begin(rest) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&format!("{error:#}"));
-                ExitCode::FAILURE
-            }
-        },
+    let ended = match words.split_first().map(|(word, rest)| (word.as_str(), rest)) {
+        Some(("echo", _)) => return echo::serve(),
+        Some(("registry", rest)) => begin(rest),
+        Some(("node", rest)) => node::begin(rest),
         _ => {
             complain("usage: keiko-load registry --socket PATH --pid N --folder D …");
-            ExitCode::from(2)
+            return ExitCode::from(2);
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
         }
     }
 }

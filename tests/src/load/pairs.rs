@@ -2,15 +2,18 @@
 //!
 //! The server is [`super::echo`], a child of the node. Each caller has a connection of its own, as
 //! programs of one agent have; then 64 share four connections, as the agents of four programs do.
-//! At last the same 64 leave the finding to the call, which takes one request for both. A pair
-//! counts when the echo is right.
+//! The same 64 then leave the finding to the call, which takes one request for both. At last 16
+//! callers without gRPC do it over HTTP/JSON. A pair counts when the echo is right.
 
 use super::figures::{Goal, Point, Times};
+use super::json::Caller;
 use super::{Node, machine, one, until};
 use anyhow::{Context as _, Result, ensure};
 use keiko_client::Client;
 use keiko_proto::v1 as wire;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -19,16 +22,26 @@ use tokio::time::Instant;
 struct Load {
     callers: usize,
     connections: usize,
-    /// The call finds whom it goes to.
-    in_one: bool,
+    way: Way,
 }
 
-const LOADS: [Load; 5] = [
-    Load { callers: 1, connections: 1, in_one: false },
-    Load { callers: 16, connections: 16, in_one: false },
-    Load { callers: 64, connections: 64, in_one: false },
-    Load { callers: 64, connections: 4, in_one: false },
-    Load { callers: 64, connections: 4, in_one: true },
+#[derive(Clone, Copy)]
+enum Way {
+    /// A request to find, and one to call.
+    Two,
+    /// The call finds whom it goes to.
+    One,
+    /// Two requests over HTTP/JSON.
+    Json,
+}
+
+const LOADS: [Load; 6] = [
+    Load { callers: 1, connections: 1, way: Way::Two },
+    Load { callers: 16, connections: 16, way: Way::Two },
+    Load { callers: 64, connections: 64, way: Way::Two },
+    Load { callers: 64, connections: 4, way: Way::Two },
+    Load { callers: 64, connections: 4, way: Way::One },
+    Load { callers: 16, connections: 16, way: Way::Json },
 ];
 /// Not counted: connections, caches, the first pages of memory.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -77,7 +90,7 @@ async fn call(client: &Client, namespace: String, name: String, text: &str) -> R
 }
 
 async fn measure(node: &Node<'_>, load: Load) -> Result<Vec<Point>> {
-    let Load { callers, connections, in_one } = load;
+    let Load { callers, connections, way } = load;
     let time = node.settings.time;
     let mut running = JoinSet::new();
     let (own, pid) = (std::process::id(), node.settings.pid);
@@ -85,10 +98,14 @@ async fn measure(node: &Node<'_>, load: Load) -> Result<Vec<Point>> {
     let start = Instant::now() + WARM_UP;
     let mut clients = Vec::new();
     for _ in 0..connections {
-        clients.push(node.connect().await?);
+        clients.push(match way {
+            Way::Two => Connection::Two(node.connect().await?),
+            Way::One => Connection::One(node.connect().await?),
+            Way::Json => Connection::Json(Arc::new(Mutex::new(Caller::connect(node).await?))),
+        });
     }
     for (caller, client) in (0..callers).zip(clients.iter().cycle()) {
-        running.spawn(caller_loop(client.clone(), caller, in_one, start, time));
+        running.spawn(caller_loop(client.clone(), caller, start, time));
     }
     let (mut times, mut rounds) = (Times::default(), 0);
     while let Some(ended) = running.join_next().await {
@@ -101,7 +118,11 @@ async fn measure(node: &Node<'_>, load: Load) -> Result<Vec<Point>> {
         Ok::<_, anyhow::Error>(spent.as_secs_f64() * 1e6 / f64::from(rounds.max(1)))
     };
     let rate = times.len() as f64 / time.as_secs_f64();
-    let way = if in_one { "find and call in one" } else { "find + call" };
+    let way = match way {
+        Way::Two => "find + call",
+        Way::One => "find and call in one",
+        Way::Json => "find + call, HTTP/JSON",
+    };
     let name = |what: &str| match connections == callers {
         true => format!("{way}, {callers} callers: {what}"),
         false => format!("{way}, {callers} callers, {connections} connections: {what}"),
@@ -119,11 +140,18 @@ async fn measure(node: &Node<'_>, load: Load) -> Result<Vec<Point>> {
     ])
 }
 
+/// What a caller has to call with.
+#[derive(Clone)]
+enum Connection {
+    Two(Client),
+    One(Client),
+    Json(Arc<Mutex<Caller>>),
+}
+
 /// Pairs again and again: the times of those that count, and how many there were.
 async fn caller_loop(
-    client: Client,
+    connection: Connection,
     caller: usize,
-    in_one: bool,
     start: Instant,
     time: Duration,
 ) -> Result<(Times, u32)> {
@@ -134,9 +162,12 @@ async fn caller_loop(
             return Ok((times, round));
         }
         let text = format!("{caller}-{round}");
-        match in_one {
-            true => call(&client, String::new(), "echo".to_owned(), &text).await?,
-            false => pair(&client, &text).await?,
+        match &connection {
+            Connection::Two(client) => pair(client, &text).await?,
+            Connection::One(client) => {
+                call(client, String::new(), "echo".to_owned(), &text).await?;
+            }
+            Connection::Json(own) => own.lock().await.pair(&text).await?,
         }
         round += 1;
         if began >= start {

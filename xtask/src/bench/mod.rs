@@ -4,6 +4,8 @@
 //! be memory, and then a sync costs nothing. What is started is ended, also on Ctrl-C. It gates on
 //! nothing: figures of different machines can't be compared.
 
+mod node;
+
 use crate::demo::node::Started;
 use crate::demo::shell::Shell;
 use crate::demo::{lock, on_signal};
@@ -16,11 +18,17 @@ use std::sync::{Arc, Mutex};
 const SOCKET_BYTES_MAX: usize = 107;
 
 pub(crate) fn run(checkout: &Checkout, arguments: &[String]) -> Outcome {
-    let Some(("registry", rest)) =
-        arguments.split_first().map(|(room, rest)| (room.as_str(), rest))
-    else {
-        bail!("usage: ./x bench registry [--json] [--seconds N] [--agents N] [PARTS…]");
-    };
+    match arguments.split_first().map(|(what, rest)| (what.as_str(), rest)) {
+        Some(("registry", rest)) => registry(checkout, rest),
+        Some(("node", rest)) => node::run(checkout, rest),
+        _ => bail!(
+            "usage: ./x bench registry [--json] [--seconds N] [--agents N] [PARTS…]\n\
+             \x20      ./x bench node [--vs etcd[=FOLDER]] [--json] [--seconds N] [PARTS…]"
+        ),
+    }
+}
+
+fn registry(checkout: &Checkout, rest: &[String]) -> Outcome {
     eprintln!("building keikod, keikoctl and keiko-load");
     process::build(checkout)?;
     let started = Started::new(&checkout.target, "bench")?;

@@ -1,0 +1,193 @@
+//! The journal says what changed, and nothing else: every changed row of declared state has its one
+//! event in the same entry, every event its row; sequences have no gap; who, when and what for are
+//! the entry's.
+
+use super::objects::{metadata, table};
+use super::{Check, Class, ensure, objects};
+use crate::sim::layout::{self, AUTHORITY, NODES, OLDEST, RECORD, TOKENS, is_object, place};
+use crate::sim::oracle::Step;
+use keiko_core::hash::hex;
+use keiko_core::id::GroupId;
+use keiko_core::journal;
+use keiko_core::key::Key;
+use keiko_core::store::{MemoryStore, Space};
+use keiko_proto::v1::event::Body;
+use keiko_proto::v1::{self as wire, cluster_event, journal_event, registry_event, security_event};
+use prost::Message as _;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub(super) struct Events {
+    /// Every event row that there ever was, by key.
+    journal: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// What an event says of a row: what it held before and holds now, as far as it says so.
+struct Told {
+    key: Vec<u8>,
+    before: Option<Vec<u8>>,
+    after: Option<Vec<u8>>,
+}
+
+impl Events {
+    pub(super) fn step(&mut self, step: &Step<'_>, class: Class) -> Check {
+        let is_row = |change: &&crate::sim::oracle::Change| change.space == Space::Journal;
+        let mut sequence = 0;
+        let mut told = BTreeMap::new();
+        for change in step.changes.iter().filter(is_row) {
+            let Some(row) = &change.new else { continue };
+            let event = objects::event(row);
+            check_event(step, &change.key, &event, sequence)?;
+            sequence += 1;
+            self.journal.insert(change.key.clone(), row.clone());
+            let Some(row) = row_of(step.group, &event)? else { continue };
+            let again = told.insert(row.key.clone(), row).is_some();
+            ensure(!again, || format!("two events tell of the same: {event:?}"))?;
+        }
+        ensure(step.applied.events == sequence, || {
+            format!("{} events are counted, {sequence} are written", step.applied.events)
+        })?;
+        ensure(sequence == 0 || class == Class::New && step.is_accepted(), || {
+            "what is refused or answered again makes events".to_owned()
+        })?;
+        same_rows(step, told)
+    }
+
+    /// What is kept is every event from the oldest revision on.
+    pub(super) fn finish(&self, store: &MemoryStore, group: GroupId) -> Check {
+        let oldest = journal::oldest_revision(store, group);
+        let from = events_key(group).number(oldest).into_bytes();
+        let expect = self.journal.range(from..).map(|(key, row)| (key.clone(), row.clone()));
+        let found = layout::all(store, group, Space::Journal);
+        ensure(found.iter().cloned().eq(expect.clone()), || {
+            format!(
+                "{} events are kept from revision {oldest} on, not {}",
+                found.len(),
+                expect.count()
+            )
+        })?;
+        let shown = journal::after(store, group, oldest.saturating_sub(1));
+        ensure(shown.eq(found.iter().map(|(_, row)| objects::event(row))), || {
+            "what is shown of the journal is not what it holds".to_owned()
+        })
+    }
+}
+
+fn events_key(group: GroupId) -> Key {
+    Key::new(group, 4, 2)
+}
+
+fn check_event(step: &Step<'_>, key: &[u8], event: &wire::Event, sequence: u32) -> Check {
+    let entry = step.entry.clone().unwrap_or_default();
+    let or_default = |text: String| if text.is_empty() { "default".to_owned() } else { text };
+    let expect = wire::Event {
+        group: u32::from(step.group.0),
+        revision: step.after.revision,
+        sequence,
+        unix_ms: step.after.unix_ms,
+        r#type: event.r#type.clone(),
+        subject: event.subject.clone(),
+        actor: Some(entry.actor.unwrap_or_default()),
+        tenant: or_default(entry.tenant),
+        region: or_default(entry.region),
+        trace_id: hex(&entry.trace_id),
+        request_id: journal::uuid_text(&entry.request_id),
+        entry_hash: blake3::hash(step.bytes).to_hex().to_string(),
+        body: event.body.clone(),
+    };
+    ensure(*event == expect, || format!("an event says {event:?}, its entry {expect:?}"))?;
+    let place = events_key(step.group).number(event.revision).number(sequence.into());
+    ensure(key == place.as_bytes(), || format!("an event lies elsewhere: {event:?}"))
+}
+
+/// The row that an event tells of.
+fn row_of(group: GroupId, event: &wire::Event) -> Result<Option<Told>, String> {
+    let key = |(room, table): layout::Place| Key::new(group, room, table);
+    let set =
+        |key: Key, row: Vec<u8>| Told { key: key.into_bytes(), before: None, after: Some(row) };
+    let row = match event.body.clone().ok_or("an event has no body")? {
+        Body::Registry(body) => match body.event.ok_or("a registry event is empty")? {
+            registry_event::Event::Changed(changed) => {
+                let object = changed.object.unwrap_or_default();
+                let after = [&event.revision.to_be_bytes(), &object.encode_to_vec()[..]].concat();
+                let before = (!changed.created).then(Vec::new);
+                Told { before, ..set(object_key(group, &object), versioned(&after)) }
+            }
+            registry_event::Event::Deleted(object) => {
+                let before = Some(object.encode_to_vec());
+                Told { key: object_key(group, &object).into_bytes(), before, after: None }
+            }
+            registry_event::Event::OfferChanged(_) => return Ok(None),
+        },
+        Body::Cluster(body) => match body.event.ok_or("a cluster event is empty")? {
+            cluster_event::Event::Founded(founded) => {
+                let (cluster_id, founded_ms) = (founded.cluster_id, event.unix_ms);
+                let record = wire::ClusterRecord { cluster_id, founded_ms };
+                set(key(RECORD), versioned(&record.encode_to_vec()))
+            }
+            cluster_event::Event::NodeNoted(noted) => {
+                let node = noted.node.unwrap_or_default();
+                set(key(NODES).number(node.id), versioned(&node.encode_to_vec()))
+            }
+        },
+        Body::Security(body) => match body.event.ok_or("a security event is empty")? {
+            security_event::Event::AuthorityStored(_) => set(key(AUTHORITY), Vec::new()),
+            security_event::Event::TokenCreated(token) => {
+                set(key(TOKENS).text(&token.id), Vec::new())
+            }
+            security_event::Event::TokenRevoked(token)
+            | security_event::Event::TokenExpired(token) => {
+                let key = key(TOKENS).text(&token.id).into_bytes();
+                Told { key, before: Some(Vec::new()), after: None }
+            }
+        },
+        Body::Journal(body) => match body.event.ok_or("a journal event is empty")? {
+            journal_event::Event::Compacted(compacted) => {
+                set(key(OLDEST), versioned(&compacted.encode_to_vec()))
+            }
+        },
+    };
+    Ok(Some(row))
+}
+
+fn versioned(row: &[u8]) -> Vec<u8> {
+    [&[1], row].concat()
+}
+
+fn object_key(group: GroupId, object: &wire::Object) -> Key {
+    let metadata = metadata(object).cloned().unwrap_or_default();
+    Key::new(group, 3, table(object)).text(&metadata.namespace).text(&metadata.name)
+}
+
+/// The declared rows that changed are those that the events tell of.
+fn same_rows(step: &Step<'_>, mut told: BTreeMap<Vec<u8>, Told>) -> Check {
+    let is_declared = |key: &[u8]| {
+        let place = place(key);
+        is_object(place) || [RECORD, NODES, AUTHORITY, TOKENS, OLDEST].contains(&place)
+    };
+    for change in &step.changes {
+        let declared = change.space == Space::State && is_declared(&change.key);
+        if !declared || change.old == change.new {
+            continue;
+        }
+        let row = told.remove(&change.key);
+        let row = row.ok_or_else(|| format!("row {} changed in silence", hex(&change.key)))?;
+        let fits = |told: &Option<Vec<u8>>, row: &Option<Vec<u8>>| match (told, row) {
+            (None, None) => true,
+            // An event that does not show the row says only that there is one.
+            (Some(told), Some(row)) => told.is_empty() || row.ends_with(told),
+            _ => false,
+        };
+        let is_object = is_object(place(&change.key));
+        ensure(fits(&row.after, &change.new), || {
+            format!("row {} is not what its event says", hex(&change.key))
+        })?;
+        ensure(!is_object || fits(&row.before, &change.old), || {
+            format!("row {} was not what its event says", hex(&change.key))
+        })?;
+    }
+    match told.into_keys().next() {
+        None => Ok(()),
+        Some(key) => Err(format!("an event tells of row {}, which is as it was", hex(&key))),
+    }
+}
