@@ -155,6 +155,12 @@ pub(crate) enum Verb {
         before_help = "Examples:\n  keikoctl cluster status\n  keikoctl --endpoint unix:D/keiko.sock cluster init"
     )]
     Cluster(rooms::cluster::ClusterVerb),
+    /// The members of the cluster.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl node list\n  keikoctl node describe n1"
+    )]
+    Node(rooms::cluster::NodeVerb),
     /// Which cluster commands go to: named endpoints with their identity.
     #[command(
         subcommand,

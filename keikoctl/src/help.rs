@@ -13,7 +13,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Fleet", &["agent", "mcp", "tool", "skill", "find", "wait"]),
     ("Manifests", &["apply", "diff", "delete"]),
     ("Insight", &["status", "doctor", "event", "explain"]),
-    ("Admin", &["cluster", "context", "dev"]),
+    ("Admin", &["cluster", "node", "context", "dev"]),
     ("This command", &["completion", "version", "help"]),
 ];
 

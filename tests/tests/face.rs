@@ -298,6 +298,19 @@ fn what_names_something_can_be_typed_again() {
     short.says("keikoctl find echo -o name");
 }
 
+#[test]
+fn the_members_are_listed_and_described() {
+    let node = shared();
+    let list = node.ctl.ok("node list -o json").json();
+    let name = list["items"][0]["name"].as_str().unwrap_or_else(|| panic!("{list}"));
+    assert_eq!(list["items"][0]["state"], "leader", "{list}");
+    assert_eq!(node.ctl.ok("node list -o name").stdout, format!("node/{name}\n"));
+    assert!(node.ctl.ok("node list --columns NODE,STATE").stdout.starts_with("NODE"));
+    let one = node.ctl.ok(&format!("node describe node/{name}")).stdout;
+    assert!(one.contains("leader") && one.contains("state hash"), "{one}");
+    node.ctl.refused("node describe nobody", 6, Code::NotFound).says("keikoctl node list");
+}
+
 fn wait_ready_in(ctl: &Ctl, name: &str, space: &str) {
     ctl.ok(&format!("mcp wait {name} -n {space}"));
 }

@@ -16,6 +16,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Outcome {
     match verb {
         Verb::Status => cluster::run(cluster::ClusterVerb::Status, session).await,
         Verb::Cluster(verb) => cluster::run(verb, session).await,
+        Verb::Node(verb) => cluster::node::run(verb, session).await,
         Verb::Agent(registry::AgentVerb::Token(args)) => security::run(args, session).await,
         Verb::Agent(verb) => registry::agent(verb, session).await,
         Verb::Mcp(verb) => registry::mcp(verb, session).await,

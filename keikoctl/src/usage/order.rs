@@ -6,7 +6,7 @@ use crate::session::quoted;
 use clap::{Command, CommandFactory};
 
 /// What others say in the plural, or behind the verb.
-const NOUNS: &[&str] = &["agent", "mcp", "tool", "skill", "event", "context"];
+const NOUNS: &[&str] = &["agent", "mcp", "tool", "skill", "event", "node", "context"];
 /// The word after these is no name.
 const VALUED: &[&str] = &[
     "-n",

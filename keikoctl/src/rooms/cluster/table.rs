@@ -23,6 +23,21 @@ pub(crate) const NODES: &[Column<NodeInfo>] = &[
     Column::new("STATE-HASH", |node: &NodeInfo, _| Cell::text(&node.state_hash)).when(When::Wide),
 ];
 
+/// One member, a line for each thing.
+pub(crate) fn node(node: &NodeInfo) -> Grid {
+    let rows = [
+        ("name", Cell::text(&node.name)),
+        ("id", Cell::number(node.id)),
+        ("state", state(&node.state)),
+        ("address", Cell::text(&node.api_address)),
+        ("version", Cell::text(&node.version)),
+        ("applied", Cell::number(node.applied_index)),
+        ("state hash", Cell::text(&node.state_hash)),
+    ];
+    let rows = rows.map(|(title, cell)| vec![Cell::text(title), cell]).into();
+    Grid { headings: vec![Heading::default(), Heading::default()], rows, ..Grid::default() }
+}
+
 fn state(state: &str) -> Cell {
     let role = match state {
         "leader" | "follower" => Role::Good,
