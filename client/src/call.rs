@@ -100,6 +100,11 @@ impl Client {
         Self { timeout, ..self.clone() }
     }
 
+    /// How long a call may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The W3C trace id that every call of this client carries, hex.
     pub fn trace_id(&self) -> String {
         self.trace_id.simple().to_string()

@@ -32,11 +32,11 @@ impl FromStr for Endpoint {
             let path = path.strip_prefix("//").unwrap_or(path);
             return match path {
                 "" => Err(malformed(text, "the path is missing")),
-                path => Ok(Self::Unix(path.into())),
+                path => Ok(socket(path)),
             };
         }
         if text.starts_with('/') || text.starts_with("./") {
-            return Ok(Self::Unix(text.into()));
+            return Ok(socket(text));
         }
         if text.starts_with("http://") {
             return Err(malformed(text, "keikod speaks TLS only").hint("write https://"));
@@ -53,6 +53,13 @@ impl FromStr for Endpoint {
         }
         Ok(Self::Tls { host: host.to_owned(), port })
     }
+}
+
+/// The slashes that a path begins with are one: two behind `unix:` mean none.
+fn socket(path: &str) -> Endpoint {
+    let inner = path.trim_start_matches('/');
+    let root = if inner.len() < path.len() { "/" } else { "" };
+    Endpoint::Unix(format!("{root}{inner}").into())
 }
 
 /// The host without brackets, and the port.
@@ -97,6 +104,8 @@ mod tests {
             ("unix:/a/b.sock", Some("unix:/a/b.sock")),
             ("unix:///a/b.sock", Some("unix:/a/b.sock")),
             ("/a/b.sock", Some("unix:/a/b.sock")),
+            ("//a/b.sock", Some("unix:/a/b.sock")),
+            ("unix:////a/b.sock", Some("unix:/a/b.sock")),
             ("unix:", None),
             ("https://a.example:1", Some("https://a.example:1")),
             ("https://a.example/", Some("https://a.example:7340")),
@@ -116,3 +125,6 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -8,6 +8,7 @@
 //!
 //! It never prints, and it decides nothing that the law decides.
 
+mod applies;
 mod call;
 mod clock;
 mod connect;
@@ -18,6 +19,7 @@ mod tail;
 mod tls;
 mod watch;
 
+pub use applies::Applies;
 pub use call::{Client, Identified, Settings, Transport};
 pub use endpoint::Endpoint;
 pub use error::{Error, Result, code};

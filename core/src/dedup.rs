@@ -1,19 +1,19 @@
 //! Replies for retries: the same request id gets the same reply, within ten minutes.
 //!
 //! A request id is a UUIDv7, whose first 48 bits are the time at which it was made. An id outside
-//! the window is refused, because nobody could tell a retry from a new request.
+//! the window is refused, because nobody could tell a retry from a new request. So a reply is of no
+//! use once its id is too old, and ids sort by age: the oldest replies are the first rows.
 
 use crate::id::GroupId;
-use crate::key::{Key, Parts};
-use crate::limits::{DEDUP_EXPIRE_MAX, DEDUP_WINDOW_MS, REQUEST_ID_AHEAD_MS};
+use crate::key::Key;
+use crate::limits::{DEDUP_EXPIRE_MAX, DEDUP_EXPIRE_STEP_MS, DEDUP_WINDOW_MS, REQUEST_ID_AHEAD_MS};
 use crate::refusal::{Code, Refusal, Result};
 use crate::store::{Space, Store};
 use crate::table::RoomByte;
 use crate::txn::Txn;
 
 const REPLIES: u8 = 2;
-const EXPIRY: u8 = 3;
-/// Where the queue of expiry begins: everything before it was removed.
+/// Where replies begin: everything before it was removed.
 const BEGINNING: u8 = 4;
 
 /// A request id that is inside the window.
@@ -81,31 +81,32 @@ pub fn keep(txn: &mut Txn<'_>, id: RequestId, hash: &RequestHash, unix_ms: u64, 
     forget(txn, unix_ms);
     let kept = [hash.as_slice(), reply].concat();
     txn.put(Space::State, reply_key(group, id).into_bytes(), kept);
-    let expiry = Key::new(group, RoomByte::House as u8, EXPIRY);
-    txn.put(Space::State, expiry.number(unix_ms).bytes(&id.0).into_bytes(), Vec::new());
 }
 
 /// Starts where it ended: a scan from the very beginning would pass over every key that was
-/// removed since the store last compacted, at each entry.
+/// removed since the store last compacted. Step by step, so that most entries need no scan.
 fn forget(txn: &mut Txn<'_>, unix_ms: u64) {
     let group = txn.group();
     let house = |table| Key::new(group, RoomByte::House as u8, table);
+    let too_old_ms = unix_ms.saturating_sub(DEDUP_WINDOW_MS);
+    let step_ms = too_old_ms - too_old_ms % DEDUP_EXPIRE_STEP_MS;
+    // Sorts behind every id that was made before, and before every other one.
+    let end = house(REPLIES).bytes(&step_ms.to_be_bytes()[2..]).into_bytes();
     let beginning = house(BEGINNING).into_bytes();
-    let start = txn.get(Space::State, &beginning).unwrap_or_else(|| house(EXPIRY).into_bytes());
-    // An id may be a minute ahead of the stamp, so a reply is kept that much longer.
-    let kept_ms = DEDUP_WINDOW_MS + REQUEST_ID_AHEAD_MS;
-    let end = house(EXPIRY).number(unix_ms.saturating_sub(kept_ms)).into_bytes();
+    let start = txn.get(Space::State, &beginning).unwrap_or_else(|| house(REPLIES).into_bytes());
+    if start >= end {
+        return;
+    }
     let due: Vec<_> =
         txn.scan(Space::State, &start, &end).take(DEDUP_EXPIRE_MAX).map(|(key, _)| key).collect();
-    let Some(last) = due.last().cloned() else { return };
+    let next = match due.last() {
+        Some(last) if due.len() == DEDUP_EXPIRE_MAX => last.clone(),
+        Some(_) | None => end,
+    };
     for key in due {
-        let mut parts = Parts::of(&key);
-        let old = parts.number().and_then(|_| parts.bytes()?.try_into().ok());
-        let old = RequestId(old.expect("invariant: written by `keep`"));
-        txn.delete(Space::State, reply_key(group, old).into_bytes());
         txn.delete(Space::State, key);
     }
-    txn.put(Space::State, beginning, last);
+    txn.put(Space::State, beginning, next);
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ impl<V: Message + Default> Declared<V> {
     /// Notes that the version before is history from `revision` on.
     fn supersede(&self, txn: &mut Txn<'_>, key: &Key, revision: u64) {
         let Some(bytes) = txn.get(Space::State, key.as_bytes()) else { return };
-        let (before, _) = self.decode(&bytes);
+        let (before, _) = self.split(&bytes);
         if before < revision {
             let old = key.clone().number(before);
             txn.put(Space::History, superseded(txn.group(), revision, old.as_bytes()), Vec::new());
@@ -143,11 +143,15 @@ impl<V: Message + Default> Declared<V> {
     }
 
     fn decode(&self, bytes: &[u8]) -> (u64, V) {
+        let (revision, message) = self.split(bytes);
+        (revision, V::decode(message).expect("invariant: written by `put`"))
+    }
+
+    fn split<'b>(&self, bytes: &'b [u8]) -> (u64, &'b [u8]) {
         let (head, message) = bytes.split_first_chunk::<9>().expect("invariant: written by `put`");
         let [version, revision @ ..] = head;
         assert!(*version <= self.version, "a value of a newer layout than this release knows");
-        let value = V::decode(message).expect("invariant: written by `put`");
-        (u64::from_be_bytes(*revision), value)
+        (u64::from_be_bytes(*revision), message)
     }
 
     fn decode_version(&self, key: &[u8], bytes: &[u8]) -> Version<V> {

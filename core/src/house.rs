@@ -72,8 +72,8 @@ pub struct Applied {
     pub reply: Vec<u8>,
     /// The group's revision behind this entry.
     pub revision: u64,
-    /// How many events it made.
-    pub events: u32,
+    /// The events that it made, each with its encoded length.
+    pub events: Vec<(wire::Event, usize)>,
 }
 
 /// The group's head: how far it is.
@@ -150,6 +150,11 @@ impl<'s> Round<'s> {
         self.head.revision
     }
 
+    /// The state behind the last entry.
+    pub fn store(&self) -> &dyn Store {
+        &self.txn
+    }
+
     /// The writes of all entries so far.
     pub fn into_writes(self) -> Vec<Write> {
         self.txn.into_writes()
@@ -181,7 +186,7 @@ impl<'s> Round<'s> {
             Ok(None) => {}
             Ok(Some(reply)) => {
                 self.advance(index, unix_ms, self.head.revision, Vec::new());
-                return Ok(Applied { reply, revision: self.head.revision, events: 0 });
+                return Ok(Applied { reply, revision: self.head.revision, events: Vec::new() });
             }
             Err(refusal) => {
                 return Ok(self.conclude(index, unix_ms, None, Vec::new(), Err(refusal)));
@@ -200,7 +205,7 @@ impl<'s> Round<'s> {
         unix_ms: u64,
         entry: wire::Entry,
         entry_hash: Hash,
-    ) -> (Vec<Write>, Outcome<(WireResult, u32)>) {
+    ) -> (Vec<Write>, Outcome<(WireResult, Vec<(wire::Event, usize)>)>) {
         let or_default = |text: &str| match text {
             "" => DEFAULT.to_owned(),
             text => text.to_owned(),
@@ -239,12 +244,12 @@ impl<'s> Round<'s> {
         unix_ms: u64,
         request: Option<(dedup::RequestId, dedup::RequestHash)>,
         writes: Vec<Write>,
-        outcome: Outcome<(WireResult, u32)>,
+        outcome: Outcome<(WireResult, Vec<(wire::Event, usize)>)>,
     ) -> Applied {
         let revision = self.head.revision + u64::from(outcome.is_ok());
         let (result, events) = match outcome {
             Ok((result, events)) => (result, events),
-            Err(refusal) => (WireResult::Refusal(refusal.to_wire()), 0),
+            Err(refusal) => (WireResult::Refusal(refusal.to_wire()), Vec::new()),
         };
         let reply = wire::Reply { revision, unix_ms, result: Some(result) }.encode_to_vec();
         let mut txn = Txn::new(&self.txn, self.txn.group());
@@ -293,3 +298,6 @@ fn dispatch(
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+#[cfg(test)]
+mod fuzz;

@@ -26,3 +26,6 @@ pub mod cluster;
 pub mod journal;
 pub mod registry;
 pub mod security;
+
+#[cfg(test)]
+mod fuzz;

@@ -55,6 +55,9 @@ pub const LEASE_TTL_MS_MAX: u64 = 3600 * 1000;
 /// How long an entry may stay without calls behind its lease: a day.
 pub const LEASE_GRACE_MS_MAX: u64 = 24 * 3600 * 1000;
 
+/// Declarations of one stream that are under way at once: 128 of 256 KiB are 32 MiB.
+pub const APPLIES_UNDER_WAY_MAX: usize = 128;
+
 /// Heartbeats of one call: 1,000 of 200 bytes are 200 KiB.
 pub const BEATS_MAX: usize = 1000;
 
@@ -88,7 +91,10 @@ pub const HISTORY_ITEMS_MAX: u32 = 1000;
 pub const COMPACT_KEYS_MAX: usize = 4096;
 
 /// Expired replies that one entry forgets: more than one, so that the window always drains.
-pub const DEDUP_EXPIRE_MAX: usize = 4;
+pub const DEDUP_EXPIRE_MAX: usize = 64;
+
+/// Replies expire a second's worth at a time.
+pub const DEDUP_EXPIRE_STEP_MS: u64 = 1000;
 
 /// How long a reply is kept for retries.
 pub const DEDUP_WINDOW_MS: u64 = 10 * 60 * 1000;

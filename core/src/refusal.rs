@@ -265,6 +265,21 @@ impl fmt::Display for Code {
     }
 }
 
+/// The longest line of a refusal. Much of it quotes what was given, which may be anything: the law
+/// keeps its refusals for retries, and over gRPC they travel in headers, of which a client reads
+/// 16 KiB. A message, where each byte may be written as three, and five more lines are 11 KiB there.
+pub const LINE_BYTES_MAX: usize = 1024;
+
+/// The line, or what fits of it.
+fn line(mut text: String) -> String {
+    const MORE: char = '…';
+    if text.len() > LINE_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(LINE_BYTES_MAX - MORE.len_utf8()));
+        text.push(MORE);
+    }
+    text
+}
+
 /// A "no" with its reason and the way out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
@@ -285,20 +300,20 @@ pub type Result<T, E = Refusal> = std::result::Result<T, E>;
 impl Refusal {
     /// A refusal without cause and hint.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+        Self { code, message: line(message.into()), causes: Vec::new(), hints: Vec::new() }
     }
 
     /// Adds why.
     #[must_use]
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {
-        self.causes.push(cause.to_string());
+        self.causes.push(line(cause.to_string()));
         self
     }
 
     /// Adds what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.hints.push(line(hint.into()));
         self
     }
 
@@ -330,4 +345,28 @@ impl Refusal {
 /// `Err(Refusal)` in one word, for the many places that refuse without further words.
 pub fn refuse<T>(code: Code, message: impl Into<String>) -> Result<T> {
     Err(Refusal::new(code, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Name;
+
+    #[test]
+    fn what_is_quoted_is_bounded() {
+        let cut = |text: &str| Refusal::new(Code::Internal, text).cause(text).hint(text);
+        for (text, expect) in [
+            ("a".repeat(LINE_BYTES_MAX), "a".repeat(LINE_BYTES_MAX)),
+            ("a".repeat(LINE_BYTES_MAX + 1), "a".repeat(LINE_BYTES_MAX - 3) + "…"),
+            ("é".repeat(LINE_BYTES_MAX), "é".repeat(LINE_BYTES_MAX / 2 - 2) + "…"),
+        ] {
+            let refusal = cut(&text);
+            for line in [&refusal.message, &refusal.causes[0], &refusal.hints[0]] {
+                assert_eq!(*line, expect);
+            }
+        }
+        // 8000 characters were a gRPC error without a code.
+        let refusal = Name::parse("name", &"A".repeat(1 << 20)).unwrap_err();
+        assert!(prost::Message::encoded_len(&refusal.to_wire()) < 2 * LINE_BYTES_MAX);
+    }
 }

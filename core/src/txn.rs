@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::ops::Bound;
 
-type Changes = BTreeMap<(Space, Vec<u8>), Option<Vec<u8>>>;
+/// One map for each of [`Space::ALL`]: a look needs no copy of its key.
+type Changes = [BTreeMap<Vec<u8>, Option<Vec<u8>>>; Space::ALL.len()];
 
 /// Uncommitted writes over a store.
 pub struct Txn<'s> {
@@ -22,7 +23,7 @@ pub struct Txn<'s> {
 impl<'s> Txn<'s> {
     /// An empty overlay for one group.
     pub fn new(base: &'s dyn Store, group: GroupId) -> Self {
-        Self { base, group, changes: Changes::new() }
+        Self { base, group, changes: Changes::default() }
     }
 
     /// Whose keys may be written.
@@ -42,7 +43,7 @@ impl<'s> Txn<'s> {
 
     fn change(&mut self, space: Space, key: Vec<u8>, value: Option<Vec<u8>>) {
         assert!(key.starts_with(&self.group.prefix()), "a group writes its own keys only");
-        self.changes.insert((space, key), value);
+        self.changes[space as usize].insert(key, value);
     }
 
     /// Takes over the writes of an overlay that lay over this one.
@@ -54,27 +55,29 @@ impl<'s> Txn<'s> {
 
     /// The writes, in the order of their keys.
     pub fn into_writes(self) -> Vec<Write> {
-        let write = |((space, key), value)| Write { space, key, value };
-        self.changes.into_iter().map(write).collect()
+        let spaces = Space::ALL.into_iter().zip(self.changes);
+        let writes = |(space, changes): (Space, BTreeMap<_, _>)| {
+            changes.into_iter().map(move |(key, value)| Write { space, key, value })
+        };
+        spaces.flat_map(writes).collect()
     }
 
-    fn changed(
-        &self,
+    fn changed<'a>(
+        &'a self,
         space: Space,
         start: &[u8],
         end: &[u8],
-    ) -> impl DoubleEndedIterator<Item = (Vec<u8>, Option<Vec<u8>>)> + '_ {
-        let start = (space, start.to_vec());
-        let end = (space, end.to_vec()).max(start.clone());
-        self.changes
-            .range((Bound::Included(start), Bound::Excluded(end)))
-            .map(|((_, key), value)| (key.clone(), value.clone()))
+    ) -> impl DoubleEndedIterator<Item = (Vec<u8>, Option<Vec<u8>>)> + use<'a, 's> {
+        let end = end.max(start);
+        self.changes[space as usize]
+            .range::<[u8], _>((Bound::Included(start), Bound::Excluded(end)))
+            .map(|(key, value)| (key.clone(), value.clone()))
     }
 }
 
 impl Store for Txn<'_> {
     fn get(&self, space: Space, key: &[u8]) -> Option<Vec<u8>> {
-        match self.changes.get(&(space, key.to_vec())) {
+        match self.changes[space as usize].get(key) {
             Some(value) => value.clone(),
             None => self.base.get(space, key),
         }

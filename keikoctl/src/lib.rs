@@ -13,6 +13,8 @@ mod doctor;
 mod exit;
 mod explain;
 mod fault;
+#[cfg(test)]
+mod fuzz;
 mod generate;
 mod help;
 mod manifest;

@@ -6,6 +6,8 @@
 pub mod cli;
 pub mod consensus;
 pub mod exec;
+#[cfg(test)]
+mod fuzz;
 pub mod lifecycle;
 pub mod net;
 pub mod node;

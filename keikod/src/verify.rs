@@ -2,7 +2,7 @@
 
 use crate::cli::Output;
 use crate::consensus;
-use crate::consensus::verify::{FamilyReport, GroupReport, Report};
+use crate::consensus::verify::{FamilyReport, GroupReport, Report, SnapshotReport};
 use crate::lifecycle::folder;
 use keiko_core::hash::hex;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -42,9 +42,18 @@ fn as_json(report: &Report) -> Value {
         })
     };
     let family = |family: &FamilyReport| json!({ "name": family.name, "keys": family.keys, "bytes": family.bytes });
+    let snapshot = |snapshot: &SnapshotReport| {
+        json!({
+            "group": snapshot.group.0,
+            "applied_index": snapshot.applied.map(|id| id.index),
+            "files": snapshot.files,
+            "bytes": snapshot.bytes,
+        })
+    };
     json!({
         "groups": report.groups.iter().map(group).collect::<Vec<_>>(),
         "families": report.families.iter().map(family).collect::<Vec<_>>(),
+        "snapshots": report.snapshots.iter().map(snapshot).collect::<Vec<_>>(),
     })
 }
 
@@ -66,6 +75,13 @@ fn as_text(report: &Report) -> String {
     for family in &report.families {
         let FamilyReport { name, keys, bytes } = family;
         text.push_str(&format!("{name:<10} {keys:>10} keys {bytes:>14} bytes\n"));
+    }
+    for SnapshotReport { group, applied, files, bytes } in &report.snapshots {
+        let applied =
+            applied.map_or_else(|| "nothing".to_owned(), |id| format!("entry {}", id.index));
+        text.push_str(&format!(
+            "snapshot of group {group} up to {applied}: {files} files, {bytes} bytes\n"
+        ));
     }
     text.push_str("everything is in order\n");
     text

@@ -161,3 +161,6 @@ fn inward(descriptor: &MessageDescriptor, value: Value) -> Value {
     });
     Value::Object(read.collect())
 }
+
+#[cfg(test)]
+mod fuzz;

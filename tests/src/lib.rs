@@ -10,6 +10,7 @@ pub mod ctl;
 pub mod disk;
 pub mod fake;
 pub mod http;
+pub mod journal;
 pub mod load;
 pub mod node;
 pub mod peers;

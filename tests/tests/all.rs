@@ -7,6 +7,7 @@
 //! peers        real servers and agents that break          durability   kill -9 under load
 //! calls        what is repeated and what is not            security     tokens over the network
 //! links        what keeps a server linked               docs         the commands of the guides
+//! applies      many declarations over one stream
 //! bench        the benchmark, on a handful of agents    bench_node   that of a node
 //! routing      who gets the calls: leases, heartbeats, find, suspension
 //! cards        what comes of an agent's card
@@ -20,6 +21,7 @@
 //! disk         a daemon on a disk that lies
 //! ```
 
+mod applies;
 mod bench;
 mod bench_node;
 mod calls;

@@ -228,7 +228,7 @@ fn a_dry_run_says_what_would_be_and_keeps_nothing() {
     let read = || get(&shared().socket(), &path).expect("it answers");
     assert_eq!(read().status, 404);
     let made = declare(&namespace, "a", &[], false).json();
-    let again = declare(&namespace, "a", &[], false).json();
+    let again = declare(&namespace, "a", &[], true).json();
     assert_eq!(again["change"], "CHANGE_UNCHANGED", "{again}");
     assert_eq!(again["before"]["metadata"]["uid"], made["object"]["metadata"]["uid"], "{again}");
     let delete = |query: &str| {

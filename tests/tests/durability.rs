@@ -6,8 +6,9 @@
 //! each acknowledged request at its revision; what was in flight is sent again under its old id,
 //! and so are some that were acknowledged.
 
-use keiko_client::proto::v1::{self as wire, tail_response::Item};
-use keiko_client::{Client, Endpoint, Identity};
+use keiko_client::Client;
+use keiko_client::proto::v1 as wire;
+use keiko_tests::journal::{connect, journal};
 use keiko_tests::report::Dice;
 use keiko_tests::{DEADLINE, Node, Plan, fake, full, heavy_time, measure, seed};
 use std::collections::BTreeMap;
@@ -83,13 +84,6 @@ async fn send(client: &Client, id: Uuid, write: &Write) -> keiko_client::Result<
     }
 }
 
-async fn connect(node: &Node) -> Client {
-    let endpoint = Endpoint::Unix(node.socket());
-    let client = Client::connect(endpoint, Identity::Process).await.expect("the node is ready");
-    client.status().await.expect("it answers, and tells its clock");
-    client
-}
-
 /// Writes until the daemon is gone.
 async fn writer(
     client: Client,
@@ -129,23 +123,6 @@ async fn writer(
         }
     }
     notes
-}
-
-/// Every request of the journal behind a revision, with its revision.
-async fn journal(client: &Client, from: u64) -> BTreeMap<String, u64> {
-    let request = wire::TailRequest { from_revision: from, ..Default::default() };
-    let mut tail = client.tail(request).await.expect("the journal");
-    let mut found = BTreeMap::new();
-    while let Some(item) = tail.next().await.expect("the journal") {
-        match item {
-            Item::Event(event) if !event.request_id.is_empty() => {
-                found.insert(event.request_id, event.revision);
-            }
-            Item::Event(_) | Item::Bookmark(_) => {}
-            Item::Resync(resync) => panic!("nothing may be gone: {resync:?}"),
-        }
-    }
-    found
 }
 
 /// After the restart: nothing lost, and the same answers.

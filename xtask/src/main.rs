@@ -11,6 +11,7 @@ mod checkout;
 mod demo;
 mod env;
 mod gen_files;
+mod interrupt;
 mod peer;
 mod peers;
 mod process;
@@ -41,7 +42,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "test",
-        arguments: "[--full] [NAMES…]",
+        arguments: "[--full] [--seed S] [NAMES…]",
         about: "what CI runs: fmt, tidy, clippy, generated files, all tests (with NAMES: only these tests)",
         run: test::run,
     },
@@ -125,6 +126,6 @@ fn main() -> ExitCode {
 
 fn list() {
     for verb in VERBS {
-        println!("./x {:<26} {}", format!("{} {}", verb.name, verb.arguments), verb.about);
+        println!("./x {:<35} {}", format!("{} {}", verb.name, verb.arguments), verb.about);
     }
 }

@@ -57,12 +57,8 @@ pub fn resolve(store: &dyn Store, group: GroupId, at: Option<&At>) -> Result<Opt
     let revision = match point {
         Point::Revision(revision) => revision,
         Point::UnixMs(unix_ms) => {
-            let oldest = OLDEST.get(store, &OLDEST.key(group)).unwrap_or_default();
-            if unix_ms < oldest.oldest_ms {
-                return refuse(
-                    Code::Compacted,
-                    format!("what was so at {unix_ms} ms is no longer kept"),
-                );
+            if unix_ms < readable_since_ms(store, group) {
+                return Err(compacted(format!("what was so at {unix_ms} ms is no longer kept")));
             }
             revision_at(store, group, unix_ms)
         }
@@ -77,14 +73,24 @@ pub fn resolve(store: &dyn Store, group: GroupId, at: Option<&At>) -> Result<Opt
     Ok(Some(revision))
 }
 
+/// From when on it is known what was so.
+fn readable_since_ms(store: &dyn Store, group: GroupId) -> u64 {
+    let oldest = OLDEST.get(store, &OLDEST.key(group)).unwrap_or_default();
+    // A revision without an event has no time: then the row has that of the compaction, and the
+    // first event behind it was before that.
+    let first = after(store, group, oldest.oldest_revision.saturating_sub(1)).next();
+    first.map_or(oldest.oldest_ms, |event| event.unix_ms.min(oldest.oldest_ms))
+}
+
 fn readable(store: &dyn Store, group: GroupId, revision: u64) -> Result<()> {
     let oldest = oldest_revision(store, group);
     if revision >= oldest {
         return Ok(());
     }
-    Err(Refusal::new(
-        Code::Compacted,
-        format!("revision {revision} is no longer kept, the oldest is {oldest}"),
-    )
-    .hint("keep more with [journal] keep_days and keep_bytes in keiko.toml"))
+    Err(compacted(format!("revision {revision} is no longer kept, the oldest is {oldest}")))
+}
+
+fn compacted(message: String) -> Refusal {
+    Refusal::new(Code::Compacted, message)
+        .hint("keep more with [journal] keep_days and keep_bytes in keiko.toml")
 }

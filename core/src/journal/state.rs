@@ -80,10 +80,15 @@ fn compact(txn: &mut Txn<'_>, stamp: &Stamp, before: u64, emit: Emit<'_>) -> Res
     Ok(CompactReply { oldest_revision, more: more_events || more_history })
 }
 
-/// Writes what the room emitted; only the house calls it. The number of events.
-pub fn record(txn: &mut Txn<'_>, stamp: &Stamp, origin: &Origin, emitted: Vec<Emitted>) -> u32 {
-    let mut sequence = 0;
-    for Emitted { kind, subject, body } in emitted {
+/// Writes what the room emitted; only the house calls it. The events, each with its length.
+pub fn record(
+    txn: &mut Txn<'_>,
+    stamp: &Stamp,
+    origin: &Origin,
+    emitted: Vec<Emitted>,
+) -> Vec<(Event, usize)> {
+    let mut events = Vec::with_capacity(emitted.len());
+    for (sequence, Emitted { kind, subject, body }) in (0u32..).zip(emitted) {
         let event = Event {
             group: u32::from(stamp.group.0),
             revision: stamp.revision,
@@ -100,10 +105,11 @@ pub fn record(txn: &mut Txn<'_>, stamp: &Stamp, origin: &Origin, emitted: Vec<Em
             body: Some(body),
         };
         let key = events_key(stamp.group).number(stamp.revision).number(u64::from(sequence));
-        txn.put(Space::Journal, key.into_bytes(), encode(&event));
-        sequence += 1;
+        let bytes = encode(&event);
+        events.push((event, bytes.len() - 1));
+        txn.put(Space::Journal, key.into_bytes(), bytes);
     }
-    sequence
+    events
 }
 
 fn encode(event: &Event) -> Vec<u8> {

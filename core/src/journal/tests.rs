@@ -53,3 +53,32 @@ fn compaction_names_what_is_left() {
         super::after(&world.store, World::GROUP, 0).map(|event| event.revision).collect();
     assert_eq!(kept, [5, 6, 7, 8, 9, 10, 11]);
 }
+
+/// An entry that changes nothing makes a revision and no event, so nothing tells when that was.
+#[test]
+fn a_time_is_readable_though_the_oldest_revision_has_no_event() {
+    let mut world = World::default();
+    let start = world.now_ms;
+    for (number, version) in [1, 2, 2, 2, 3, 4].into_iter().enumerate() {
+        world.now_ms = start + 10 * (number as u64 + 1);
+        world.accept(note(version));
+    }
+    assert!(super::events_of(&world.store, World::GROUP, 4).is_empty());
+    world.now_ms = start + 1000;
+    world.accept(compact(4));
+    assert_eq!(at(&world, Point::Revision(3)), Err(Code::Compacted));
+    for revision in 4..=7 {
+        assert_eq!(at(&world, Point::Revision(revision)), Ok(Some(revision)));
+    }
+    for (ms, expect) in [
+        (30, Err(Code::Compacted)),
+        (49, Err(Code::Compacted)),
+        (50, Ok(Some(5))),
+        (59, Ok(Some(5))),
+        (60, Ok(Some(6))),
+        (999, Ok(Some(6))),
+        (1000, Ok(Some(7))),
+    ] {
+        assert_eq!(at(&world, Point::UnixMs(start + ms)), expect, "{ms}");
+    }
+}

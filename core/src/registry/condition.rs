@@ -97,7 +97,7 @@ fn finish(
     }
     let metadata = metadata_mut(&mut object);
     (metadata.revision, metadata.updated_ms) = (stamp.revision, stamp.unix_ms);
-    write(txn, stamp, key, verb, object.clone(), emit);
+    write(txn, stamp, key, verb, Some(before), object.clone(), emit);
     (true, object)
 }
 

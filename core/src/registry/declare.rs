@@ -4,7 +4,7 @@
 //! found anew.
 
 use super::model::{Apply, ObjectKey, metadata};
-use super::put::{put_one, put_parts, settle_grant};
+use super::put::{put_one, put_parts, settle_grant, uid_of};
 use super::wire::check_size;
 use super::{declared, depend, query};
 use crate::house::Emit;
@@ -40,12 +40,13 @@ pub(super) fn apply(
     if !stays {
         changed |= !put_parts(txn, stamp, &key, Vec::new(), emit).is_empty();
     }
+    let uid = uid_of(stamp, &key, before.as_ref());
     let change = match (before, changed) {
         (None, _) => Change::Created,
         (Some(_), true) => Change::Updated,
         (Some(_), false) => Change::Unchanged,
     };
-    Ok(PutReply { change: change.into(), object: query::find(txn, stamp.group, &key) })
+    Ok(PutReply { change: change.into(), uid })
 }
 
 /// Who decided on what is no longer so decides again. Any revision fits that there is and since

@@ -50,5 +50,5 @@ pub use depend::{dependents, needs, show as show_dependencies};
 pub use model::{
     AdminState, Kind, ObjectKey, READY, conditions, is_ready, metadata, status, status_mut,
 };
-pub use query::{Filter, Page, get, history, list, parts, resolve_tool};
+pub use query::{Filter, Page, get, history, list, parts, resolve_tool, written};
 pub use state::apply;

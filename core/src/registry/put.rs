@@ -42,12 +42,13 @@ pub(super) fn apply(
     if was_seen && !offered.is_empty() {
         offer::tell(&key, offered, emit);
     }
+    let uid = uid_of(stamp, &key, before.as_ref());
     let change = match (before, changed) {
         (None, _) => Change::Created,
         (Some(_), true) => Change::Updated,
         (Some(_), false) => Change::Unchanged,
     };
-    Ok(PutReply { change: change.into(), object: query::find(txn, stamp.group, &key) })
+    Ok(PutReply { change: change.into(), uid })
 }
 
 /// Parts that are gone are removed, the others written if they differ. Returns what changed.
@@ -112,8 +113,14 @@ pub(super) fn put_one(
     }
     (new.revision, new.updated_ms) = (stamp.revision, stamp.unix_ms);
     let verb = if old.is_none() { REGISTERED } else { "changed" };
-    write(txn, stamp, key, verb, object, emit);
+    write(txn, stamp, key, verb, before, object, emit);
     true
+}
+
+/// Of the life that goes on, or that begins now.
+pub(super) fn uid_of(stamp: &Stamp, key: &ObjectKey, before: Option<&Object>) -> String {
+    let known = before.and_then(metadata).map(|metadata| metadata.uid.clone());
+    known.unwrap_or_else(|| uid(stamp, key))
 }
 
 /// The stamp alone would not tell the objects of one entry apart.

@@ -65,6 +65,20 @@ pub fn get(store: &dyn Store, group: GroupId, key: &ObjectKey, at: Option<u64>) 
     })
 }
 
+/// One object as an accepted entry left it: as it was at that entry's revision.
+pub fn written(
+    store: &dyn Store,
+    group: GroupId,
+    key: &ObjectKey,
+    revision: u64,
+) -> Result<Object> {
+    match get(store, group, key, None) {
+        // Nobody wrote it since, so that is how it was then: one row, where the past is a scan.
+        Ok(object) if metadata(&object).is_some_and(|data| data.revision <= revision) => Ok(object),
+        Ok(_) | Err(_) => get(store, group, key, Some(revision)),
+    }
+}
+
 /// The objects that fit, from where the page before ended: at most `limit`, and as many as one
 /// answer holds.
 pub fn list(

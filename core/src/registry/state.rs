@@ -80,19 +80,19 @@ fn delete(txn: &mut Txn<'_>, stamp: &Stamp, asked: &Delete, emit: Emit<'_>) -> R
     Ok(object)
 }
 
-/// Writes an object as it is from now on, and tells.
+/// Writes an object as it is from now on, in place of what was there before, and tells.
 pub(super) fn write(
     txn: &mut Txn<'_>,
     stamp: &Stamp,
     key: &ObjectKey,
     verb: &str,
+    before: Option<&Object>,
     object: Object,
     emit: Emit<'_>,
 ) {
     let table = table(key.kind);
     let row = key.row(table.key(stamp.group));
-    let before = table.get(txn, &row);
-    depend::index(txn, stamp.group, key, before.as_ref(), Some(&object));
+    depend::index(txn, stamp.group, key, before, Some(&object));
     table.put(txn, &row, stamp.revision, &object);
     if let Some(index) = index_key(stamp, key, &object) {
         TOOLS_BY_NAME.add(txn, index);

@@ -286,3 +286,6 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), now);
     }
 }
+
+#[cfg(test)]
+mod fuzz;

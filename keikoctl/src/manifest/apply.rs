@@ -123,8 +123,8 @@ async fn declare(
     let request = ApplyRequest {
         object: Some(manifest.object.clone()),
         revision: manifest.revision,
-        request_id: Vec::new(),
         dry_run: true,
+        ..ApplyRequest::default()
     };
     if dry_run || id.is_none() {
         let response = ask(client, None, request.clone()).await?;

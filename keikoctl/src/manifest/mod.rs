@@ -40,3 +40,6 @@ fn load(files: &Files) -> Result<Vec<Manifest>> {
     let sources = source::read(&files.names, files.recursive, &mut std::io::stdin().lock())?;
     read::manifests(&sources, &files.namespace())
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -80,6 +80,8 @@ impl Problems {
         if more > 0 {
             lines.push(format!("and {more} more"));
         }
-        Err(Refusal { code: Code::ManifestInvalid, message, causes: lines, hints })
+        let refusal = Refusal::new(Code::ManifestInvalid, message);
+        let refusal = lines.into_iter().fold(refusal, Refusal::cause);
+        Err(hints.into_iter().fold(refusal, Refusal::hint))
     }
 }

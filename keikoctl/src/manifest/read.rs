@@ -70,8 +70,17 @@ pub(super) struct Manifest {
 
 /// Reads and checks them all.
 pub(super) fn manifests(sources: &[Source], namespace: &Namespace) -> Result<Vec<Manifest>> {
+    checked(&Checker::new()?, sources, namespace)
+}
+
+/// The same with schemas that are at hand: to make them ready takes longer than most files.
+pub(super) fn checked(
+    checker: &Checker,
+    sources: &[Source],
+    namespace: &Namespace,
+) -> Result<Vec<Manifest>> {
     let mut reader = Reader {
-        checker: Checker::new()?,
+        checker,
         namespace: namespace.clone(),
         problems: Problems::default(),
         manifests: Vec::new(),
@@ -88,15 +97,15 @@ pub(super) fn manifests(sources: &[Source], namespace: &Namespace) -> Result<Vec
     Ok(reader.manifests)
 }
 
-struct Reader {
-    checker: Checker,
+struct Reader<'c> {
+    checker: &'c Checker,
     namespace: Namespace,
     problems: Problems,
     manifests: Vec<Manifest>,
     places: BTreeMap<Id, Place>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn source(&mut self, source: &Source) -> Result<()> {
         let place = |spot, document| Place { file: source.name.clone(), spot, document };
         let documents = match node::documents(&source.text) {

@@ -5,13 +5,12 @@ use keiko_core::refusal::{Code, Refusal, Result};
 use openraft::{Config, SnapshotPolicy};
 use std::sync::Arc;
 
-/// Entries between two snapshots of a group: at 1 KiB each, half a gigabyte of log.
-const SNAPSHOT_EVERY_ENTRIES: u64 = 500_000;
-/// Entries kept behind a snapshot, so that a follower that was away for a moment needs no snapshot.
-const KEEP_ENTRIES: u64 = 50_000;
-/// A follower that lags by more gets a snapshot; more than a snapshot's distance, else that would
-/// not help.
-const LAG_ENTRIES_MAX: u64 = 2 * SNAPSHOT_EVERY_ENTRIES;
+/// This part of the entries between two snapshots is kept behind each, so that a follower that was
+/// away for a moment needs no snapshot.
+const KEEP_PART: u64 = 10;
+/// A follower that lags by more than this many snapshots' distances gets a snapshot; with one, that
+/// would not help.
+const LAG_SNAPSHOTS_MAX: u64 = 2;
 /// Entries in one message to a follower; the reader caps them by bytes as well.
 const PAYLOAD_ENTRIES_MAX: u64 = 1000;
 /// Proposals that may wait for the group, and that one append may merge. 1,024 callers wait at
@@ -40,10 +39,11 @@ pub fn raft_config(settings: &Settings) -> Result<Arc<Config>> {
         max_append_entries: Some(PROPOSALS_MAX),
         api_channel_size: Some(PROPOSALS_MAX),
         api_batch_capacity: PROPOSALS_MAX,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY_ENTRIES),
-        max_in_snapshot_log_to_keep: KEEP_ENTRIES,
-        purge_batch_size: PAYLOAD_ENTRIES_MAX,
-        replication_lag_threshold: LAG_ENTRIES_MAX,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_entries),
+        max_in_snapshot_log_to_keep: settings.snapshot_entries / KEEP_PART,
+        // However many there are, the store deletes them as one range.
+        purge_batch_size: 1,
+        replication_lag_threshold: settings.snapshot_entries * LAG_SNAPSHOTS_MAX,
         install_snapshot_timeout: SNAPSHOT_MS_MAX,
         ..Config::default()
     };
@@ -74,6 +74,18 @@ mod tests {
             assert_eq!(config.enable_leader_restore, Some(false));
             assert_eq!(config.enable_pre_vote, Some(true));
             assert_eq!(config.allow_log_reversion, Some(false));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_the_log_follows_the_distance_of_snapshots() {
+        let mut settings = settings();
+        for (entries, keep, lag) in [(500_000, 50_000, 1_000_000), (1_000, 100, 2_000)] {
+            settings.snapshot_entries = entries;
+            let config = raft_config(&settings).unwrap();
+            assert_eq!(config.snapshot_policy, SnapshotPolicy::LogsSinceLast(entries));
+            let found = (config.max_in_snapshot_log_to_keep, config.replication_lag_threshold);
+            assert_eq!(found, (keep, lag));
         }
     }
 

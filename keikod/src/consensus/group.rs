@@ -5,6 +5,7 @@ use super::log::Log;
 use super::machine::{Machine, Shared};
 use super::monitor::{self, Health};
 use super::network::Network;
+use super::recent::Recent;
 use super::types::{Command, Member, Outcome, Types};
 use super::{Context, check_open, stopped};
 use keiko_core::hash::Hash;
@@ -18,6 +19,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
+use openraft::type_config::alias::OneshotReceiverOf;
 use prost::Message as _;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -119,18 +121,24 @@ impl Group {
     /// [`Code::OutcomeUnknown`] means what it says: the entry may still be committed. A retry with
     /// the same request id gets the same reply.
     pub async fn propose(&self, entry: words::Entry, deadline: Duration) -> Result<words::Reply> {
+        self.submit(entry, deadline).await?.reply().await
+    }
+
+    /// Proposes an entry behind all that were submitted before, without waiting for the answer.
+    /// Refused while the disk is nearly full.
+    pub async fn submit(&self, entry: words::Entry, deadline: Duration) -> Result<Proposal> {
         self.check_open()?;
         self.inner.shared.disk.check()?;
-        self.propose_freeing(entry, deadline).await
+        self.submit_freeing(entry, deadline).await
     }
 
     /// The same for an entry that frees space: it is taken even while the disk is nearly full.
-    pub async fn propose_freeing(
+    pub async fn submit_freeing(
         &self,
         mut entry: words::Entry,
         deadline: Duration,
-    ) -> Result<words::Reply> {
-        let started = Instant::now();
+    ) -> Result<Proposal> {
+        let begun = Instant::now();
         entry.format = features::FORMAT;
         entry.feature_level = features::LEVEL;
         entry.proposed_ms = self.now_ms()?;
@@ -147,31 +155,28 @@ impl Group {
                 .cause("nothing was done")
                 .hint("give it a longer deadline"));
         }
-        let written = tokio::time::timeout(deadline, self.write(Command(bytes.into()))).await;
-        let outcome = written.unwrap_or_else(|_| Err(unknown("the deadline passed")))?;
-        self.inner.shared.counters.count_proposal(started.elapsed());
-        words::Reply::decode(&outcome.reply[..]).map_err(|error| {
-            Refusal::new(Code::Internal, "the law's reply is not readable").cause(error)
-        })
+        let (responder, answer) = Responder::complete_only();
+        let sent = self.inner.raft.client_write_ff(Command(bytes.into()), Some(responder));
+        match tokio::time::timeout(deadline, sent).await {
+            Ok(Ok(())) => Ok(Proposal { group: self.clone(), answer, begun, deadline }),
+            Ok(Err(fatal)) => Err(ended(&fatal)),
+            Err(_) => Err(unknown("the deadline passed")),
+        }
     }
 
-    async fn write(&self, command: Command) -> Result<Outcome> {
-        let (responder, answer) =
-            ProgressResponder::<Types, ClientWriteResult<Types>>::complete_only();
-        let sent = self.inner.raft.client_write_ff(command, Some(responder)).await;
-        sent.map_err(|fatal| ended(&fatal))?;
-        match answer.await {
-            Ok(Ok(response)) => Ok(response.data),
-            Ok(Err(ClientWriteError::ForwardToLeader(leader))) => {
+    fn outcome(&self, answer: Option<ClientWriteResult<Types>>) -> Result<Outcome> {
+        match answer {
+            Some(Ok(response)) => Ok(response.data),
+            Some(Err(ClientWriteError::ForwardToLeader(leader))) => {
                 Err(self.no_leader(Some(&leader)))
             }
-            Ok(Err(ClientWriteError::LogEntryDiscarded(_))) => {
+            Some(Err(ClientWriteError::LogEntryDiscarded(_))) => {
                 Err(unknown("another leader was elected"))
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 Err(Refusal::new(Code::Internal, "consensus refused an entry").cause(error))
             }
-            Err(_) => Err(unknown("the node is shutting down")),
+            None => Err(unknown("the node is shutting down")),
         }
     }
 
@@ -199,6 +204,11 @@ impl Group {
     /// The latest applied revision.
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.inner.shared.revisions.subscribe()
+    }
+
+    /// The newest events; never behind what [`revisions`](Self::revisions) tells.
+    pub fn recent(&self) -> &Recent {
+        &self.inner.shared.recent
     }
 
     /// About how many bytes the group's history and journal take on the disk.
@@ -269,6 +279,32 @@ impl Group {
                 .cause("an election is under way, or too few of its voters are up")
                 .hint("try again in a moment"),
         }
+    }
+}
+
+type Responder = ProgressResponder<Types, ClientWriteResult<Types>>;
+
+/// An entry that was proposed: dropped, it may be committed all the same.
+pub struct Proposal {
+    group: Group,
+    answer: OneshotReceiverOf<Types, ClientWriteResult<Types>>,
+    begun: Instant,
+    deadline: Duration,
+}
+
+impl Proposal {
+    /// What the law answers.
+    pub async fn reply(self) -> Result<words::Reply> {
+        let Self { group, answer, begun, deadline } = self;
+        let end = tokio::time::Instant::from_std(begun) + deadline;
+        let outcome = match tokio::time::timeout_at(end, answer).await {
+            Ok(answer) => group.outcome(answer.ok())?,
+            Err(_) => return Err(unknown("the deadline passed")),
+        };
+        group.inner.shared.counters.count_proposal(begun.elapsed());
+        words::Reply::decode(&outcome.reply[..]).map_err(|error| {
+            Refusal::new(Code::Internal, "the law's reply is not readable").cause(error)
+        })
     }
 }
 

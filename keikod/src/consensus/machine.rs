@@ -8,6 +8,7 @@
 //!   the round is written.
 
 use super::disk::Disk;
+use super::recent::Recent;
 use super::types::{Command, Entry, LogId, Outcome, SnapshotMeta, StoredMembership, Types};
 use super::wire;
 use crate::store::counters::Counters;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) disk: Arc<Disk>,
     pub(super) revisions: watch::Sender<u64>,
+    pub(super) recent: Recent,
     /// Odd while a snapshot replaces the state.
     installs: AtomicU64,
 }
@@ -48,7 +50,8 @@ impl Shared {
     ) -> Self {
         let revision = house::revision(&database.view(), group);
         let (revisions, _) = watch::channel(revision);
-        Self { group, database, counters, disk, revisions, installs: AtomicU64::new(0) }
+        let (recent, installs) = (Recent::at(revision), AtomicU64::new(0));
+        Self { group, database, counters, disk, revisions, recent, installs }
     }
 
     /// A view that is surely not of a half installed state.
@@ -91,12 +94,15 @@ impl Machine {
         let view = database.view();
         let mut law = Round::new(&view, *group);
         let mut answers = Vec::with_capacity(round.len());
-        let count = round.len() as u64;
+        let (count, mut events) = (round.len() as u64, Vec::new());
         for (entry, responder) in round {
             let outcome = match entry.payload {
                 EntryPayload::Normal(Command(bytes)) => {
                     match law.apply(entry.log_id.index, &bytes) {
-                        Ok(applied) => Outcome { reply: applied.reply, revision: applied.revision },
+                        Ok(applied) => {
+                            events.extend(applied.events);
+                            Outcome { reply: applied.reply, revision: applied.revision }
+                        }
                         Err(halt) => abort(&halt.into()),
                     }
                 }
@@ -113,6 +119,7 @@ impl Machine {
         or_abort(database.apply(*group, &law.into_writes(), &applied));
         self.applied = Some(last);
         counters.count_apply(count);
+        self.shared.recent.push(events, revision);
         self.shared.publish(revision);
         for (responder, outcome) in answers {
             if let Some(responder) = responder {
@@ -175,7 +182,9 @@ impl RaftStateMachine<Types> for Machine {
             shared.installs.fetch_add(1, Ordering::SeqCst);
             let installed = shared.database.install_snapshot(shared.group, &data.folder);
             if installed.is_ok() {
-                shared.publish(house::revision(&shared.database.view(), shared.group));
+                let revision = house::revision(&shared.database.view(), shared.group);
+                shared.recent.begin_at(revision);
+                shared.publish(revision);
             }
             shared.installs.fetch_add(1, Ordering::SeqCst);
             installed
@@ -202,7 +211,8 @@ impl RaftSnapshotBuilder<Types> for Builder {
         let shared = self.0.clone();
         let build = move || shared.database.build_snapshot(shared.group);
         let built = tokio::task::spawn_blocking(build).await.map_err(io::Error::other)?;
-        announce(built.map_err(io::Error::other)?)
+        // A disk that fails is told in its own words, not as a failure of consensus.
+        announce(or_abort(built))
     }
 }
 

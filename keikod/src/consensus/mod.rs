@@ -21,6 +21,7 @@ mod machine;
 mod monitor;
 mod network;
 mod read;
+mod recent;
 mod tail;
 mod thread;
 mod types;
@@ -31,8 +32,9 @@ pub use crate::store::View;
 pub use crate::store::counters::Counters;
 pub use config::raft_config;
 pub use disk::DiskWatermarks;
-pub use group::{Group, Status};
+pub use group::{Group, Proposal, Status};
 pub use read::{Consistency, Read};
+pub use recent::{Behind, Recent};
 pub use verify::verify;
 
 use crate::store::flusher::{Flusher, Queue};
@@ -70,12 +72,15 @@ pub struct Settings {
     pub election_ms_min: u64,
     /// The longest; also the leader's lease.
     pub election_ms_max: u64,
+    /// Entries between two snapshots of a group.
+    pub snapshot_entries: u64,
     /// When writes are refused for want of room.
     pub full: DiskWatermarks,
 }
 
 impl Settings {
-    /// The defaults: a heartbeat of 100 ms, elections after 300 to 600 ms.
+    /// The defaults: a heartbeat of 100 ms, elections after 300 to 600 ms, a snapshot each 500,000
+    /// entries: at 1 KiB each, half a gigabyte of log.
     pub fn new(folder: impl Into<PathBuf>, node_id: u64, node_name: impl Into<String>) -> Self {
         Self {
             folder: folder.into(),
@@ -85,6 +90,7 @@ impl Settings {
             heartbeat_ms: 100,
             election_ms_min: 300,
             election_ms_max: 600,
+            snapshot_entries: 500_000,
             full: DiskWatermarks::default(),
         }
     }

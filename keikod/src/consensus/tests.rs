@@ -94,6 +94,11 @@ async fn a_node_is_founded_once_and_answers_again_after_a_restart() {
     assert_eq!(status.voters, [(1, "n1".to_owned())]);
     assert_eq!(status.last_log_index, status.applied_index);
     let before = head(&group);
+    for after in 0..=before.revision {
+        let view = group.inner.shared.database.view();
+        let journal = Behind::read(&view, GroupId::CONTROL, after, usize::MAX);
+        assert_eq!(group.recent().behind(after, usize::MAX), Some(journal), "behind {after}");
+    }
     assert!(node.alive());
     node.shutdown().await;
     answers_draining(&node, &group).await;
@@ -126,7 +131,7 @@ async fn answers_draining(node: &Consensus, group: &Group) {
         node.found().await.err(),
         group.ready(DEADLINE).await.err(),
         group.propose(entry(99), DEADLINE).await.err(),
-        group.propose_freeing(entry(99), DEADLINE).await.err(),
+        group.submit_freeing(entry(99), DEADLINE).await.err(),
         group.read(Consistency::Linearizable, |_| ()).await.err(),
         group.read(Consistency::Stale, |_| ()).await.err(),
         group.reclaim_past().await.err(),
@@ -199,11 +204,11 @@ async fn what_is_too_large_or_has_no_room_is_refused() {
     for (entry, expect) in [(entry(0), Code::DiskFull), (large.clone(), Code::DiskFull)] {
         assert_eq!(group.propose(entry, DEADLINE).await.unwrap_err().code, expect);
     }
-    group.propose_freeing(entry(0), DEADLINE).await.unwrap();
-    let refused = group.propose_freeing(large, DEADLINE).await;
-    assert_eq!(refused.unwrap_err().code, Code::LimitExceeded);
-    let late = group.propose_freeing(entry(0), Duration::ZERO).await;
-    assert_eq!(late.unwrap_err().code, Code::DeadlineExceeded);
+    group.submit_freeing(entry(0), DEADLINE).await.unwrap().reply().await.unwrap();
+    let refused = group.submit_freeing(large, DEADLINE).await;
+    assert_eq!(refused.err().unwrap().code, Code::LimitExceeded);
+    let late = group.submit_freeing(entry(0), Duration::ZERO).await;
+    assert_eq!(late.err().unwrap().code, Code::DeadlineExceeded);
 }
 
 #[tokio::test]

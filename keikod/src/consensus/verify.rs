@@ -1,17 +1,21 @@
 //! The scan of a data folder that no daemon uses: `keikod verify`.
 //!
 //! Reads everything and changes nothing. Where a log reaches back to its first entry, the law is
-//! run over it again and must end at the stored state hash.
+//! run over it again and must end at the stored state hash. Snapshots come last: a damaged one holds
+//! nothing that the state does not, so what is said of it depends on whether the state is in order.
 
 use crate::store::folder::Folder;
 use crate::store::note::{Groups, Note, Noted};
 use crate::store::record::{Kind, LogId};
+use crate::store::snapshot::Snapshot;
 use crate::store::{Database, Family, damage};
 use keiko_core::hash::Hash;
 use keiko_core::house::{Head, Round};
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::store::MemoryStore;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Entries that are replayed between two commits to the memory store.
@@ -24,6 +28,21 @@ pub struct Report {
     pub groups: Vec<GroupReport>,
     /// Each column family with the number of its keys and the bytes of its keys and values.
     pub families: Vec<FamilyReport>,
+    /// Each snapshot.
+    pub snapshots: Vec<SnapshotReport>,
+}
+
+/// One snapshot whose files are what its manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotReport {
+    /// Whose.
+    pub group: GroupId,
+    /// How far the state that it holds is applied.
+    pub applied: Option<LogId>,
+    /// How many files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// One column family.
@@ -85,7 +104,53 @@ pub fn verify(folder: &Path) -> Result<Report> {
         let (keys, bytes) = database.count(*family)?;
         Ok(FamilyReport { name: family.name(), keys, bytes })
     });
-    Ok(Report { groups, families: families.collect::<Result<_>>()? })
+    let families = families.collect::<Result<_>>()?;
+    Ok(Report { groups, families, snapshots: verify_snapshots(database.folder())? })
+}
+
+/// Every snapshot that a start would look at; what ends in `.new` is half written, and swept then.
+fn verify_snapshots(folder: &Folder) -> Result<Vec<SnapshotReport>> {
+    let root = folder.snapshots();
+    let unreadable = |error: std::io::Error| {
+        Refusal::new(Code::DiskFault, format!("can't read {}", root.display()))
+            .cause(error)
+            .hint("look at the disk: dmesg, df -h, the mount options")
+    };
+    let entries = match fs::read_dir(&root) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unreadable)?,
+    };
+    let mut reports = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let group = name.split_once('-').and_then(|(group, _)| group.parse().ok()).map(GroupId);
+        if let Some(group) = group.filter(|_| !name.ends_with(".new")) {
+            reports.push(verify_snapshot(&path, group)?);
+        }
+    }
+    reports.sort_by_key(|report| (report.group, report.applied));
+    Ok(reports)
+}
+
+fn verify_snapshot(path: &Path, group: GroupId) -> Result<SnapshotReport> {
+    let checked = Snapshot::open(path, group)
+        .and_then(|(snapshot, manifest)| manifest.verify(path).map(|()| (snapshot, manifest)));
+    let (snapshot, manifest) = checked.map_err(|mut refusal| {
+        if refusal.code == Code::ChecksumMismatch {
+            // Its own hint is for whoever is about to install it.
+            refusal.hints.clear();
+        }
+        refusal
+            .hint(format!("the state is in order without it: remove {}", path.display()))
+            .hint("keikod takes another one by itself")
+    })?;
+    Ok(SnapshotReport {
+        group,
+        applied: snapshot.applied.map(|applied| applied.last),
+        files: manifest.files.len() as u64,
+        bytes: manifest.files.iter().map(|file| file.length).sum(),
+    })
 }
 
 fn verify_group(database: &Database, group: GroupId, noted: Noted) -> Result<GroupReport> {
@@ -170,5 +235,46 @@ impl Replay {
     fn finish(mut self) -> Result<Option<Head>> {
         self.commit()?;
         Ok(self.store.map(|store| Head::read(&store, self.group)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::record::Applied;
+    use keiko_core::store::{Space, Write};
+
+    #[test]
+    fn a_damaged_snapshot_is_named_with_its_remedy() {
+        let temporary = tempfile::tempdir().unwrap();
+        let group = GroupId::CONTROL;
+        let database = Database::open(Folder::open(temporary.path()).unwrap()).unwrap();
+        database.checked_note().unwrap();
+        let key = [&group.prefix()[..], b"key"].concat();
+        let write = Write { space: Space::State, key, value: Some(vec![7; 100]) };
+        let last = LogId { term: 1, index: 7 };
+        database.apply(group, &[write], &Applied { last, membership: Vec::new() }).unwrap();
+        let folder = database.build_snapshot(group).unwrap().folder;
+        database.sync().unwrap();
+        drop(database);
+        fs::create_dir(folder.with_extension("new")).unwrap();
+        let found = verify(temporary.path()).unwrap().snapshots;
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].applied, found[0].files), (Some(last), 1));
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let whole = fs::read(&path).unwrap();
+            let mut bytes = whole.clone();
+            bytes[whole.len() / 2] ^= 4;
+            fs::write(&path, bytes).unwrap();
+            let refusal = verify(temporary.path()).unwrap_err();
+            assert_eq!(refusal.code, Code::ChecksumMismatch);
+            assert!(refusal.message.contains(&path.display().to_string()), "{refusal:?}");
+            let remedy = format!(": remove {}", folder.display());
+            assert!(refusal.hints[0].ends_with(&remedy), "{refusal:?}");
+            fs::write(&path, whole).unwrap();
+        }
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(verify(temporary.path()).unwrap().snapshots.is_empty());
     }
 }

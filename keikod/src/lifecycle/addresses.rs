@@ -4,12 +4,14 @@
 //! same port again, so that clients and peers find the node where it was; only where somebody else
 //! has it by then, a new one is chosen.
 //!
-//! Invariants: the file holds what was really bound; a port that the owner named is never
-//! exchanged for another. Never: waits for a port.
+//! Invariants: the file holds what was really bound, and a checksum of it; what fails that is never
+//! served, but warned of and chosen anew. A port that the owner named is never exchanged for
+//! another. Never: waits for a port.
 
 use keiko_core::refusal::{Code, Refusal, Result};
 use serde::{Deserialize, Serialize};
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -27,6 +29,17 @@ pub struct Addresses {
     pub metrics: SocketAddr,
 }
 
+/// The file.
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    #[serde(flatten)]
+    addresses: Addresses,
+    /// Of both addresses. A flipped bit in a port leaves a good address, of somebody else. A file
+    /// without one is of before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crc32c: Option<u32>,
+}
+
 /// Bound and non-blocking, as tokio wants them.
 #[derive(Debug)]
 pub struct Listeners {
@@ -39,26 +52,53 @@ pub struct Listeners {
 }
 
 impl Addresses {
-    /// Where the last daemon of this data folder was.
+    /// Where the last daemon of this data folder was, if that is known.
     pub fn read(data_dir: &Path) -> Option<Self> {
         let path = data_dir.join(FILE_NAME);
-        let length = path.metadata().ok()?.len();
-        let text = std::fs::read_to_string(&path).ok().filter(|_| length <= FILE_BYTES_MAX)?;
-        serde_json::from_str(&text)
-            .inspect_err(|error| tracing::warn!(file = %path.display(), %error, "the last ports are not known"))
-            .ok()
+        let read = File::open(&path).and_then(|file| {
+            let mut bytes = Vec::new();
+            file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
+        });
+        let noted = match read {
+            Ok(bytes) => Self::parse(&bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => Err(error.to_string()),
+        };
+        let warn = |cause: &String| {
+            tracing::warn!(
+                file = %path.display(), %cause,
+                "the last ports are not known: where any would do, new ones are chosen"
+            );
+        };
+        noted.inspect_err(warn).ok()
     }
 
-    /// Replaces the file as a whole.
-    fn write(&self, data_dir: &Path) -> std::io::Result<()> {
+    fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
+        let noted: Noted = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        match noted.crc32c {
+            Some(sum) if sum != noted.addresses.checksum() => {
+                Err("it fails its checksum".to_owned())
+            }
+            Some(_) | None => Ok(noted.addresses),
+        }
+    }
+
+    fn checksum(&self) -> u32 {
+        crc32c::crc32c(format!("{} {}", self.api, self.metrics).as_bytes())
+    }
+
+    /// Replaces the file as a whole, so that a power cut leaves this one or the one before.
+    fn write(self, data_dir: &Path) -> std::io::Result<()> {
         let (path, draft) = (data_dir.join(FILE_NAME), data_dir.join("addresses.json.new"));
-        let mut text = serde_json::to_string_pretty(self)?;
+        let noted = Noted { addresses: self, crc32c: Some(self.checksum()) };
+        let mut text = serde_json::to_string_pretty(&noted)?;
         text.push('\n');
         let mut options = std::fs::OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(draft, path)
+        std::fs::rename(draft, path)?;
+        File::open(data_dir)?.sync_all()
     }
 }
 
@@ -180,5 +220,31 @@ mod tests {
         std::fs::write(place.path().join(FILE_NAME), "{\"api\": 7}").unwrap();
         let bound = Listeners::bind(place.path(), any(), any()).unwrap();
         assert_eq!(Addresses::read(place.path()), Some(bound.addresses));
+    }
+
+    #[test]
+    fn no_flipped_bit_gives_another_address() {
+        let place = tempfile::tempdir().unwrap();
+        let bound = Listeners::bind(place.path(), any(), any()).unwrap().addresses;
+        let path = place.path().join(FILE_NAME);
+        let text = std::fs::read(&path).unwrap();
+        let mut noticed = 0;
+        for bit in 0..text.len() * 8 {
+            let mut damaged = text.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, damaged).unwrap();
+            let read = Addresses::read(place.path());
+            assert!(read.is_none_or(|read| read == bound), "bit {bit}: {read:?}");
+            noticed += usize::from(read.is_none());
+        }
+        assert!(noticed > text.len() * 4, "{noticed} of {} bytes", text.len());
+        // One that is not understood is replaced by one that is.
+        std::fs::write(&path, b"\xff").unwrap();
+        let anew = Listeners::bind(place.path(), any(), any()).unwrap().addresses;
+        assert_eq!(Addresses::read(place.path()), Some(anew));
+        // As it was written before there was a checksum.
+        let older = format!("{{\"api\": \"{}\", \"metrics\": \"{}\"}}", bound.api, bound.metrics);
+        std::fs::write(&path, older).unwrap();
+        assert_eq!(Addresses::read(place.path()), Some(bound));
     }
 }

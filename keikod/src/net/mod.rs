@@ -74,3 +74,6 @@ pub trait Tokens: Send + Sync + 'static {
     /// The token with this public half, as the security room keeps it.
     async fn find(&self, id: &str) -> Option<wire::Token>;
 }
+
+#[cfg(test)]
+mod fuzz;

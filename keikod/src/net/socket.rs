@@ -230,7 +230,12 @@ fn try_link(path: &Path, link: &Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
-fn fault(path: &Path, error: impl std::fmt::Display) -> Refusal {
+fn fault(path: &Path, error: std::io::Error) -> Refusal {
+    if error.kind() == ErrorKind::StorageFull {
+        return Refusal::new(Code::DiskFull, format!("no room for the socket {}", path.display()))
+            .cause(error)
+            .hint("free some space on its file system");
+    }
     Refusal::new(Code::SocketPath, format!("can't make the socket {}", path.display()))
         .cause(error)
         .hint("choose another path: keikod run --socket PATH")

@@ -16,6 +16,15 @@ fn a_path_that_is_too_long_names_the_flag() {
 }
 
 #[test]
+fn a_full_disk_is_named_as_such() {
+    for (kind, expect) in
+        [(ErrorKind::StorageFull, Code::DiskFull), (ErrorKind::NotFound, Code::SocketPath)]
+    {
+        assert_eq!(fault(Path::new("a.sock"), kind.into()).code, expect);
+    }
+}
+
+#[test]
 fn a_socket_is_replaced_only_if_it_is_dead() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path(), "a.sock");

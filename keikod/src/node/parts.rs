@@ -62,6 +62,7 @@ pub(super) fn open_consensus(settings: &Settings, addresses: &Addresses) -> Resu
         heartbeat_ms: *settings.heartbeat_ms,
         election_ms_min: *settings.election_ms_min,
         election_ms_max: *settings.election_ms_max,
+        snapshot_entries: *settings.snapshot_entries,
         ..consensus::Settings::new(
             settings.data_dir.value.clone(),
             FOUNDER_ID,

@@ -250,3 +250,6 @@ fn is_plain(schema: &str) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod fuzz;

@@ -1,14 +1,14 @@
 //! The control group as rooms see it: propose on somebody's account, read as fresh as asked for.
 
 use super::clock;
-use super::recent::Recent;
-use crate::consensus::{Consensus, Consistency, Group, Read};
+use crate::consensus::{Consensus, Consistency, Group, Proposal, Read};
 use crate::net::{Identity, TraceContext};
 use crate::store::View;
 use keiko_core::features;
 use keiko_core::house::{Head, Round};
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::store::Store;
 use keiko_proto::v1 as wire;
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::reply;
@@ -36,12 +36,23 @@ pub struct Caller {
 impl Caller {
     /// Whoever sent this request.
     pub fn of<T: Message>(request: &tonic::Request<T>, request_id: &[u8]) -> Result<Self> {
+        Ok(Self::of_call(request)?.with(request.get_ref(), request_id))
+    }
+
+    /// Whoever sent this call, whose messages are still to come.
+    pub fn of_call<T>(request: &tonic::Request<T>) -> Result<Self> {
         let actor = Identity::of(request)?.actor();
         let trace = request.extensions().get::<TraceContext>();
         let trace_id = trace.map(|trace| trace.trace_id.to_vec()).unwrap_or_default();
-        let asked = blake3::hash(&request.get_ref().encode_to_vec());
+        Ok(Self { actor, trace_id, request_id: Vec::new(), request_hash: Vec::new() })
+    }
+
+    /// The same for one message of the call.
+    #[must_use]
+    pub fn with<T: Message>(self, message: &T, request_id: &[u8]) -> Self {
+        let asked = blake3::hash(&message.encode_to_vec());
         let (request_id, request_hash) = (request_id.to_vec(), asked.as_bytes().to_vec());
-        Ok(Self { actor, trace_id, request_id, request_hash })
+        Self { request_id, request_hash, ..self }
     }
 }
 
@@ -51,23 +62,17 @@ pub struct Control {
     consensus: Arc<Consensus>,
     node: String,
     closing: CancellationToken,
-    recent: Arc<Recent>,
 }
 
 impl Control {
     /// `node` is this node's name; `closing` ends the streams that would never end by themselves.
     pub fn new(consensus: Arc<Consensus>, node: String, closing: CancellationToken) -> Self {
-        Self { consensus, node, closing, recent: Arc::default() }
+        Self { consensus, node, closing }
     }
 
     /// Cancelled when the node takes nothing new: streams end, and their readers resume elsewhere.
     pub fn closing(&self) -> &CancellationToken {
         &self.closing
-    }
-
-    /// The newest events, which all who follow the journal of this node share.
-    pub(super) fn recent(&self) -> &Arc<Recent> {
-        &self.recent
     }
 
     /// This node's name.
@@ -108,43 +113,48 @@ impl Control {
     }
 
     /// Proposes one command and waits for its reply. A refusal of the law is an error here.
-    pub async fn write(
-        &self,
-        caller: Caller,
-        room: Room,
-    ) -> Result<(reply::Result, wire::WriteInfo)> {
+    pub async fn write(&self, caller: Caller, room: Room) -> Result<Done> {
+        self.submit(caller, room).await?.done().await
+    }
+
+    /// Proposes one command behind all that were submitted before; its reply may be waited for
+    /// while the next ones are submitted.
+    pub async fn submit(&self, caller: Caller, room: Room) -> Result<Submitted> {
         let entry = entry(caller, room);
         let group = self.group()?;
-        let reply = match frees(entry.room.as_ref()) {
-            true => group.propose_freeing(entry, WRITE_DEADLINE).await?,
-            false => group.propose(entry, WRITE_DEADLINE).await?,
+        let proposal = match frees(entry.room.as_ref()) {
+            true => group.submit_freeing(entry, WRITE_DEADLINE).await?,
+            false => group.submit(entry, WRITE_DEADLINE).await?,
         };
-        let info = wire::WriteInfo { revision: reply.revision, unix_ms: reply.unix_ms };
-        match reply.result {
-            Some(reply::Result::Refusal(refusal)) => Err(Refusal::from_wire(refusal)),
-            Some(result) => Ok((result, info)),
-            None => Err(unexpected()),
-        }
+        Ok(Submitted(proposal))
     }
 
     /// What the law would answer now. Nothing is proposed, and nothing kept.
     pub async fn dry_run(&self, caller: Caller, room: Room) -> Result<reply::Result> {
+        self.dry_run_then(caller, room, |_, _| ()).await.map(|(result, ())| result)
+    }
+
+    /// The same, and what a query would find then in the state and at the revision that follow.
+    pub async fn dry_run_then<R: Send + 'static>(
+        &self,
+        caller: Caller,
+        room: Room,
+        query: impl FnOnce(&dyn Store, u64) -> R + Send + 'static,
+    ) -> Result<(reply::Result, R)> {
         // A retry of a request that was carried out is to be asked anew.
         let caller = Caller { request_id: Vec::new(), ..caller };
         let bytes = entry(caller, room).encode_to_vec();
         let asked = move |view: &View<'_>| {
             let index = Head::read(view, GroupId::CONTROL).index + 1;
-            let applied = Round::new(view, GroupId::CONTROL).apply(index, &bytes)?;
+            let mut round = Round::new(view, GroupId::CONTROL);
+            let applied = round.apply(index, &bytes)?;
             let reply = wire::Reply::decode(applied.reply.as_slice()).map_err(|error| {
                 Refusal::new(Code::Internal, "the law's reply is not readable").cause(error)
             })?;
-            Ok::<_, Refusal>(reply)
+            Ok::<_, Refusal>((reply, query(round.store(), round.revision())))
         };
-        match self.read_local(asked).await??.result {
-            Some(reply::Result::Refusal(refusal)) => Err(Refusal::from_wire(refusal)),
-            Some(result) => Ok(result),
-            None => Err(unexpected()),
-        }
+        let (reply, found) = self.read_local(asked).await??;
+        Ok((settled(reply)?.0, found))
     }
 
     /// Runs a query on a consistent view.
@@ -171,6 +181,28 @@ impl Control {
         query: impl FnOnce(&View<'_>) -> R + Send + 'static,
     ) -> Result<R> {
         Ok(self.group()?.read(Consistency::Stale, query).await?.value)
+    }
+}
+
+/// A command's result, and where it stands.
+pub(super) type Done = (reply::Result, wire::WriteInfo);
+
+/// A command that was proposed.
+pub struct Submitted(Proposal);
+
+impl Submitted {
+    /// Its reply. A refusal of the law is an error here.
+    pub async fn done(self) -> Result<Done> {
+        settled(self.0.reply().await?)
+    }
+}
+
+fn settled(reply: wire::Reply) -> Result<Done> {
+    let info = wire::WriteInfo { revision: reply.revision, unix_ms: reply.unix_ms };
+    match reply.result {
+        Some(reply::Result::Refusal(refusal)) => Err(Refusal::from_wire(refusal)),
+        Some(result) => Ok((result, info)),
+        None => Err(unexpected()),
     }
 }
 

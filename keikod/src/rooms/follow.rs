@@ -5,7 +5,7 @@
 //! asks for what is compacted is told to read anew.
 
 use super::Control;
-use super::recent::{Behind, Recent};
+use crate::consensus::{Behind, Group};
 use crate::store::View;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::Result;
@@ -39,6 +39,7 @@ pub(super) enum Followed {
 /// A reader of the journal: a revision, and the wish to hear what comes behind it.
 pub(super) struct Follower {
     control: Control,
+    group: Group,
     after: u64,
     revisions: watch::Receiver<u64>,
     bookmarks: Bookmarks,
@@ -64,15 +65,16 @@ impl Follower {
     }
 
     fn new(control: &Control, after: u64, bookmarks: Bookmarks) -> Result<Self> {
-        let revisions = control.group()?.revisions();
-        Ok(Self { control: control.clone(), after, revisions, bookmarks })
+        let group = control.group()?;
+        let revisions = group.revisions();
+        Ok(Self { control: control.clone(), group, after, revisions, bookmarks })
     }
 
     /// What comes next; `None` when this node ends. May be dropped while it waits: nothing is lost.
     pub(super) async fn next(&mut self) -> Result<Option<Followed>> {
         loop {
-            let newest = *self.revisions.borrow_and_update();
-            match self.read(newest).await? {
+            self.revisions.mark_unchanged();
+            match self.read().await? {
                 Followed::CaughtUp(revision) => {
                     self.after = revision;
                     if self.bookmarks.take_due(revision) {
@@ -96,14 +98,12 @@ impl Follower {
         }
     }
 
-    async fn read(&self, newest: u64) -> Result<Followed> {
+    async fn read(&self) -> Result<Followed> {
         let after = self.after;
-        let recent = self.control.recent();
-        if let Some(behind) = recent.behind(after, newest, BATCH_BYTES) {
-            return Ok(behind.into());
+        match self.group.recent().behind(after, BATCH_BYTES) {
+            Some(behind) => Ok(behind.into()),
+            None => self.control.read_local(move |view| read(view, after)).await,
         }
-        let recent = Arc::clone(recent);
-        self.control.read_local(move |view| read(view, &recent, after)).await
     }
 }
 
@@ -139,18 +139,13 @@ impl From<Behind> for Followed {
     }
 }
 
-/// The next batch, from memory as soon as that holds it.
-fn read(view: &View<'_>, recent: &Recent, after: u64) -> Followed {
-    recent.fill(view);
-    let revision = house::revision(view, GROUP);
-    if let Some(behind) = recent.behind(after, revision, BATCH_BYTES) {
-        return behind.into();
-    }
+/// The next batch from the journal itself.
+fn read(view: &View<'_>, after: u64) -> Followed {
     let oldest = journal::oldest_revision(view, GROUP);
     if after.saturating_add(1) < oldest {
-        return Followed::Lost { oldest, revision };
+        return Followed::Lost { oldest, revision: house::revision(view, GROUP) };
     }
-    Behind::read(view, after, BATCH_BYTES).into()
+    Behind::read(view, GROUP, after, BATCH_BYTES).into()
 }
 
 #[cfg(test)]
@@ -196,20 +191,14 @@ mod tests {
     fn what_is_no_longer_kept_is_said_and_never_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(Folder::open(folder.path()).unwrap()).unwrap();
-        let shared = Recent::default();
         for index in 1..=6 {
             apply(&database, index, note(index));
-            shared.fill(&database.view());
         }
-        let seen_in = |recent: &Recent, after: u64| match read(&database.view(), recent, after) {
+        let seen = |after: u64| match read(&database.view(), after) {
             Followed::Events(events) => events.iter().map(|event| event.revision).collect(),
             Followed::CaughtUp(revision) => vec![1000 + revision],
             Followed::Lost { oldest, revision } => vec![2000 + oldest, 2000 + revision],
         };
-        let seen = |after: u64| seen_in(&Recent::default(), after);
-        for after in 0..=6 {
-            assert_eq!(seen(after), seen_in(&shared, after), "behind {after}");
-        }
         assert_eq!(seen(0), [1, 2, 3, 4, 5, 6]);
         assert_eq!(seen(4), [5, 6]);
         assert_eq!(seen(6), [1006]);

@@ -12,6 +12,5 @@ pub mod security;
 mod clock;
 mod control;
 mod follow;
-mod recent;
 
-pub use control::{Caller, Control};
+pub use control::{Caller, Control, Submitted};

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 /// Slower than this would outlast every client's patience; faster than the default gains nothing.
 const HEARTBEAT_MS: (u64, u64) = (100, 10_000);
 const ELECTION_MS: (u64, u64) = (300, 120_000);
+/// More often, a small state is written all the time; at 1 KiB each, ten million are 10 GiB of log.
+const SNAPSHOT_ENTRIES: (u64, u64) = (1_000, 10_000_000);
 /// Ten years.
 const KEEP_DAYS: (u64, u64) = (1, 3_650);
 /// From 64 MiB, one memtable, to 4 TiB.
@@ -37,6 +39,7 @@ pub(super) struct File {
     pub(super) heartbeat_ms: Option<Valued<u64>>,
     pub(super) election_ms_min: Option<Valued<u64>>,
     pub(super) election_ms_max: Option<Valued<u64>>,
+    pub(super) snapshot_entries: Option<Valued<u64>>,
     pub(super) keep_days: Option<Valued<u64>>,
     pub(super) keep_bytes: Option<Valued<u64>>,
     pub(super) log_filter: Option<Valued<String>>,
@@ -80,6 +83,7 @@ impl File {
             heartbeat_ms: bounded(["consensus", "heartbeat_ms"], HEARTBEAT_MS)?,
             election_ms_min: bounded(["consensus", "election_ms_min"], ELECTION_MS)?,
             election_ms_max: bounded(["consensus", "election_ms_max"], ELECTION_MS)?,
+            snapshot_entries: bounded(["consensus", "snapshot_entries"], SNAPSHOT_ENTRIES)?,
             keep_days: bounded(["journal", "keep_days"], KEEP_DAYS)?,
             keep_bytes: bounded(["journal", "keep_bytes"], KEEP_BYTES)?,
             log_filter: document

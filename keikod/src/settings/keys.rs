@@ -20,6 +20,7 @@ pub const KEYS: &[&str] = &[
     "consensus.heartbeat_ms",
     "consensus.election_ms_min",
     "consensus.election_ms_max",
+    "consensus.snapshot_entries",
     "journal.keep_days",
     "journal.keep_bytes",
     "log.filter",
@@ -71,7 +72,12 @@ pub(super) fn find(words: &[&str]) -> Found {
 pub(super) fn nearest(words: &[&str], table: bool) -> Option<String> {
     // Below this, the words have little more than their letters in common.
     const LIKE_MIN: f64 = 0.6;
+    // To compare takes the product of both lengths; the longest key has 26 bytes.
+    const BYTES_COMPARED: usize = 128;
     let path = words.join(".");
+    if path.len() > BYTES_COMPARED {
+        return None;
+    }
     let chosen = words.get(1).unwrap_or(&"NAME");
     let known: BTreeSet<String> = KEYS
         .iter()
@@ -137,5 +143,6 @@ mod tests {
         check("journal.keep_byte", false, Some("journal.keep_bytes"));
         check("credentials.hub.too", false, Some("credentials.hub.to"));
         check("qwertyuiop", false, None);
+        check(&format!("{}listen.api", " ".repeat(1 << 20)), false, None);
     }
 }

@@ -94,6 +94,8 @@ pub struct Settings {
     pub election_ms_min: Valued<u64>,
     /// `[consensus] election_ms_max`
     pub election_ms_max: Valued<u64>,
+    /// `[consensus] snapshot_entries`
+    pub snapshot_entries: Valued<u64>,
     /// `[journal] keep_days`
     pub keep_days: Valued<u64>,
     /// `[journal] keep_bytes`, per group.
@@ -131,6 +133,7 @@ impl Settings {
             heartbeat_ms: Valued::first(None, file.heartbeat_ms, || 100),
             election_ms_min: Valued::first(None, file.election_ms_min, || 300),
             election_ms_max: Valued::first(None, file.election_ms_max, || 600),
+            snapshot_entries: Valued::first(None, file.snapshot_entries, || 500_000),
             keep_days: Valued::first(None, file.keep_days, || 30),
             keep_bytes: Valued::first(None, file.keep_bytes, || 8 << 30),
             log_format: Valued::first(None, file.log_format, || LogFormat::Auto),
@@ -181,3 +184,6 @@ impl Settings {
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
+
+#[cfg(test)]
+mod fuzz;

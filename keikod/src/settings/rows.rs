@@ -41,6 +41,7 @@ impl Settings {
             row("consensus.heartbeat_ms", &self.heartbeat_ms),
             row("consensus.election_ms_min", &self.election_ms_min),
             row("consensus.election_ms_max", &self.election_ms_max),
+            row("consensus.snapshot_entries", &self.snapshot_entries),
             row("journal.keep_days", &self.keep_days),
             row("journal.keep_bytes", &self.keep_bytes),
             row("log.filter", &self.live.log_filter),

@@ -41,6 +41,7 @@ fn what_is_wrong_is_named_with_its_line() {
     check("[credentials.hub]\ntoo = []", "keiko.toml:2: unknown key", "\"credentials.hub.to\"?");
     check("[egress]\nallow = ['10.0.0.0/99']", "keiko.toml:2: ", "");
     check("[consensus]\nheartbeat_ms = 1", "keiko.toml:2: consensus.heartbeat_ms", "100 to");
+    check("[consensus]\nsnapshot_entries = 10", "keiko.toml:2: consensus.snapshot_entries", "1000");
     check("[log]\nformat = 'xml'", "keiko.toml:2: log.format", "auto, human or json");
     check("[log]\nfilter = 'a=loud'", "keiko.toml:2: log.filter", "info,");
     check("[log]\nfilter = ", "keiko.toml:2: ", "TOML");

@@ -99,6 +99,13 @@ pub(super) fn fault(path: &Path, action: &str, error: impl std::fmt::Display) ->
         .hint("then start again: it checks that everything acknowledged is there")
 }
 
+/// A start that finds the disk full. While the node runs, that is a [`fault`] as any other.
+pub(super) fn no_room(path: &Path, error: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Code::DiskFull, format!("no room to open {}", path.display()))
+        .cause(error)
+        .hint("free some space on its file system")
+}
+
 /// Writes a whole file so that after a power cut it is there entirely or not at all.
 pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let fresh = path.with_extension("new");
@@ -118,6 +125,9 @@ pub(super) fn sync_parent(path: &Path) -> std::io::Result<()> {
 }
 
 fn unwritable(root: &Path, error: std::io::Error) -> Refusal {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        return no_room(root, error);
+    }
     Refusal::new(Code::DataFolderUnwritable, format!("can't write to {}", root.display()))
         .cause(error)
 }

@@ -35,6 +35,7 @@ use keiko_core::store::{Space, Write};
 use record::{Applied, LogId, Vote};
 use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, ErrorKind, WriteBatch};
 use std::path::Path;
+use std::time::Duration;
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +81,12 @@ impl From<Space> for Family {
         }
     }
 }
+
+/// How RocksDB says ENOSPC; its errors come as text.
+const NO_ROOM: &str = "No space left on device";
+
+/// How long the thread that has the disk's own words may take to end the process with them.
+const FIRST_WORDS: Duration = Duration::from_secs(2);
 
 /// The spaces that a group's past lies in.
 const PAST: [Space; 2] = [Space::History, Space::Journal];
@@ -284,6 +291,9 @@ impl Database {
         if error.kind() == ErrorKind::Corruption {
             return self.damage(error);
         }
+        if is_echo(error) {
+            std::thread::sleep(FIRST_WORDS);
+        }
         folder::fault(&self.folder.store(), &format!("{action} the store in"), error)
     }
 
@@ -300,9 +310,18 @@ fn descriptors() -> Vec<ColumnFamilyDescriptor> {
     Family::ALL.map(describe).into()
 }
 
+/// True for what RocksDB says to whoever uses a file after it gave the disk's error to another
+/// thread: "Seen error", "Writer has previous error". The disk's own errors name a file.
+fn is_echo(error: &rocksdb::Error) -> bool {
+    error.kind() == ErrorKind::IOError && !error.as_ref().contains('/')
+}
+
 fn open_refusal(path: &Path, error: &rocksdb::Error) -> Refusal {
     if error.kind() == ErrorKind::Corruption {
         return damage(path, error);
+    }
+    if error.as_ref().contains(NO_ROOM) {
+        return folder::no_room(path, error);
     }
     Refusal::new(Code::DiskFault, format!("can't open the store in {}", path.display()))
         .cause(error)
@@ -351,3 +370,9 @@ pub fn or_abort<T>(result: Result<T>) -> T {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod agree;
+
+#[cfg(test)]
+mod fuzz;

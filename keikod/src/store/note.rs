@@ -226,3 +226,6 @@ mod tests {
         assert_eq!(note.write().unwrap_err().code, Code::LimitExceeded);
     }
 }
+
+#[cfg(test)]
+mod fuzz;

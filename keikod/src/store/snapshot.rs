@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 /// largest message between nodes.
 const FILE_BYTES_MAX: usize = 60 << 20;
 const MANIFEST: &str = "manifest";
+/// In the name of a snapshot of which nothing was applied.
+const EMPTY: &str = "empty";
 const MANIFEST_MAGIC: &[u8] = b"keiko snapshot manifest 1";
 
 /// What a snapshot holds.
@@ -133,17 +135,27 @@ impl Database {
         let path = fresh.join(MANIFEST);
         write_synced(&path, &bytes).map_err(|error| fault(&path, "write", error))?;
         self.adopt(&fresh, &folder)?;
-        self.forget_older(group, &folder)?;
-        Ok(Snapshot { folder, applied })
+        let built = Snapshot { folder, applied };
+        self.forget_older(group, built.last())?;
+        Ok(built)
     }
 
     /// The group's newest complete snapshot. A folder without a readable manifest is none: it holds
-    /// only what can be derived from the state again, so it is no reason to stop.
+    /// only what can be derived from the state again, so it is no reason to stop. Nor is a damaged
+    /// one that is ahead of the state, which a start would install: the log has the same, because
+    /// it is purged only behind the state.
     pub fn current_snapshot(&self, group: GroupId) -> Result<Option<Snapshot>> {
+        let state = self.applied(group)?.map(|applied| applied.last);
         let mut newest: Option<Snapshot> = None;
         for folder in self.snapshot_folders(group)? {
-            let snapshot = match Snapshot::open(&folder, group) {
-                Ok((snapshot, _)) => snapshot,
+            let opened = Snapshot::open(&folder, group).and_then(|(snapshot, manifest)| {
+                if snapshot.last() > state {
+                    manifest.verify(&folder)?;
+                }
+                Ok(snapshot)
+            });
+            let snapshot = match opened {
+                Ok(snapshot) => snapshot,
                 Err(refusal) => {
                     let causes = &refusal.causes;
                     tracing::warn!(%group, ?causes, "a snapshot is passed over: {refusal}");
@@ -174,7 +186,7 @@ impl Database {
         self.ingest(group, &kept, &manifest)?;
         fs::remove_file(&marker).map_err(|error| fault(&marker, "remove", error))?;
         sync_parent(&marker).map_err(|error| fault(&marker, "sync", error))?;
-        self.forget_older(group, &kept)?;
+        self.forget_older(group, snapshot.last())?;
         Ok(Snapshot { folder: kept, applied: snapshot.applied })
     }
 
@@ -276,7 +288,7 @@ impl Database {
     fn snapshot_folder(&self, group: GroupId, applied: Option<&Applied>) -> PathBuf {
         let name = match applied.map(|applied| applied.last) {
             Some(LogId { term, index }) => format!("{:05}-{term:020}-{index:020}", group.0),
-            None => format!("{:05}-empty", group.0),
+            None => format!("{:05}-{EMPTY}", group.0),
         };
         self.folder().snapshots().join(name)
     }
@@ -294,9 +306,11 @@ impl Database {
         renamed.map_err(|error| fault(folder, "write", error))
     }
 
-    fn forget_older(&self, group: GroupId, keep: &Path) -> Result<()> {
+    /// Removes the snapshots before the one that holds the state of `last`. A newer one may have been
+    /// installed while that was built, and what does not say how old it is is nobody's to remove.
+    fn forget_older(&self, group: GroupId, last: Option<LogId>) -> Result<()> {
         for folder in self.snapshot_folders(group)? {
-            if folder != keep {
+            if position(&folder).is_some_and(|older| older < last) {
                 remove_folder(&folder)?;
             }
         }
@@ -312,6 +326,17 @@ impl Database {
         });
         Ok(paths)
     }
+}
+
+/// How far the state is applied that a snapshot holds, by the name of its folder; `None` if that is
+/// not a snapshot's name.
+fn position(folder: &Path) -> Option<Option<LogId>> {
+    let (_, name) = folder.file_name()?.to_str()?.split_once('-')?;
+    if name == EMPTY {
+        return Some(None);
+    }
+    let (term, index) = name.split_once('-')?;
+    Some(Some(LogId { term: term.parse().ok()?, index: index.parse().ok()? }))
 }
 
 /// Removes what a crash left half written or half removed.
@@ -372,3 +397,6 @@ fn mismatch(path: &Path) -> Refusal {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod fuzz;

@@ -215,6 +215,29 @@ fn an_apply_round_is_one_thing() {
     assert_eq!(scan(&database.view()), [(writes[1].key.clone(), b"2".to_vec())]);
 }
 
+/// A flush or a compaction that fails: RocksDB refuses every write from then on, with the words of
+/// that error.
+#[test]
+fn an_error_in_the_background_refuses_writes_and_loses_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let database = open(temporary.path());
+    database.append(GROUP, &records(1, 0..3)).unwrap();
+    database.sync().unwrap();
+    // Where there is a folder, no sorted file can be made.
+    let store = database.folder().store();
+    let names = (1..100).map(|number| format!("{number:06}.sst"));
+    let in_the_way: Vec<_> = names.map(|name| store.join(name)).collect();
+    in_the_way.iter().for_each(|path| std::fs::create_dir(path).unwrap());
+    database.rocks.flush_cf(database.family(Family::RaftLog)).unwrap_err();
+    let refusal = database.append(GROUP, &records(1, 3..4)).unwrap_err();
+    assert_eq!(refusal.code, Code::DiskFault);
+    assert!(refusal.causes[0].contains(".sst"), "{refusal:?}");
+    drop(database);
+    in_the_way.iter().for_each(|path| std::fs::remove_dir(path).unwrap());
+    let found = open(temporary.path()).records(GROUP, 0..u64::MAX, usize::MAX).unwrap();
+    assert_eq!(found, records(1, 0..3));
+}
+
 #[test]
 fn deleted_past_is_counted_until_it_is_reclaimed() {
     let temporary = tempfile::tempdir().unwrap();

@@ -35,6 +35,31 @@ pub struct Settings {
     pub parts: Vec<String>,
 }
 
+/// Reads `--json`, flags with a value, and the names of parts; without any, all of them are meant.
+pub(super) fn read(
+    words: &[String],
+    known: &[&str],
+    mut set: impl FnMut(&str, &str) -> Result<()>,
+) -> Result<(bool, Vec<String>)> {
+    let (mut json, mut parts) = (false, Vec::new());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == "--json" {
+            json = true;
+        } else if word.starts_with("--") {
+            set(word, words.next().with_context(|| format!("{word} needs a value"))?)?;
+        } else if known.contains(&word.as_str()) {
+            parts.push(word.clone());
+        } else {
+            bail!("there is no part {word:?}; these are: {}", known.join(" "));
+        }
+    }
+    if parts.is_empty() {
+        parts = known.iter().map(|part| (*part).to_owned()).collect();
+    }
+    Ok((json, parts))
+}
+
 impl Settings {
     /// Reads the words of the command line.
     pub fn parse(words: &[String]) -> Result<Self> {
@@ -52,24 +77,10 @@ impl Settings {
             watchers: 1_000,
             parts: Vec::new(),
         };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            if word == "--json" {
-                settings.json = true;
-            } else if word.starts_with("--") {
-                let value = words.next().with_context(|| format!("{word} needs a value"))?;
-                settings.set(word, value)?;
-            } else if PARTS.contains(&word.as_str()) {
-                settings.parts.push(word.clone());
-            } else {
-                bail!("there is no part {word:?}; these are: {}", PARTS.join(" "));
-            }
-        }
+        (settings.json, settings.parts) =
+            read(words, &PARTS, |flag, value| settings.set(flag, value))?;
         if settings.pid == 0 || settings.socket.as_os_str().is_empty() {
             bail!("--socket and --pid say which node");
-        }
-        if settings.parts.is_empty() {
-            settings.parts = PARTS.map(str::to_owned).to_vec();
         }
         Ok(settings)
     }

@@ -14,22 +14,22 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Watches of one connection.
-const OF_CONNECTION: usize = 20;
+pub(super) const OF_CONNECTION: usize = 20;
 /// Writes that are timed.
 const WRITES: u32 = 200;
 /// Between two of them: a watcher that is behind shows.
 const PAUSE: Duration = Duration::from_millis(10);
 /// What the last watcher may take before the run counts as failed.
-const LATE: Duration = Duration::from_secs(10);
+const LATE: Duration = Duration::from_secs(20);
 /// Sightings that wait to be counted: those of some writes.
-const QUEUE: usize = 16_384;
+pub(super) const QUEUE: usize = 16_384;
 const NAMESPACE: &str = "watched";
 
 /// A revision, and when it came.
-type Seen = (u64, Instant);
+pub(super) type Seen = (u64, Instant);
 
 /// In place of a revision: the watch is open.
-const WATCHING: u64 = 0;
+pub(super) const WATCHING: u64 = 0;
 
 /// Opens the watches and measures.
 pub(super) async fn run(node: &Node<'_>) -> Result<Vec<Point>> {
@@ -43,7 +43,13 @@ pub(super) async fn run(node: &Node<'_>) -> Result<Vec<Point>> {
     for begin in (0..count).step_by(OF_CONNECTION) {
         let client = node.connect().await?;
         for _ in begin..count.min(begin + OF_CONNECTION) {
-            watches.spawn(follow(client.clone(), first, sender.clone()));
+            let request = wire::WatchRequest {
+                kind: wire::Kind::Agent.into(),
+                namespace: NAMESPACE.to_owned(),
+                after_revision: first,
+                ..Default::default()
+            };
+            watches.spawn(follow(client.clone(), request, sender.clone()));
         }
     }
     drop(sender);
@@ -92,13 +98,11 @@ async fn write(registry: &mut rooms::Registry, round: u32, request_id: Vec<u8>) 
 }
 
 /// Says when each revision came, and first that it watches.
-async fn follow(client: Client, after: u64, seen: mpsc::Sender<Seen>) -> Result<()> {
-    let request = wire::WatchRequest {
-        kind: wire::Kind::Agent.into(),
-        namespace: NAMESPACE.to_owned(),
-        after_revision: after,
-        ..Default::default()
-    };
+pub(super) async fn follow(
+    client: Client,
+    request: wire::WatchRequest,
+    seen: mpsc::Sender<Seen>,
+) -> Result<()> {
     let watch = |client: Client, request| async move { client.registry().watch(request).await };
     let mut stream = client.open(request, watch).await?;
     seen.send((WATCHING, Instant::now())).await?;
@@ -111,7 +115,11 @@ async fn follow(client: Client, after: u64, seen: mpsc::Sender<Seen>) -> Result<
 }
 
 /// When the last watcher saw this revision.
-async fn last_of(seen: &mut mpsc::Receiver<Seen>, revision: u64, count: usize) -> Result<Instant> {
+pub(super) async fn last_of(
+    seen: &mut mpsc::Receiver<Seen>,
+    revision: u64,
+    count: usize,
+) -> Result<Instant> {
     let (end, mut last) = (Instant::now() + LATE, None);
     let mut left = count;
     while left > 0 {

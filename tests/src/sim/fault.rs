@@ -4,7 +4,7 @@
 //! A bug of the law is put into every node and into the replay alike, because the law is the same
 //! everywhere; only what is true of the state itself finds it. A bug of a node is put into one.
 
-use super::layout::{self, BEGINNING, EXPIRY, HEAD, NEEDED_BY, REPLIES, TOOLS_BY_NAME};
+use super::layout::{self, BEGINNING, HEAD, NEEDED_BY, REPLIES, TOOLS_BY_NAME};
 use keiko_core::hash;
 use keiko_core::store::{Space, Store, Write};
 use keiko_proto::v1::{self as wire, actor::Who, entry::Room, registry_op};
@@ -223,7 +223,7 @@ impl Faulty {
         let place = layout::place(key);
         match self.fault {
             Some(Fault::SnapshotForgetsReplies) => {
-                space == Space::State && [REPLIES, EXPIRY, BEGINNING].contains(&place)
+                space == Space::State && [REPLIES, BEGINNING].contains(&place)
             }
             Some(Fault::SnapshotEndsEarly) => space == Space::Journal && is_last,
             _ => false,

@@ -11,7 +11,6 @@ pub(super) const HEAD: Place = (0, 0);
 /// In the space of history.
 pub(super) const SUPERSEDED: Place = (0, 1);
 pub(super) const REPLIES: Place = (0, 2);
-pub(super) const EXPIRY: Place = (0, 3);
 pub(super) const BEGINNING: Place = (0, 4);
 pub(super) const RECORD: Place = (1, 1);
 pub(super) const NODES: Place = (1, 2);

@@ -3,13 +3,18 @@
 //! After each flip the daemon is started. It refuses, with a code, the file or the store by name,
 //! and what to do; or it serves exactly what was there before; or it answers a read with a code, or
 //! ends with one. It never serves anything else.
+//!
+//! A snapshot's files have a case of their own: a start does not need them, so it does not read
+//! them. `keikod verify` finds what is wrong with them, and an install refuses them.
 
 use super::load::{self, Acknowledged, Load};
 use super::{Rig, Started};
+use keiko_core::refusal::Code;
 use keiko_tests::disk::Image;
 use keiko_tests::report::Dice;
-use keiko_tests::{Output, fake, full, heavy_time, measure, seed};
+use keiko_tests::{Output, Plan, eventually, fake, full, heavy_time, measure, seed};
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -72,7 +77,7 @@ fn stable(text: &str) -> String {
 /// A stopped daemon's disk with files of every kind, and what it served.
 async fn filled(rig: &mut Rig) -> (Image, Seen, Vec<Acknowledged>) {
     let agent = fake::agent::start("flipped");
-    for number in 0..3 {
+    for number in 0..5 {
         rig.node.ctl.ok(&format!("agent register a{number} {} --label n={number}", agent.url()));
         let load = Load::start(&rig.node).await;
         load.reach(100).await;
@@ -81,12 +86,108 @@ async fn filled(rig: &mut Rig) -> (Image, Seen, Vec<Acknowledged>) {
         assert_eq!(rig.node.terminate(), 0);
         rig.node.restart();
     }
+    assert!(was_compacted(rig), "the sorted files are only those that starts wrote");
     let load = Load::start(&rig.node).await;
     load.reach(100).await;
     let known = load.end().await;
     let seen = read(rig).expect("it is read");
     rig.node.kill_9();
     (rig.disk.image(), seen, known.acknowledged)
+}
+
+/// Whether RocksDB merged sorted files, as its own words say.
+fn was_compacted(rig: &Rig) -> bool {
+    let entries = fs::read_dir(rig.node.data().join("store")).expect("the store");
+    let paths = entries.map(|entry| entry.expect("a name").path());
+    let is_log = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"LOG"))
+    };
+    let mut texts = paths.filter(is_log).map(|path| fs::read(path).expect("its words"));
+    texts.any(|text| String::from_utf8_lossy(&text).contains("compaction_finished"))
+}
+
+/// A stopped daemon's disk with a snapshot that it took by itself, behind which the log is purged.
+async fn with_snapshot(rig: &mut Rig) -> (Image, Seen, Vec<Acknowledged>) {
+    let agent = fake::agent::start("kept");
+    rig.node.ctl.ok(&format!("agent register kept {}", agent.url()));
+    let load = Load::start(&rig.node).await;
+    load.reach(1_100).await;
+    let known = load.end().await;
+    let root = rig.node.data().join("snapshots");
+    eventually("a snapshot", || {
+        let mut entries = fs::read_dir(&root).map_err(|error| error.to_string())?;
+        let is_whole = |entry: fs::DirEntry| entry.path().join("manifest").exists();
+        if entries.any(|entry| entry.is_ok_and(is_whole)) { Ok(()) } else { Err("none".to_owned()) }
+    });
+    let seen = read(rig).expect("it is read");
+    assert_eq!(rig.node.terminate(), 0);
+    let report = verify(rig, "json").ok().json();
+    assert_eq!(report["groups"][0]["replayed"], false, "the log was not purged: {report}");
+    (rig.disk.image(), seen, known.acknowledged)
+}
+
+fn verify(rig: &Rig, format: &str) -> Output {
+    let data = rig.node.data().display().to_string();
+    rig.node.run(&["verify", "-o", format, "--data-dir", &data].map(str::to_owned))
+}
+
+/// Files of a snapshot are derived from the state: a damaged one is found, and the node takes
+/// another, but never installs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_flipped_bit_of_a_snapshot_is_ever_used() {
+    let plan = Plan::config("[consensus]\nsnapshot_entries = 1000\n");
+    let Some(mut rig) = Rig::prepare(plan) else { return };
+    let mut dice = seed("disk::bits::no_flipped_bit_of_a_snapshot_is_ever_used");
+    rig.node.launch();
+    rig.node.wait_ready();
+    let (mut image, seen, acknowledged) = with_snapshot(&mut rig).await;
+    let data = rig.node.data();
+    let mut files = image.files();
+    files.retain(|(file, _)| file.starts_with("snapshots"));
+    let folder = data.join(files[0].0.parent().expect("its folder"));
+    let begin_install = || {
+        let name = folder.file_name().expect("its name").as_encoded_bytes();
+        fs::write(data.join("snapshots/00000.installing"), name).expect("a marker");
+    };
+    begin_install();
+    let tried = try_out(&mut rig, &seen, &acknowledged).await;
+    assert_eq!(tried, Ok(Outcome::Repaired), "the whole one is installed");
+    assert!(rig.node.log().contains("repeating an interrupted install"));
+
+    let (manifest, parts): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(file, _)| file.ends_with("manifest"));
+    let rounds = if full() { 20 } else { 1 };
+    for _ in 0..rounds {
+        let part = &parts[dice.below(parts.len() as u64) as usize];
+        for (file, length) in [&manifest[0], part] {
+            let (offset, bit) = (dice.below(*length), dice.below(8) as u32);
+            let flip = |rig: &mut Rig| {
+                rig.disk.restore(&image);
+                rig.disk.flip(file, offset, bit);
+            };
+            let path = data.join(file).display().to_string();
+            let what = format!("bit {bit} of byte {offset} of {path}");
+            flip(&mut rig);
+            let refused = verify(&rig, "text").refused(1, Code::ChecksumMismatch);
+            refused.says(&path).says(&format!("remove {}", folder.display()));
+            let tried = try_out(&mut rig, &seen, &acknowledged).await;
+            assert_eq!(tried, Ok(Outcome::Repaired), "{what}");
+            if file == &manifest[0].0 {
+                // It can't be told what it was, so the start took another one in its place.
+                assert!(rig.node.log().contains("a snapshot is passed over"), "{what}");
+            } else {
+                fs::remove_dir_all(&folder).expect("as the hint says");
+            }
+            rig.start_again().ready();
+            assert_eq!(rig.node.terminate(), 0);
+            let report = verify(&rig, "json").ok().json();
+            assert_eq!(report["snapshots"].as_array().map(Vec::len), Some(1), "{what}: {report}");
+            flip(&mut rig);
+            begin_install();
+            rig.start_again().refused("KEIKO-0066", &[&path, "hint"]);
+        }
+    }
+    measure("flipped bits of a snapshot, none used", f64::from(2 * rounds), 2.0, "flips");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,9 @@
 //! Writers that note what was acknowledged, and the check that all of it is there.
 
-use keiko_client::proto::v1::{self as wire, tail_response::Item};
-use keiko_client::{Client, Endpoint, Identity};
+pub(crate) use keiko_tests::journal::{connect, journal};
+
+use keiko_client::Client;
+use keiko_client::proto::v1 as wire;
 use keiko_tests::Node;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,14 +43,6 @@ pub(crate) struct Writer {
     pub(crate) in_flight: Vec<(Uuid, Option<String>)>,
     /// The last refusal.
     pub(crate) refusal: Option<keiko_client::Refusal>,
-}
-
-/// Connects over the socket.
-pub(crate) async fn connect(node: &Node) -> Client {
-    let endpoint = Endpoint::Unix(node.socket());
-    let client = Client::connect(endpoint, Identity::Process).await.expect("the node is ready");
-    client.status().await.expect("it answers, and tells its clock");
-    client
 }
 
 /// Makes a token: an entry, an event, a record for repetition, and a key in the state.
@@ -154,23 +148,6 @@ async fn work(client: Client, stop: Arc<AtomicBool>, count: Arc<AtomicU64>) -> W
         }
     }
     known
-}
-
-/// Every request in the journal from a revision on, with its revision.
-pub(crate) async fn journal(client: &Client, from: u64) -> BTreeMap<String, u64> {
-    let request = wire::TailRequest { from_revision: from, ..Default::default() };
-    let mut tail = client.tail(request).await.expect("the journal");
-    let mut found = BTreeMap::new();
-    while let Some(item) = tail.next().await.expect("the journal") {
-        match item {
-            Item::Event(event) if !event.request_id.is_empty() => {
-                found.insert(event.request_id, event.revision);
-            }
-            Item::Event(_) | Item::Bookmark(_) => {}
-            Item::Resync(resync) => panic!("nothing may be gone: {resync:?}"),
-        }
-    }
-    found
 }
 
 /// The acknowledged writes that the journal does not have where they were said to be.

@@ -8,7 +8,7 @@
 //! errors   EIO, a disk that turns read-only, slow, short
 //! room     a full disk, also with the ballast given up
 //! install  the start with half an installed snapshot
-//! clock    a wall clock that is a year back
+//! clock    a wall clock that is a year back, or was a year ahead
 //! ```
 
 mod bits;

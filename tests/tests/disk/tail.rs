@@ -72,8 +72,7 @@ async fn a_torn_tail_is_cut_off_in_silence() {
     let (image, acknowledged) = killed(&mut rig).await;
     let path = newest_log(&rig);
     let length = fs::metadata(&path).expect("it is there").len();
-    // Checksum, length and kind as RocksDB writes them, and less than the 2,000 bytes that it says.
-    let torn = [&[0x5a; 4][..], &2_000_u16.to_le_bytes(), &[1], &[0x5a; 300]].concat();
+    let torn = torn_record(length);
     for (what, tail) in [
         ("a byte", vec![7; 1]),
         ("a part of a header", vec![0x5a; 6]),
@@ -94,6 +93,26 @@ async fn a_torn_tail_is_cut_off_in_silence() {
         assert_eq!(rig.node.terminate(), 0);
         rig.verify();
     }
+}
+
+/// Checksum, length and kind as RocksDB writes them behind so many bytes, and less than the bytes
+/// that it says. No record lies in two blocks: what does not fit into one begins with its first part.
+fn torn_record(length: u64) -> Vec<u8> {
+    const BLOCK: u64 = 32 << 10;
+    const HEADER: u64 = 7;
+    const RECORD: u64 = 2_000;
+    const WHOLE: u8 = 1;
+    const FIRST: u8 = 2;
+    let room = BLOCK - length % BLOCK;
+    let (filler, says, kind) = match room {
+        ..=HEADER => (room, RECORD, WHOLE),
+        _ if room < HEADER + RECORD => (0, room - HEADER, FIRST),
+        _ => (0, RECORD, WHOLE),
+    };
+    let bytes = |byte: u8, count: u64| vec![byte; usize::try_from(count).expect("few")];
+    let says_bytes = u16::try_from(says).expect("less than a block").to_le_bytes();
+    let there = bytes(0x5a, (says - 1).min(300));
+    [bytes(0, filler), bytes(0x5a, 4), says_bytes.to_vec(), vec![kind], there].concat()
 }
 
 /// A disk with a cache of its own may keep a later sector and lose an earlier one. That is more

@@ -7,7 +7,7 @@
 //! found          what the harness found in earnest, each with its seed
 //! ```
 //!
-//! `KEIKO_SEED=17 cargo test -p keiko-tests --test all sim::` plays one seed again.
+//! `./x test --seed 17 sim::` plays one seed again.
 
 mod agreement;
 mod bugs;

@@ -8,7 +8,7 @@ mod node;
 
 use crate::demo::node::Started;
 use crate::demo::shell::Shell;
-use crate::demo::{lock, on_signal};
+use crate::interrupt::{lock, on_signal};
 use crate::{Outcome, checkout::Checkout, process};
 use anyhow::{Context, bail};
 use std::process::{Command, ExitCode, Stdio};
@@ -34,7 +34,7 @@ fn registry(checkout: &Checkout, rest: &[String]) -> Outcome {
     let started = Started::new(&checkout.target, "bench")?;
     let socket = socket(&started);
     let cleanup = Arc::new(Mutex::new(started));
-    on_signal(&cleanup)?;
+    on_signal(&cleanup, Started::end)?;
     let shell = Shell::new(checkout, &cleanup);
     let folder = lock(&cleanup).folder().display().to_string();
     let ports = ["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];

@@ -6,25 +6,22 @@
 //! different machines can't be compared, and what is compared ran side by side.
 
 use super::SOCKET_BYTES_MAX;
+use crate::interrupt::{lock, on_signal};
 use crate::{Outcome, checkout::Checkout, process};
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long the group may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
-/// Exit code of a run that a signal ended.
-const INTERRUPTED: i32 = 130;
 
 /// What must be ended: a folder, and the processes that write into it.
 struct Started {
@@ -33,16 +30,14 @@ struct Started {
     ended: bool,
 }
 
-type Cleanup = Arc<Mutex<Started>>;
-
 /// The words behind `bench node` are those of `keiko-load node`.
 pub(super) fn run(checkout: &Checkout, rest: &[String]) -> Outcome {
     eprintln!("building keikod and keiko-load");
     process::build(checkout)?;
     let started = Started::new(&checkout.target)?;
     let folder = started.folder.clone();
-    let cleanup: Cleanup = Arc::new(Mutex::new(started));
-    on_signal(&cleanup)?;
+    let cleanup = Arc::new(Mutex::new(started));
+    on_signal(&cleanup, Started::end)?;
     let mut load = Command::new(checkout.programs().join("keiko-load"));
     load.arg("node").arg("--folder").arg(&folder).arg("--socket").arg(socket(&folder));
     load.args(rest).stdin(Stdio::null()).process_group(0);
@@ -91,27 +86,6 @@ impl Drop for Started {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// Ends everything on the first signal. Held to the end, so that the main thread can't get past it
-/// with another verdict.
-fn on_signal(cleanup: &Cleanup) -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("catching signals")?;
-    let cleanup = Arc::clone(cleanup);
-    std::thread::spawn(move || {
-        if signals.forever().next().is_some() {
-            eprintln!("\ninterrupted: ending what was started");
-            let mut started = lock(&cleanup);
-            started.end();
-            #[allow(clippy::exit, reason = "the main thread waits for keiko-load")]
-            std::process::exit(INTERRUPTED);
-        }
-    });
-    Ok(())
-}
-
-fn lock(cleanup: &Cleanup) -> MutexGuard<'_, Started> {
-    cleanup.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// In the node's folder if its path is short enough, else in the temporary one.

@@ -16,6 +16,14 @@ const HEAVY_SECONDS_TOTAL: u64 = 360;
 /// A heavy suite below this shows nothing; above it, a person waits too long.
 const HEAVY_SECONDS: std::ops::RangeInclusive<u64> = 15..=90;
 
+/// What was asked for.
+#[derive(Debug, Default, PartialEq)]
+struct Words {
+    full: bool,
+    seed: Option<u64>,
+    names: Vec<String>,
+}
+
 struct Stage {
     name: &'static str,
     seconds: f64,
@@ -26,25 +34,41 @@ struct Stage {
 struct Stages(Vec<Stage>);
 
 pub(crate) fn run(checkout: &Checkout, arguments: &[String]) -> Outcome {
-    let (flags, names): (Vec<_>, Vec<_>) = arguments.iter().partition(|word| word.starts_with('-'));
-    let full = match flags[..] {
-        [] => false,
-        [flag] if flag == "--full" => true,
-        _ => bail!("usage: ./x test [--full] [NAMES…]"),
-    };
+    let words = Words::parse(arguments)?;
     let start = Instant::now();
     let mut stages = Stages::default();
-    if names.is_empty() {
+    if words.names.is_empty() {
         checks(checkout, &mut stages);
     }
     if stages.run("build", || process::build(checkout)) {
-        if names.is_empty() {
+        if words.names.is_empty() {
             stages.run("gen", || passed(gen_files::run(checkout, &["--check".to_owned()])));
         }
         stages.run("peers", || peers::ensure(checkout));
-        tests(checkout, &mut stages, full, &names)?;
+        tests(checkout, &mut stages, &words)?;
     }
     Ok(stages.verdict(start.elapsed().as_secs_f64()))
+}
+
+impl Words {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let mut words = Self::default();
+        let mut arguments = arguments.iter();
+        while let Some(word) = arguments.next() {
+            match word.as_str() {
+                "--full" => words.full = true,
+                "--seed" => {
+                    let seed = arguments.next().and_then(|seed| seed.parse().ok());
+                    words.seed = Some(seed.context("--seed takes the number that a run printed")?);
+                }
+                flag if flag.starts_with('-') => {
+                    bail!("usage: ./x test [--full] [--seed S] [NAMES…]")
+                }
+                name => words.names.push(name.to_owned()),
+            }
+        }
+        Ok(words)
+    }
 }
 
 /// What needs no program of ours.
@@ -61,14 +85,14 @@ fn checks(checkout: &Checkout, stages: &mut Stages) {
     });
 }
 
-fn tests(checkout: &Checkout, stages: &mut Stages, full: bool, names: &[&String]) -> Result<()> {
+fn tests(checkout: &Checkout, stages: &mut Stages, words: &Words) -> Result<()> {
     let folder = checkout.target.join(format!("test-report-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
     let (skips, measures) = (folder.join("skips"), folder.join("measures"));
     for file in [&skips, &measures] {
         fs::write(file, "")?;
     }
-    let seed = seed(checkout);
+    let seed = words.seed.unwrap_or_else(|| seed(checkout));
     let heavy_seconds = heavy_seconds(checkout)?;
     println!("KEIKO_SEED={seed} KEIKO_HEAVY_SECONDS={heavy_seconds}");
 
@@ -77,14 +101,14 @@ fn tests(checkout: &Checkout, stages: &mut Stages, full: bool, names: &[&String]
     if process::in_ci() {
         command.arg("--locked");
     }
-    command.arg("--").args(names);
+    command.arg("--").args(&words.names);
     command.env("KEIKO_PEERS", checkout.peers()).env("KEIKO_SKIPS", &skips);
     command.env("KEIKO_MEASURES", &measures).env("KEIKO_SEED", seed.to_string());
     command.env("KEIKO_HEAVY_SECONDS", heavy_seconds.to_string());
     if let Ok(shared) = checkout.root.join("../shared").canonicalize() {
         command.env("KEIKO_SHARED", shared);
     }
-    if full {
+    if words.full {
         command.env("KEIKO_TEST_FULL", "1");
     }
     stages.run("cargo test", || process::run(&mut command));
@@ -100,7 +124,8 @@ fn passed(outcome: Outcome) -> Result<()> {
     if outcome? == ExitCode::SUCCESS { Ok(()) } else { bail!("see above") }
 }
 
-/// The same commit gives the same seed; the next commit tries another. KEIKO_SEED replays one.
+/// The same commit gives the same seed; the next commit tries another. `--seed` or KEIKO_SEED
+/// replays one.
 fn seed(checkout: &Checkout) -> u64 {
     let given = std::env::var("KEIKO_SEED").ok().and_then(|seed| seed.parse().ok());
     given.or_else(|| commit_seed(checkout)).unwrap_or_else(|| {
@@ -160,5 +185,29 @@ impl Stages {
             println!("\n./x test: FAILED in {seconds:.0} s: {}", failed.join(", "));
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        let check = |line: &str, expect: Option<(bool, Option<u64>, &[&str])>| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let expect = expect.map(|(full, seed, names)| Words {
+                full,
+                seed,
+                names: names.iter().map(|name| (*name).to_owned()).collect(),
+            });
+            assert_eq!(Words::parse(&words).ok(), expect, "{line}");
+        };
+        check("", Some((false, None, &[])));
+        check("--full disk sim::", Some((true, None, &["disk", "sim::"])));
+        check("sim:: --seed 17 disk", Some((false, Some(17), &["sim::", "disk"])));
+        check("--seed", None);
+        check("--seed x", None);
+        check("--sed 17", None);
     }
 }

@@ -88,6 +88,7 @@ type Reply<T> = Result<Response<T>, Status>;
 impl Registry for Room {
     type WatchStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
     type LogsStream = BoxStream<'static, Result<wire::LogLine, Status>>;
+    type ApplyStreamStream = BoxStream<'static, Result<wire::ApplyStreamResponse, Status>>;
     type HeartbeatStreamStream = BoxStream<'static, Result<wire::HeartbeatResponse, Status>>;
 
     async fn get(&self, request: tonic::Request<wire::GetRequest>) -> Reply<wire::GetResponse> {
@@ -191,6 +192,13 @@ impl Registry for Room {
         &self,
         _: tonic::Request<wire::HeartbeatRequest>,
     ) -> Reply<wire::HeartbeatResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn apply_stream(
+        &self,
+        _: tonic::Request<tonic::Streaming<wire::ApplyRequest>>,
+    ) -> Reply<Self::ApplyStreamStream> {
         Err(Status::unimplemented(""))
     }
 

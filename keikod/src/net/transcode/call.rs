@@ -269,3 +269,6 @@ impl Shape {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -13,6 +13,9 @@ use uuid::Uuid;
 /// The field that names a request, in whichever message has one.
 pub(super) const REQUEST_ID: &str = "request_id";
 
+/// Three times the longest name of a field.
+const NAME_BYTES_COMPARED: usize = 64;
+
 /// Sets the field at a dotted path, as in `at.revision`. A repeated field gets one more.
 pub(super) fn set(message: &mut DynamicMessage, path: &str, text: &str) -> Result<()> {
     let (head, rest) = match path.split_once('.') {
@@ -52,13 +55,13 @@ pub(super) fn find(descriptor: &MessageDescriptor, name: &str) -> Option<FieldDe
 fn unknown(descriptor: &MessageDescriptor, name: &str) -> Refusal {
     let known: Vec<_> = descriptor.fields().map(|field| field.json_name().to_owned()).collect();
     let refusal = Refusal::new(Code::InvalidArgument, format!("there is no parameter {name:?}"));
-    let near = known
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-    match near {
-        Some(near) if strsim::jaro_winkler(near, name) > 0.8 => {
-            refusal.hint(format!("did you mean {near:?}?"))
-        }
+    // A name comes from anybody, and to compare a long one takes long.
+    let like = |known: &str| match name.len() {
+        ..=NAME_BYTES_COMPARED => strsim::jaro_winkler(known, name),
+        _ => 0.0,
+    };
+    match known.iter().max_by(|a, b| like(a).total_cmp(&like(b))) {
+        Some(near) if like(near) > 0.8 => refusal.hint(format!("did you mean {near:?}?")),
         Some(_) => refusal.hint(format!("known are: {}", known.join(", "))),
         None => refusal.hint("this call takes none"),
     }

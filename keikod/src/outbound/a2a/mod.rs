@@ -20,3 +20,6 @@ pub use message::Input;
 pub use outcome::AgentOutcome;
 pub use send::{Call, call};
 pub use signature::{CardKey, SignatureState};
+
+#[cfg(test)]
+mod fuzz;

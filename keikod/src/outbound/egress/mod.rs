@@ -85,3 +85,6 @@ fn denied(target: &str, port: u16, why: &str) -> Refusal {
         .cause(why)
         .hint(format!("if it is meant, in keiko.toml: [egress] allow = [\"{target}\"]"))
 }
+
+#[cfg(test)]
+mod fuzz;

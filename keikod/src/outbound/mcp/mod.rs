@@ -32,3 +32,6 @@ pub use tools::{LeftOut, Limits, Listed, Tool};
 
 /// One message in either direction: a line of stdio, an event, a body. As Keiko's own messages.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+#[cfg(test)]
+mod fuzz;

@@ -254,3 +254,6 @@ fn cost(tool: &Tool) -> usize {
     let schemas: usize = schemas.map(|schema| schema.to_string().len()).sum();
     TOOL_BYTES + tool.name.len() + text(&tool.title) + text(&tool.description) + schemas
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -1,17 +1,35 @@
 //! Forgets what is older than it must be kept; only the leader's proposal counts.
+//!
+//! Age is told by the stamps, and these are as good as the wall clock was when a term began: one
+//! start with a clock a year ahead makes all that was before look a year old, and stamps never go
+//! back. So nothing goes by its age while the wall clock says that the stamps are wrong, nor before
+//! that clock had the time to be put right, nor soon where the age comes from one long pause.
 
 use super::super::Control;
 use super::Metrics;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::Result;
+use keiko_core::store::Store;
 use keiko_core::{house, journal};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{Compact, JournalOp, journal_op, journal_reply, reply};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often the age of the oldest event is looked at.
 const EVERY: Duration = Duration::from_secs(600);
+
+/// How long the node ran before anything goes by its age. A machine that boots with a wrong clock is
+/// put right by NTP within minutes, and then the alarm of the clock is raised.
+const CLOCK_SETTLES: Duration = Duration::from_secs(3600);
+
+/// Stamps this far apart at the border of what is kept may be a step of the clock, or a node that
+/// was off.
+const PAUSE_MS: u64 = 24 * 3600 * 1000;
+
+/// How long the node ran before what lies behind such a pause goes: somebody has a day to see that
+/// the clock is wrong.
+const PAUSE_SETTLES: Duration = Duration::from_secs(24 * 3600);
 
 /// The part of all kept revisions that goes when they take too many bytes.
 const OLDEST_PART: u64 = 8;
@@ -31,8 +49,9 @@ pub struct Driver {
 impl Driver {
     /// Runs until shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
+        let started = Instant::now();
         loop {
-            if let Err(refusal) = self.compact().await {
+            if let Err(refusal) = self.compact(started.elapsed()).await {
                 tracing::warn!(code = %refusal.code, "the journal is not compacted: {refusal}");
             }
             tokio::select! {
@@ -42,18 +61,19 @@ impl Driver {
         }
     }
 
-    async fn compact(&self) -> Result<()> {
+    async fn compact(&self, ran: Duration) -> Result<()> {
         if !self.control.is_leader() {
             return Ok(());
         }
         let keep_ms = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
-        let too_large = self.control.group()?.past_bytes() > self.keep_bytes;
+        let group = self.control.group()?;
+        let trusted = trusted(group.clock_alarm(), ran);
+        let too_large = group.past_bytes() > self.keep_bytes;
         let before_revision = self
             .control
             .read_local(move |view| {
                 let group = GroupId::CONTROL;
-                let now_ms = house::last_stamp_ms(view, group);
-                let by_age = journal::revision_at(view, group, now_ms.saturating_sub(keep_ms));
+                let by_age = too_old(view, keep_ms, trusted);
                 let oldest = journal::oldest_revision(view, group);
                 let kept = house::revision(view, group).saturating_sub(oldest);
                 let by_size = if too_large { oldest + kept / OLDEST_PART } else { 0 };
@@ -73,10 +93,93 @@ impl Driver {
         if too_large {
             // Deleted keys take room until the store compacts; without this, the next look would
             // find the past as large as before, and cut again.
-            self.control.group()?.reclaim_past().await?;
+            group.reclaim_past().await?;
         }
         let oldest = self.control.read_local(oldest).await?;
         self.metrics.oldest_revision.set(i64::try_from(oldest).unwrap_or(i64::MAX));
         Ok(())
+    }
+}
+
+/// For how long the stamps can be taken for the time: not at all while the wall clock is behind them.
+fn trusted(clock_step_ms: Option<i64>, ran: Duration) -> Duration {
+    match clock_step_ms {
+        Some(..0) => Duration::ZERO,
+        Some(_) | None => ran,
+    }
+}
+
+/// The revision below which everything is older than it must be kept; 0 if that is not sure enough.
+fn too_old(store: &dyn Store, keep_ms: u64, trusted: Duration) -> u64 {
+    if trusted < CLOCK_SETTLES {
+        return 0;
+    }
+    let group = GroupId::CONTROL;
+    let now_ms = house::last_stamp_ms(store, group);
+    let before = journal::revision_at(store, group, now_ms.saturating_sub(keep_ms));
+    let last_ms = journal::events_of(store, group, before).first().map(|event| event.unix_ms);
+    let next_ms = journal::after(store, group, before).next().map_or(now_ms, |event| event.unix_ms);
+    let pause_ms = last_ms.map_or(0, |last_ms| next_ms.saturating_sub(last_ms));
+    if pause_ms > PAUSE_MS && trusted < PAUSE_SETTLES { 0 } else { before }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keiko_core::features;
+    use keiko_core::house::Round;
+    use keiko_core::store::MemoryStore;
+    use keiko_proto::v1::{ClusterOp, Entry, Node, NoteNode, cluster_op};
+    use prost::Message as _;
+
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Revision 1 is of the first of these days, and so on.
+    fn journal_of(days: impl IntoIterator<Item = u64>) -> MemoryStore {
+        let mut store = MemoryStore::default();
+        for (index, day) in (1..).zip(days) {
+            let version = index.to_string();
+            let node = Node { id: 1, name: "one".to_owned(), version, ..Default::default() };
+            let op = cluster_op::Op::NoteNode(NoteNode { node: Some(node) });
+            let entry = Entry {
+                format: features::FORMAT,
+                feature_level: features::LEVEL,
+                proposed_ms: day * DAY_MS,
+                room: Some(Room::Cluster(ClusterOp { op: Some(op) })),
+                ..Default::default()
+            };
+            let mut round = Round::new(&store, GroupId::CONTROL);
+            round.apply(index, &entry.encode_to_vec()).unwrap();
+            let writes = round.into_writes();
+            store.commit(writes);
+        }
+        store
+    }
+
+    #[test]
+    fn nothing_goes_by_an_age_that_may_be_the_clocks() {
+        let daily = journal_of(100..=140);
+        let young = journal_of(100..=110);
+        // A clock a year ahead, or a node that was off for a year.
+        let stepped = journal_of([100, 101, 102, 467, 468]);
+        for (store, trusted, expect) in [
+            (&daily, HOUR / 2, 0),
+            (&daily, HOUR, 11),
+            (&young, 48 * HOUR, 0),
+            (&stepped, HOUR, 0),
+            (&stepped, 23 * HOUR, 0),
+            (&stepped, 24 * HOUR, 3),
+        ] {
+            assert_eq!(too_old(store, 30 * DAY_MS, trusted), expect, "{trusted:?}");
+        }
+    }
+
+    #[test]
+    fn stamps_ahead_of_the_clock_are_not_trusted() {
+        for (step_ms, expect) in [(None, HOUR), (Some(1_000), HOUR), (Some(-1_000), Duration::ZERO)]
+        {
+            assert_eq!(trusted(step_ms, HOUR), expect, "{step_ms:?}");
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! Apply: declares an agent or a server as a manifest has it. Nothing is asked outside: whether it
 //! answers is for its supervisor to find out.
+//!
+//! A write is begun when it is proposed and finished when the law answered: one call does both, a
+//! stream begins the next one meanwhile.
 
-use super::super::Caller;
+use super::super::{Caller, Submitted};
 use super::put::put_reply;
 use super::read::require_on;
 use super::register::meet;
@@ -9,44 +12,159 @@ use super::service::Service;
 use crate::net::{Identity, Permission};
 use crate::outbound::http::parse_url;
 use crate::store::View;
+use futures::{Stream, StreamExt as _};
 use keiko_core::id::GroupId;
+use keiko_core::limits::APPLIES_UNDER_WAY_MAX;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::{self, Kind, ObjectKey};
+use keiko_proto::v1::apply_stream_response::Answer;
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    ApplyObject, ApplyRequest, ApplyResponse, Object, RegistryOp, object::Object as Inner,
-    registry_op,
+    ApplyObject, ApplyRequest, ApplyResponse, ApplyStreamResponse, Change, Object, RegistryOp,
+    object::Object as Inner, registry_op,
 };
-use tonic::Request;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Streaming};
 
+/// A stream on which nothing comes for so long is ended; the client opens another when it needs it.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// One declaration.
 pub(super) async fn apply(
-    service: Service,
+    service: &Service,
     request: Request<ApplyRequest>,
 ) -> Result<ApplyResponse> {
     let identity = Identity::of(&request)?.clone();
     let caller = Caller::of(&request, &request.get_ref().request_id)?;
-    let ApplyRequest { object, revision, dry_run, .. } = request.into_inner();
-    let mut object = object.unwrap_or_default();
-    normalise(&mut object)?;
-    let key = key(&object)?;
-    require_on(&identity, Permission::RegistryWrite, &key)?;
-    if runs_command(&object) {
-        require_on(&identity, Permission::McpExec, &key)?;
+    let asked = request.into_inner();
+    match asked.dry_run {
+        true => rehearse(service, &identity, caller, asked).await,
+        false => begin(service, &identity, caller, asked).await?.finish(service).await,
     }
+}
+
+/// One after the other, each begun before the one before is finished.
+pub(super) fn stream(
+    service: Service,
+    request: Request<Streaming<ApplyRequest>>,
+) -> Result<impl Stream<Item = ApplyStreamResponse>> {
+    let identity = Identity::of(&request)?.clone();
+    let caller = Caller::of_call(&request)?;
+    let mut requests = request.into_inner();
+    let (sender, begun) = mpsc::channel(APPLIES_UNDER_WAY_MAX);
+    let reader = service.clone();
+    tokio::spawn(async move {
+        loop {
+            // Who does not read the answers is not read from.
+            let Ok(place) = sender.reserve().await else { return };
+            let next = tokio::select! {
+                next = tokio::time::timeout(IDLE_MAX, requests.message()) => next,
+                () = reader.control.closing().cancelled() => return,
+                () = sender.closed() => return,
+            };
+            // Or it ended, broke off, or fell silent.
+            let Ok(Ok(Some(asked))) = next else { return };
+            let caller = caller.clone().with(&asked, &asked.request_id);
+            place.send(begin(&reader, &identity, caller, asked).await);
+        }
+    });
+    Ok(ReceiverStream::new(begun).then(move |begun| {
+        let service = service.clone();
+        async move {
+            let finished = match begun {
+                Ok(begun) => begun.finish(&service).await,
+                Err(refusal) => Err(refusal),
+            };
+            let answer = match finished {
+                Ok(response) => Answer::Response(response),
+                Err(refusal) => Answer::Refusal(refusal.to_wire()),
+            };
+            ApplyStreamResponse { answer: Some(answer) }
+        }
+    }))
+}
+
+/// A declaration that was proposed.
+struct Begun {
+    key: ObjectKey,
+    brief: bool,
+    submitted: Submitted,
+}
+
+async fn begin(
+    service: &Service,
+    identity: &Identity,
+    caller: Caller,
+    asked: ApplyRequest,
+) -> Result<Begun> {
+    if asked.dry_run {
+        return Err(Refusal::new(Code::InvalidArgument, "a stream has no dry runs")
+            .hint("ask by Apply: one call, one answer"));
+    }
+    let brief = asked.brief;
+    let (key, room) = checked(identity, asked)?;
+    let submitted = service.control.submit(caller, room).await?;
+    Ok(Begun { key, brief, submitted })
+}
+
+impl Begun {
+    async fn finish(self, service: &Service) -> Result<ApplyResponse> {
+        let Self { key, brief, submitted } = self;
+        let (result, write) = submitted.done().await?;
+        let put = put_reply(result)?;
+        // What changed is taken in by who follows the journal here; a new name may be called at
+        // once. It is written, whatever comes of that.
+        if put.change() == Change::Created {
+            let _met = meet(service, &key, &put.uid).await;
+        }
+        let object = match brief {
+            true => None,
+            false => {
+                let query = move |view: &View<'_>| {
+                    registry::written(view, GroupId::CONTROL, &key, write.revision)
+                };
+                // Of an old request that was sent again, the past may be forgotten.
+                service.control.read_local(query).await.and_then(|found| found).ok()
+            }
+        };
+        Ok(ApplyResponse { change: put.change, before: None, object, write: Some(write) })
+    }
+}
+
+/// What declaring would do. Nothing is kept.
+async fn rehearse(
+    service: &Service,
+    identity: &Identity,
+    caller: Caller,
+    asked: ApplyRequest,
+) -> Result<ApplyResponse> {
+    let (key, room) = checked(identity, asked)?;
     let wanted = key.clone();
     let find = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &wanted, None).ok();
     let before = service.control.read_local(find).await?;
+    let (result, object) = service
+        .control
+        .dry_run_then(caller, room, move |state, revision| {
+            registry::written(state, GroupId::CONTROL, &key, revision).ok()
+        })
+        .await?;
+    Ok(ApplyResponse { change: put_reply(result)?.change, before, object, write: None })
+}
+
+/// What is proposed, if the caller may.
+fn checked(identity: &Identity, asked: ApplyRequest) -> Result<(ObjectKey, Room)> {
+    let ApplyRequest { object, revision, .. } = asked;
+    let mut object = object.unwrap_or_default();
+    normalise(&mut object)?;
+    let key = key(&object)?;
+    require_on(identity, Permission::RegistryWrite, &key)?;
+    if runs_command(&object) {
+        require_on(identity, Permission::McpExec, &key)?;
+    }
     let apply = ApplyObject { object: Some(object), revision };
-    let room = Room::Registry(RegistryOp { op: Some(registry_op::Op::Apply(apply)) });
-    let (put, write) = if dry_run {
-        (put_reply(service.control.dry_run(caller, room).await?)?, None)
-    } else {
-        let (result, write) = service.control.write(caller, room).await?;
-        let put = put_reply(result)?;
-        meet(&service, &key, &put).await?;
-        (put, Some(write))
-    };
-    Ok(ApplyResponse { change: put.change, before, object: put.object, write })
+    Ok((key, Room::Registry(RegistryOp { op: Some(registry_op::Op::Apply(apply)) })))
 }
 
 /// The same place is the same text, however it was typed; as registering has it.

@@ -25,6 +25,7 @@ use keiko_core::limits::{LEASE_GRACE_MS_MAX, LEASE_TTL_MS_MAX, LEASE_TTL_MS_MIN}
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::health::{Seen, Tracker};
 use keiko_core::registry::{self, Kind, ObjectKey};
+use keiko_core::store::Store;
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
     AgentSpec, Change, Health, Lease, McpServer, McpServerSpec, Metadata, Object, ObjectStatus,
@@ -81,7 +82,7 @@ pub(super) async fn agent(
         return rehearse(&service, &key, caller, op, offers).await;
     }
     let (put, write) = propose(&service, caller, op).await?;
-    if meet(&service, &key, &put).await? {
+    if meet(&service, &key, &put.uid).await? {
         // As good as a heartbeat: the lease begins anew, and what it said before no longer counts.
         service.feed.caught_up().await;
         service.feed.soft().beat(&key, Readiness::Ready, "", None);
@@ -178,7 +179,7 @@ async fn ask_and_put(
     }
     let proposed = propose(service, caller, put_server(metadata, inventory, health)).await;
     let met = match &proposed {
-        Ok((put, _)) => meet(service, &key, put).await,
+        Ok((put, _)) => meet(service, &key, &put.uid).await,
         Err(_) => Ok(false),
     };
     // Refused, or the same entry was renewed and has its own link, or waits until it tries again.
@@ -278,19 +279,21 @@ async fn rehearse(
     op: RegistryOp,
     offers: Vec<String>,
 ) -> Result<RegisterResponse> {
-    let put = put_reply(service.control.dry_run(caller, Room::Registry(op)).await?)?;
+    let wanted = key.clone();
+    let query = move |state: &dyn Store, revision| {
+        registry::written(state, GroupId::CONTROL, &wanted, revision).ok()
+    };
+    let room = Room::Registry(op);
+    let (result, object) = service.control.dry_run_then(caller, room, query).await?;
     let provides = offers.iter().map(|part| format!("{}.{part}", key.name)).collect();
-    Ok(RegisterResponse { object: put.object, change: put.change, provides, write: None })
+    let change = put_reply(result)?.change;
+    Ok(RegisterResponse { object, change, provides, write: None })
 }
 
 /// Starts the supervisor of what was registered, unless the journal was faster. The reply may be
 /// an old one, of a request that was sent again: then the entry as it is now decides. False if it
 /// is gone.
-pub(super) async fn meet(service: &Service, key: &ObjectKey, put: &PutReply) -> Result<bool> {
-    let Some(uid) = put.object.as_ref().and_then(registry::metadata).map(|data| data.uid.clone())
-    else {
-        return Ok(false);
-    };
+pub(super) async fn meet(service: &Service, key: &ObjectKey, uid: &str) -> Result<bool> {
     let wanted = key.clone();
     let query = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &wanted, None);
     if let Ok(object) = service.control.read_local(query).await?
@@ -324,15 +327,16 @@ async fn response(
     put: PutReply,
     write: WriteInfo,
 ) -> Result<RegisterResponse> {
-    let owner = key.clone();
-    let parts = service
-        .control
-        .read_local(move |view: &View<'_>| registry::parts(view, GroupId::CONTROL, &owner))
-        .await?;
+    let (owner, revision) = (key.clone(), write.revision);
+    let query = move |view: &View<'_>| {
+        let object = registry::written(view, GroupId::CONTROL, &owner, revision).ok();
+        (object, registry::parts(view, GroupId::CONTROL, &owner))
+    };
+    let (object, parts) = service.control.read_local(query).await?;
     let name = |part: &Object| registry::metadata(part).map(|metadata| metadata.name.clone());
     let change = Change::try_from(put.change).unwrap_or_default();
     Ok(RegisterResponse {
-        object: put.object,
+        object,
         change: change.into(),
         provides: parts.iter().filter_map(name).collect(),
         write: Some(write),

@@ -14,18 +14,18 @@ use keiko_core::registry::{Kind, ObjectKey};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::registry_server::Registry;
 use keiko_proto::v1::{
-    ApplyRequest, ApplyResponse, CallAgentRequest, CallAgentResponse, CallToolRequest,
-    CallToolResponse, DeleteObject, DeleteRequest, DeleteResponse, FindRequest, FindResponse,
-    GetRequest, GetResponse, HeartbeatRequest, HeartbeatResponse, HistoryRequest, HistoryResponse,
-    ImpactRequest, ImpactResponse, ListRequest, ListResponse, LogLine, LogsRequest, ProbeRequest,
-    ProbeResponse, RegisterAgentRequest, RegisterMcpServerRequest, RegisterResponse, RegistryOp,
-    SetAdminStateRequest, SetAdminStateResponse, WatchRequest, WatchResponse, registry_op,
-    registry_reply, reply,
+    ApplyRequest, ApplyResponse, ApplyStreamResponse, CallAgentRequest, CallAgentResponse,
+    CallToolRequest, CallToolResponse, DeleteObject, DeleteRequest, DeleteResponse, FindRequest,
+    FindResponse, GetRequest, GetResponse, HeartbeatRequest, HeartbeatResponse, HistoryRequest,
+    HistoryResponse, ImpactRequest, ImpactResponse, ListRequest, ListResponse, LogLine,
+    LogsRequest, ProbeRequest, ProbeResponse, RegisterAgentRequest, RegisterMcpServerRequest,
+    RegisterResponse, RegistryOp, SetAdminStateRequest, SetAdminStateResponse, WatchRequest,
+    WatchResponse, registry_op, registry_reply, reply,
 };
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
 /// Serves `keiko.v1.Registry`.
@@ -52,6 +52,7 @@ impl Registry for Service {
     type WatchStream = Answers<WatchResponse>;
     type LogsStream = Answers<LogLine>;
     type HeartbeatStreamStream = Answers<HeartbeatResponse>;
+    type ApplyStreamStream = Answers<ApplyStreamResponse>;
 
     async fn register_agent(
         &self,
@@ -120,7 +121,16 @@ impl Registry for Service {
         &self,
         request: Request<ApplyRequest>,
     ) -> Result<Response<ApplyResponse>, Status> {
-        answer(whole(apply::apply(self.clone(), request)).await)
+        answer(apply::apply(self, request).await)
+    }
+
+    async fn apply_stream(
+        &self,
+        request: Request<Streaming<ApplyRequest>>,
+    ) -> Result<Response<Self::ApplyStreamStream>, Status> {
+        let answers = apply::stream(self.clone(), request);
+        let answers = answers.map_err(|refusal| to_status(&refusal))?;
+        Ok(Response::new(Box::pin(answers.map(Ok))))
     }
 
     async fn impact(

@@ -126,6 +126,32 @@ fn an_older_snapshot_is_forgotten() {
     fill(&node, GroupId::CONTROL, 8, 5..10);
     let second = node.build_snapshot(GroupId::CONTROL).unwrap();
     assert!(!first.folder.exists() && second.folder.exists());
+    assert_eq!(list(&node.folder().snapshots()).unwrap(), [second.folder]);
+}
+
+/// A build that began before an install and ends after it.
+#[test]
+fn a_newer_snapshot_and_what_is_not_understood_are_kept() {
+    let temporary = tempfile::tempdir().unwrap();
+    let group = GroupId::CONTROL;
+    let node = database(temporary.path());
+    fill(&node, group, 7, 0..5);
+    let older = node.build_snapshot(group).unwrap();
+    let received = temporary.path().join("received");
+    copy(&older.folder, &received);
+    fill(&node, group, 12, 5..10);
+    let newer = node.build_snapshot(group).unwrap();
+    let strange = node.folder().snapshots().join("00000-strange");
+    fs::create_dir(&strange).unwrap();
+    assert!(!older.folder.exists());
+
+    node.install_snapshot(group, &received).unwrap();
+    for folder in [&older.folder, &newer.folder, &strange] {
+        assert!(folder.exists(), "{}", folder.display());
+    }
+    assert_eq!(node.current_snapshot(group).unwrap(), Some(newer.clone()));
+    node.forget_older(group, newer.last()).unwrap();
+    assert!(!older.folder.exists() && newer.folder.exists() && strange.exists());
 }
 
 #[test]
@@ -157,4 +183,22 @@ fn a_folder_without_a_manifest_is_passed_over_and_built_again() {
     assert_eq!(node.build_snapshot(group).unwrap(), built);
     assert_eq!(node.current_snapshot(group).unwrap(), Some(built.clone()));
     assert_eq!(list(&node.folder().snapshots()).unwrap(), [built.folder]);
+}
+
+#[test]
+fn a_damaged_snapshot_ahead_of_the_state_is_passed_over() {
+    let temporary = tempfile::tempdir().unwrap();
+    let group = GroupId::CONTROL;
+    let node = database(temporary.path());
+    fill(&node, group, 7, 0..50);
+    let built = node.build_snapshot(group).unwrap();
+    let path = a_file(&built.folder);
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    // A start that has all that it holds does not read it; one that would install it does.
+    assert_eq!(node.current_snapshot(group).unwrap(), Some(built));
+    fill(&node, group, 6, 0..0);
+    assert_eq!(node.current_snapshot(group).unwrap(), None);
 }

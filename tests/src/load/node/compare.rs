@@ -14,6 +14,8 @@ const ROUNDS: u32 = 2;
 pub(super) enum Via {
     /// The node's unix socket.
     Socket,
+    /// The same, by streams that the callers share.
+    Stream,
     /// The node's TLS port, with tokens.
     Tokens,
     /// etcd's TLS port.
@@ -55,7 +57,7 @@ impl Bench<'_> {
 
     fn has(&self, via: Via) -> bool {
         match via {
-            Via::Socket | Via::Tokens => true,
+            Via::Socket | Via::Stream | Via::Tokens => true,
             Via::EtcdTls => self.etcd.is_some(),
             Via::EtcdPlain => self.plain.is_some(),
         }
@@ -67,6 +69,10 @@ impl Bench<'_> {
         let etcd = match via {
             Via::Socket => {
                 let callers = self.keiko.callers(clients, connections).await?;
+                return drive(callers, work, names, time, || self.keiko.spent()).await;
+            }
+            Via::Stream => {
+                let callers = self.keiko.streamers(clients, connections).await?;
                 return drive(callers, work, names, time, || self.keiko.spent()).await;
             }
             Via::Tokens => {

@@ -10,7 +10,7 @@ use super::drive::{Caller, VALUE_BYTES, Work};
 use super::process::Process;
 use crate::http;
 use anyhow::{Context as _, Result, ensure};
-use keiko_client::{Client, Endpoint, Identity, Trust, rooms};
+use keiko_client::{Applies, Client, Endpoint, Identity, Trust, rooms};
 use keiko_proto::v1 as wire;
 use prost::Message as _;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -120,6 +120,18 @@ impl Keiko {
         bearers(&clients, count, &Arc::default()).await
     }
 
+    /// Callers that share so many streams, each on a connection of its own, as the socket's peer.
+    pub(super) async fn streamers(&self, count: usize, streams: usize) -> Result<Vec<Streamer>> {
+        let mut all = Vec::new();
+        for _ in 0..streams.clamp(1, count) {
+            all.push(self.connect().await?.applies());
+        }
+        let agent = agent()?;
+        let streamer =
+            |applies: &Applies| Streamer { applies: applies.clone(), agent: agent.clone() };
+        Ok(all.iter().cycle().take(count).map(streamer).collect())
+    }
+
     /// Callers over TLS.
     pub(super) async fn token_callers(
         &self,
@@ -210,16 +222,10 @@ impl Caller for Bearer {
 impl Bearer {
     /// Declares the agent with this number with another label; gives the revision.
     pub(super) async fn write(&mut self, number: usize) -> Result<u64> {
-        let mut agent = self.agent.clone();
-        let metadata = agent.metadata.get_or_insert_default();
-        metadata.name = name(number);
-        metadata.labels.insert("write".to_owned(), label(WRITES.fetch_add(1, Relaxed)));
-        let object = Some(wire::Object { object: Some(wire::object::Object::Agent(agent)) });
         let request_id = self.client.request_id().as_bytes().to_vec();
-        let request = wire::ApplyRequest { object, request_id, ..Default::default() };
+        let request = wire::ApplyRequest { request_id, ..declaration(&self.agent, number) };
         let reply = self.registry.apply(self.shown(request, number)).await?.into_inner();
-        ensure!(reply.change() != wire::Change::Unchanged, "a write changed nothing");
-        Ok(reply.write.context("a write without a revision")?.revision)
+        revision(&reply)
     }
 
     async fn read(&mut self, number: usize, consistency: wire::Consistency) -> Result<()> {
@@ -243,6 +249,36 @@ impl Bearer {
         }
         request
     }
+}
+
+/// One of the callers that share a stream.
+pub(super) struct Streamer {
+    applies: Applies,
+    agent: wire::Agent,
+}
+
+impl Caller for Streamer {
+    async fn call(&mut self, work: Work, number: usize) -> Result<()> {
+        ensure!(work == Work::Write, "a stream has writes only");
+        let reply = self.applies.apply(None, declaration(&self.agent, number)).await?;
+        revision(&reply).map(drop)
+    }
+}
+
+/// Another write of the agent with this number. The answer says what became of it, and no more, as
+/// etcd's does.
+fn declaration(agent: &wire::Agent, number: usize) -> wire::ApplyRequest {
+    let mut agent = agent.clone();
+    let metadata = agent.metadata.get_or_insert_default();
+    metadata.name = name(number);
+    metadata.labels.insert("write".to_owned(), label(WRITES.fetch_add(1, Relaxed)));
+    let object = Some(wire::Object { object: Some(wire::object::Object::Agent(agent)) });
+    wire::ApplyRequest { object, brief: true, ..Default::default() }
+}
+
+fn revision(reply: &wire::ApplyResponse) -> Result<u64> {
+    ensure!(reply.change() != wire::Change::Unchanged, "a write changed nothing");
+    Ok(reply.write.context("a write without a revision")?.revision)
 }
 
 /// What the agent with this number is called.

@@ -188,24 +188,26 @@ impl<'s> Bench<'s> {
         all
     }
 
-    /// Over the socket, against etcd with TLS and without.
+    /// Over the socket, call by call and by stream, against etcd with TLS and without.
     async fn writes(&self, clients: usize) -> Result<Vec<Said>> {
-        let vias = [Via::EtcdTls, Via::Socket, Via::EtcdPlain];
+        let vias = [Via::EtcdTls, Via::Socket, Via::Stream, Via::EtcdPlain];
         let mut measured = self.alternate(&vias, Work::Write, clients).await?;
         let goal = Some(write_goal(clients));
-        let keiko = measured.take(Via::Socket)?;
-        let mut line = Line {
-            work: "write",
-            peer_name: "etcd",
-            clients,
-            keiko,
-            peer: measured.take(Via::EtcdTls).ok(),
-            goal,
-        };
-        let mut lines = vec![Said::Line(line.clone())];
-        if let Ok(plain) = measured.take(Via::EtcdPlain) {
-            (line.peer_name, line.peer, line.goal) = ("plain", Some(plain), None);
-            lines.push(Said::Line(line));
+        let tls = measured.take(Via::EtcdTls).ok();
+        let plain = measured.take(Via::EtcdPlain).ok();
+        let mut lines = Vec::new();
+        for (work, via) in [("write", Via::Socket), ("write-stream", Via::Stream)] {
+            let keiko = measured.take(via)?;
+            let line = Line { work, peer_name: "etcd", clients, keiko, peer: tls, goal };
+            lines.push(Said::Line(line.clone()));
+            if plain.is_some() {
+                lines.push(Said::Line(Line {
+                    peer_name: "plain",
+                    peer: plain,
+                    goal: None,
+                    ..line
+                }));
+            }
         }
         Ok(lines)
     }

@@ -1,5 +1,6 @@
 //! What is measured, with which programs, and how long.
 
+use super::super::settings::read;
 use anyhow::{Context as _, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,27 +69,12 @@ impl Settings {
     pub fn parse(words: &[String]) -> Result<Self> {
         let own = std::env::current_exe().context("the path of this program")?;
         let mut settings = Self::new(PathBuf::new(), own.with_file_name("keikod"));
-        let (mut parts, mut socket) = (Vec::new(), None);
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            if word == "--json" {
-                settings.json = true;
-            } else if word.starts_with("--") {
-                let value = words.next().with_context(|| format!("{word} needs a value"))?;
-                match word.as_str() {
-                    "--socket" => socket = Some(value.into()),
-                    _ => settings.set(word, value)?,
-                }
-            } else if PARTS.contains(&word.as_str()) {
-                parts.push(word.clone());
-            } else {
-                bail!("there is no part {word:?}; these are: {}", PARTS.join(" "));
-            }
-        }
+        settings.socket = PathBuf::new();
+        (settings.json, settings.parts) =
+            read(words, &PARTS, |flag, value| settings.set(flag, value))?;
         ensure!(!settings.folder.as_os_str().is_empty(), "--folder says on which disk");
-        settings.socket = socket.unwrap_or_else(|| settings.folder.join("keiko/keiko.sock"));
-        if !parts.is_empty() {
-            settings.parts = parts;
+        if settings.socket.as_os_str().is_empty() {
+            settings.socket = settings.folder.join("keiko/keiko.sock");
         }
         Ok(settings)
     }
@@ -100,6 +86,7 @@ impl Settings {
         };
         match flag {
             "--folder" => self.folder = std::path::absolute(value)?,
+            "--socket" => self.socket = value.into(),
             "--keikod" => self.keikod = value.into(),
             "--vs" => self.etcd = Some(peer(value)?),
             "--seconds" => self.time = seconds(1, 600)?,

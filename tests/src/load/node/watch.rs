@@ -4,35 +4,23 @@
 //! falls behind. Each watcher has a stream of its own on both servers, twenty on a connection.
 
 use super::super::figures::Times;
+use super::super::watchers::{OF_CONNECTION, QUEUE, Seen, WATCHING, follow, last_of};
 use super::Bench;
 use super::drive::{Run, Work};
 use super::keiko::{NAMESPACE, name};
 use super::line::{Line, Said, Side};
 use super::{cost::Spent, etcd, machine};
-use anyhow::{Context as _, Result, bail, ensure};
-use keiko_client::Client;
+use anyhow::{Context as _, Result, ensure};
 use keiko_proto::v1 as wire;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-/// Watches of one connection.
-const OF_CONNECTION: usize = 20;
-/// What the last watcher may take before the run counts as failed.
-const LATE: Duration = Duration::from_secs(20);
-/// Sightings that wait to be counted: those of some writes.
-const QUEUE: usize = 16_384;
 /// The name that is written.
 const WATCHED: usize = 0;
 /// Writes before it counts.
 const WARM_UP: u32 = 5;
-
-/// A revision, and when it came.
-type Seen = (u64, Instant);
-
-/// In place of a revision: the watch is open.
-const WATCHING: u64 = 0;
 
 /// Both servers, one after the other.
 pub(super) async fn run(bench: &Bench<'_>, count: usize) -> Result<Said> {
@@ -53,32 +41,20 @@ async fn on_keiko(bench: &Bench<'_>, count: usize) -> Result<Side> {
     for begin in (0..count).step_by(OF_CONNECTION) {
         let client = bench.keiko.connect().await?;
         for _ in begin..count.min(begin + OF_CONNECTION) {
-            watches.spawn(follow_keiko(client.clone(), first, sender.clone()));
+            let request = wire::WatchRequest {
+                kind: wire::Kind::Agent.into(),
+                namespace: NAMESPACE.to_owned(),
+                name: name(WATCHED),
+                after_revision: first,
+                ..Default::default()
+            };
+            watches.spawn(follow(client.clone(), request, sender.clone()));
         }
     }
     drop(sender);
     let write = async || writer.write(WATCHED).await;
     let spent = || bench.keiko.spent();
     fan_out(write, seen, count, bench.settings.time, spent).await
-}
-
-async fn follow_keiko(client: Client, after: u64, seen: mpsc::Sender<Seen>) -> Result<()> {
-    let request = wire::WatchRequest {
-        kind: wire::Kind::Agent.into(),
-        namespace: NAMESPACE.to_owned(),
-        name: name(WATCHED),
-        after_revision: after,
-        ..Default::default()
-    };
-    let watch = |client: Client, request| async move { client.registry().watch(request).await };
-    let mut stream = client.open(request, watch).await?;
-    seen.send((WATCHING, Instant::now())).await?;
-    while let Some(response) = stream.message().await? {
-        if response.object.is_some() {
-            seen.send((response.revision, Instant::now())).await?;
-        }
-    }
-    Ok(())
 }
 
 async fn on_etcd(bench: &Bench<'_>, count: usize) -> Result<Side> {
@@ -144,23 +120,4 @@ async fn fan_out(
         client_cpu_us: side.client_cpu_us / count,
         ..side
     })
-}
-
-/// When the last watcher saw this revision.
-async fn last_of(seen: &mut mpsc::Receiver<Seen>, revision: u64, count: usize) -> Result<Instant> {
-    let (end, mut last) = (Instant::now() + LATE, None);
-    let mut left = count;
-    while left > 0 {
-        match timeout_at(end, seen.recv()).await {
-            Ok(Some((of, at))) if of == revision => {
-                left -= 1;
-                last = last.max(Some(at));
-            }
-            // The prober says that the agent does not answer.
-            Ok(Some(_)) => {}
-            Ok(None) => bail!("every watch ended"),
-            Err(_) => bail!("{left} of {count} watchers have not seen revision {revision}"),
-        }
-    }
-    last.context("nobody watches")
 }

@@ -82,7 +82,7 @@ impl Deduplication {
                 ensure(reply == Some(&step.applied.reply), || {
                     format!("a retry is answered with {:?}", step.reply)
                 })?;
-                ensure(only_head(step) && step.applied.events == 0, || {
+                ensure(only_head(step) && step.applied.events.is_empty(), || {
                     "a retry changes something".to_owned()
                 })
             }

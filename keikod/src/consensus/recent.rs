@@ -1,7 +1,8 @@
-//! The newest events in memory: each is read from the store once, however many follow it.
+//! The newest events in memory, as they were applied: who follows the journal and keeps up reads no
+//! store.
 //!
-//! Filled by whoever asks first after a change. Without gaps: all that happened behind `from` up to
-//! `reached` is here, and who is further behind reads the journal itself.
+//! Filled by the state machine, before it tells of the revision. Without gaps: all that happened
+//! behind `from` up to `reached` is here, and who is further behind reads the journal.
 
 use crate::store::View;
 use keiko_core::id::GroupId;
@@ -11,19 +12,12 @@ use prost::Message as _;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-const GROUP: GroupId = GroupId::CONTROL;
-
 /// Encoded bytes that are kept: some thousand changes of an agent, or eight of the largest object.
 const KEPT_BYTES: usize = 2 << 20;
 
-/// By how many revisions the window may be behind and still be filled: more than that is the
-/// journal's to read, page by page.
-const GAP_MAX: u64 = 1024;
-
-/// What all followers of this node share.
-#[derive(Default)]
-pub(super) struct Recent {
-    window: Mutex<Option<Window>>,
+/// What all followers of a group share.
+pub struct Recent {
+    window: Mutex<Window>,
 }
 
 #[derive(Default)]
@@ -38,50 +32,51 @@ struct Window {
 }
 
 /// What lies behind a revision.
-pub(super) struct Behind {
+#[derive(Debug, PartialEq)]
+pub struct Behind {
     /// In order; whole revisions.
-    pub(super) events: Vec<Arc<Event>>,
+    pub events: Vec<Arc<Event>>,
     /// The revision that they reach.
-    pub(super) reached: u64,
+    pub reached: u64,
 }
 
 impl Recent {
-    /// All up to `newest` or beyond that is behind `after`, at most so many bytes of it but for one
-    /// revision's; `None` if the window does not hold it.
-    pub(super) fn behind(&self, after: u64, newest: u64, bytes_max: usize) -> Option<Behind> {
-        let window = self.lock();
-        let window = window.as_ref().filter(|window| window.reached >= newest)?;
-        window.behind(after, bytes_max)
+    /// Empty at this revision.
+    pub(super) fn at(revision: u64) -> Self {
+        Self { window: Mutex::new(Window::at(revision)) }
     }
 
-    /// Takes in what the view has and the window lacks.
-    pub(super) fn fill(&self, view: &View<'_>) {
-        let newest = house::revision(view, GROUP);
+    /// Takes in what one round of entries made, each event with its encoded length.
+    pub(super) fn push(&self, events: Vec<(Event, usize)>, revision: u64) {
         let mut window = self.lock();
-        let known = window.as_ref().map(|window| window.reached);
-        let window = match (known, &mut *window) {
-            (Some(reached), Some(window)) if newest.saturating_sub(reached) <= GAP_MAX => window,
-            (_, window) => {
-                window.insert(Window { from: newest, reached: newest, ..Default::default() })
-            }
-        };
-        if newest <= window.reached {
-            return;
+        for (event, length) in events {
+            window.push(event, length);
         }
-        for event in journal::after(view, GROUP, window.reached) {
-            window.push(event);
-        }
-        window.reached = newest;
+        window.reached = revision;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Window>> {
+    /// Another state is there: what led to it is not known here.
+    pub(super) fn begin_at(&self, revision: u64) {
+        *self.lock() = Window::at(revision);
+    }
+
+    /// All that is behind `after`, at most so many bytes of it but for one revision's; `None` if
+    /// the window does not hold it.
+    pub fn behind(&self, after: u64, bytes_max: usize) -> Option<Behind> {
+        self.lock().behind(after, bytes_max)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Window {
-    fn push(&mut self, event: Event) {
-        let length = event.encoded_len();
+    fn at(revision: u64) -> Self {
+        Self { from: revision, reached: revision, ..Self::default() }
+    }
+
+    fn push(&mut self, event: Event, length: usize) {
         self.bytes += length;
         self.events.push_back((Arc::new(event), length));
         while self.bytes > KEPT_BYTES {
@@ -102,13 +97,13 @@ impl Window {
 }
 
 impl Behind {
-    /// The same from the journal, for those who are further behind.
-    pub(super) fn read(view: &View<'_>, after: u64, bytes_max: usize) -> Self {
-        let events = journal::after(view, GROUP, after).map(|event| {
+    /// The same from the journal of the group, for those who are further behind.
+    pub fn read(view: &View<'_>, group: GroupId, after: u64, bytes_max: usize) -> Self {
+        let events = journal::after(view, group, after).map(|event| {
             let length = event.encoded_len();
             (Arc::new(event), length)
         });
-        Self::gather(events, house::revision(view, GROUP).max(after), bytes_max)
+        Self::gather(events, house::revision(view, group).max(after), bytes_max)
     }
 
     /// `reached` is where all of them lead to. A revision's events are never split.
@@ -146,7 +141,7 @@ mod tests {
     fn a_window_has_no_gap_and_splits_no_revision() {
         let mut window = Window { from: 10, reached: 10, ..Default::default() };
         for revision in [11, 11, 12, 15] {
-            window.push(event(revision, 100));
+            window.push(event(revision, 100), 100);
         }
         window.reached = 16;
         let seen = |after, bytes_max| {
@@ -165,7 +160,7 @@ mod tests {
     fn what_is_dropped_is_no_longer_promised() {
         let mut window = Window::default();
         for revision in 1..=40 {
-            window.push(event(revision, KEPT_BYTES / 10));
+            window.push(event(revision, 1), KEPT_BYTES / 10);
             window.reached = revision;
             assert!(window.bytes <= KEPT_BYTES);
         }

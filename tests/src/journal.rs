@@ -1,0 +1,31 @@
+//! The journal as the witness of what was acknowledged.
+
+use crate::Node;
+use keiko_client::proto::v1::{self as wire, tail_response::Item};
+use keiko_client::{Client, Endpoint, Identity};
+use std::collections::BTreeMap;
+
+/// Connects over the socket.
+pub async fn connect(node: &Node) -> Client {
+    let endpoint = Endpoint::Unix(node.socket());
+    let client = Client::connect(endpoint, Identity::Process).await.expect("the node is ready");
+    client.status().await.expect("it answers, and tells its clock");
+    client
+}
+
+/// Every request in the journal from a revision on, with its revision.
+pub async fn journal(client: &Client, from: u64) -> BTreeMap<String, u64> {
+    let request = wire::TailRequest { from_revision: from, ..Default::default() };
+    let mut tail = client.tail(request).await.expect("the journal");
+    let mut found = BTreeMap::new();
+    while let Some(item) = tail.next().await.expect("the journal") {
+        match item {
+            Item::Event(event) if !event.request_id.is_empty() => {
+                found.insert(event.request_id, event.revision);
+            }
+            Item::Event(_) | Item::Bookmark(_) => {}
+            Item::Resync(resync) => panic!("nothing may be gone: {resync:?}"),
+        }
+    }
+    found
+}
