@@ -65,6 +65,9 @@ impl From<Halt> for Refusal {
     }
 }
 
+/// What a room answers to an entry, and the events, each with its encoded length.
+type Decided = (WireResult, Vec<(wire::Event, usize)>);
+
 /// What an entry did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Applied {
@@ -205,7 +208,7 @@ impl<'s> Round<'s> {
         unix_ms: u64,
         entry: wire::Entry,
         entry_hash: Hash,
-    ) -> (Vec<Write>, Outcome<(WireResult, Vec<(wire::Event, usize)>)>) {
+    ) -> (Vec<Write>, Outcome<Decided>) {
         let or_default = |text: &str| match text {
             "" => DEFAULT.to_owned(),
             text => text.to_owned(),
@@ -244,7 +247,7 @@ impl<'s> Round<'s> {
         unix_ms: u64,
         request: Option<(dedup::RequestId, dedup::RequestHash)>,
         writes: Vec<Write>,
-        outcome: Outcome<(WireResult, Vec<(wire::Event, usize)>)>,
+        outcome: Outcome<Decided>,
     ) -> Applied {
         let revision = self.head.revision + u64::from(outcome.is_ok());
         let (result, events) = match outcome {

@@ -1,5 +1,6 @@
 //! Many declarations over one stream: in order, each answered for itself, each once.
 
+use hyper_util::rt::TokioIo;
 use keiko_client::proto::v1 as wire;
 use keiko_client::{Client, Endpoint, Identity, Trust};
 use keiko_core::refusal::Code;
@@ -7,11 +8,14 @@ use keiko_tests::journal::{connect, journal};
 use keiko_tests::shared::unique;
 use keiko_tests::{Node, Plan, seed, shared};
 use std::time::Duration;
+use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 use uuid::Uuid;
 use wire::apply_stream_response::Answer;
+use wire::registry_client::RegistryClient;
 
 /// Nobody is there: a declaration asks nobody.
 const URL: &str = "http://127.0.0.1:9/";
@@ -115,11 +119,22 @@ async fn a_token_declares_its_own_entry_by_stream_and_no_other() {
     assert_eq!(codes, [0, Code::PermissionDenied as u32, 0]);
 }
 
+/// A client with the windows that HTTP/2 has by itself: 64 KiB of answers wait in it, and no more.
+async fn plain(node: &Node) -> RegistryClient<Channel> {
+    let socket = node.socket();
+    let connector = tower::service_fn(move |_| {
+        let stream = UnixStream::connect(socket.clone());
+        async move { stream.await.map(TokioIo::new) }
+    });
+    let channel = tonic::transport::Endpoint::from_static("http://socket");
+    RegistryClient::new(channel.connect_with_connector(connector).await.expect("it listens"))
+}
+
 /// Whoever does not read answers is not read from.
 #[tokio::test]
 async fn what_is_under_way_has_a_bound() {
     let node = Node::start(Plan::default());
-    let client = connect(&node).await;
+    let mut registry = plain(&node).await;
     let note = "x".repeat(32 << 10);
     let (sender, requests) = tokio::sync::mpsc::channel(MANY);
     for number in 0..MANY {
@@ -127,7 +142,7 @@ async fn what_is_under_way_has_a_bound() {
         sender.try_send(asked).expect("room for all");
     }
     drop(sender);
-    let opened = client.registry().apply_stream(ReceiverStream::new(requests)).await;
+    let opened = registry.apply_stream(ReceiverStream::new(requests)).await;
     let mut stream = opened.expect("a stream").into_inner();
     let mut known = 0;
     // Until nothing more comes for a second.

@@ -106,7 +106,7 @@ fn registry_ops(uid: &str) -> Vec<Op> {
 fn entries(uid: &str) -> Vec<Vec<u8>> {
     let node = Node { id: 1, name: text("one"), version: text("0.1.0"), ..Default::default() };
     let key = SealedValue { algorithm: text("a"), ciphertext: vec![1; 32], ..Default::default() };
-    let authority = Authority { certificate: text("pem"), key: Some(key), ..Default::default() };
+    let authority = Authority { certificate: text("pem"), key: Some(key) };
     let token = Token {
         id: text("abcdefghijklmnop"),
         hash_algorithm: text("blake3"),
