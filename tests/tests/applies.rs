@@ -155,8 +155,8 @@ async fn what_is_under_way_has_a_bound() {
         }
         known = now;
     }
-    // The window, and what lies in the connection's buffers.
-    assert!(known < 128 + 64, "{known} of {MANY} were carried out, and no answer read");
+    // The window of 128, and what lies in both ends' buffers: some two MiB.
+    assert!(known < MANY / 2, "{known} of {MANY} were carried out, and no answer read");
     let mut answered = 0;
     while let Some(answer) = stream.message().await.expect("an answer") {
         assert!(matches!(answer.answer, Some(Answer::Response(_))), "{answer:?}");

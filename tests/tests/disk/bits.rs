@@ -11,12 +11,14 @@ use super::load::{self, Acknowledged, Load};
 use super::{Rig, Started};
 use keiko_core::refusal::Code;
 use keiko_tests::disk::Image;
+use keiko_tests::journal::{try_connect, try_journal};
 use keiko_tests::report::Dice;
 use keiko_tests::{Output, Plan, eventually, fake, full, heavy_time, measure, seed};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// Every kind with its form.
 const KINDS: [(&str, &str); 14] = [
@@ -50,6 +52,8 @@ enum Outcome {
     Refused,
     Repaired,
     ReadRefused,
+    /// Whatever read it later, in the background too, ended the process and said why.
+    Ended,
 }
 
 fn read(rig: &Rig) -> Result<Seen, Output> {
@@ -260,22 +264,41 @@ async fn try_out(
         return Ok(Outcome::Refused);
     }
     let outcome = match read(rig) {
-        Ok(now) => serves(rig, &now, seen, acknowledged).await.map(|()| Outcome::Repaired),
+        Ok(now) => {
+            let served = timeout(SERVES_MAX, serves(rig, &now, seen, acknowledged)).await;
+            let served = served.unwrap_or_else(|_| Err("it serves no more".to_owned()));
+            served.map(|()| Outcome::Repaired)
+        }
         Err(output) => {
             let said = format!("{output}\n{}", &rig.node.log()[from..]);
-            let codes = ["KEIKO-0066", "KEIKO-0067", "KEIKO-0068"];
-            match codes.iter().any(|code| said.contains(code)) {
+            match CODES.iter().any(|code| said.contains(code)) {
                 true => Ok(Outcome::ReadRefused),
                 false => Err(format!("a read fails without a code: {said}")),
             }
         }
     };
-    match i32::try_from(rig.node.pid()).is_ok_and(keiko_tests::processes::is_alive) {
-        true => rig.node.kill_9(),
-        false => drop(rig.node.wait_end()),
+    if i32::try_from(rig.node.pid()).is_ok_and(keiko_tests::processes::is_alive) {
+        rig.node.kill_9();
+        return outcome;
     }
-    outcome
+    rig.node.wait_end();
+    let said = &rig.node.log()[from..];
+    let is_told = said.contains("this node ends") && CODES.iter().any(|code| said.contains(code));
+    match outcome {
+        Err(why) if !is_told || why.starts_with(WRONG) => Err(why),
+        Err(_) => Ok(Outcome::Ended),
+        told => told,
+    }
 }
+
+/// What a damaged store is refused as.
+const CODES: [&str; 3] = ["KEIKO-0066", "KEIKO-0067", "KEIKO-0068"];
+
+/// How an answer begins that no end of the process makes good.
+const WRONG: &str = "WRONG";
+
+/// How long a node may take to show what it has; one that ended shows nothing.
+const SERVES_MAX: Duration = Duration::from_secs(20);
 
 /// What it serves is what was there.
 async fn serves(
@@ -285,15 +308,16 @@ async fn serves(
     acknowledged: &[Acknowledged],
 ) -> Result<(), String> {
     if now.agents != seen.agents || now.ca != seen.ca {
-        return Err(format!("WRONG DATA: {now:?}"));
+        return Err(format!("{WRONG} DATA: {now:?}"));
     }
     if !now.events.starts_with(&seen.events) {
-        return Err(format!("WRONG EVENTS: {}", now.events));
+        return Err(format!("{WRONG} EVENTS: {}", now.events));
     }
-    let client = load::connect(&rig.node).await;
-    let missing = load::missing(&load::journal(&client, 0).await, acknowledged);
+    let unread = |error| format!("what it has can't be read: {error:?}");
+    let client = try_connect(&rig.node).await.map_err(unread)?;
+    let missing = load::missing(&try_journal(&client, 0).await.map_err(unread)?, acknowledged);
     if !missing.is_empty() {
-        return Err(format!("LOST: {missing:?}"));
+        return Err(format!("{WRONG}, LOST: {missing:?}"));
     }
     let made = load::write(&client, client.request_id()).await;
     made.map(drop).map_err(|error| format!("writes do not work: {error:?}"))
