@@ -77,9 +77,14 @@ fn any_message() {
             written.len(),
             bytes.len()
         );
-        let again = message::read(&written).expect("what was written can be read");
-        let twice = serde_json::to_vec(&again).expect("what was read can be written");
-        assert_eq!(written, twice, "written and read again");
+        // A name that came twice is written once, which may make it an answer of another kind; from
+        // then on it stays what it is.
+        let again = |written: &[u8]| {
+            let read = message::read(written).expect("what was written can be read");
+            serde_json::to_vec(&read).expect("what was read can be written")
+        };
+        let twice = again(&written);
+        assert_eq!(again(&twice), twice, "written and read again");
     });
 }
 
