@@ -60,6 +60,8 @@ fn any_message() {
             (Err(_), Err(error)) => {
                 return assert!(error.to_string().len() < 4096 + 8 * bytes.len());
             }
+            // What nobody asked for is passed over, and may be no UTF-8.
+            (Ok(_), Err(_)) if std::str::from_utf8(bytes).is_err() => return,
             (read, general) => panic!("{read:?}, but rmcp: {general:?}"),
         };
         // An answer to a call may look like that to another question as well, which rmcp tries first.
