@@ -148,6 +148,8 @@ codes! {
     12 WrongCluster Unauthenticated false;
     /// The daemon is up but not ready.
     13 NotReady Unreachable true;
+    /// Another node answers at this address.
+    15 WrongNode Unreachable true;
 
     /// No identity was presented.
     20 Unauthenticated Unauthenticated false;
@@ -163,6 +165,12 @@ codes! {
     25 EgressDenied Forbidden false;
     /// The credential is not in this node's folder.
     26 CredentialMissing Precondition false;
+    /// The one-use token was traded already.
+    27 TokenUsed Unauthenticated false;
+    /// The token expired.
+    28 TokenExpired Unauthenticated false;
+    /// The certificate is expired, not of this cluster, or not of the key that is known.
+    29 CertificateInvalid Unauthenticated false;
 
     /// No such object.
     30 NotFound NotFound false;
@@ -178,6 +186,12 @@ codes! {
     35 FutureRevision Usage false;
     /// The request id is outside the window of de-duplication.
     36 RequestIdExpired Usage false;
+    /// The change of members would lose the quorum, or another one is under way.
+    37 MembershipRefused Precondition false;
+    /// This node is not, or no longer, a member of the cluster.
+    38 NotAMember Forbidden false;
+    /// A clock is too far away from the others.
+    39 ClockOff Precondition false;
 
     /// There is no leader.
     40 NoLeader NoQuorum true;
@@ -189,6 +203,10 @@ codes! {
     43 Draining Unreachable true;
     /// Writes are refused: the disk is nearly full.
     44 DiskFull Exhausted true;
+    /// This node's state differs from that of the majority.
+    45 StateDiverged Internal false;
+    /// This node hears no other member.
+    46 Isolated NoQuorum true;
 
     /// The far side can't be reached.
     50 PeerUnreachable Unreachable true;

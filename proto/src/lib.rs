@@ -12,6 +12,13 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/keiko.v1.rs"));
 }
 
+/// What nodes say to each other.
+#[cfg(feature = "grpc")]
+pub mod peer {
+    #![allow(clippy::all, unreachable_pub, clippy::use_self, missing_docs)]
+    include!(concat!(env!("OUT_DIR"), "/peer/keiko.peer.v1.rs"));
+}
+
 /// The public annotations that the protos use.
 pub mod google {
     /// `google.api`
