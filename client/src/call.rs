@@ -73,7 +73,8 @@ macro_rules! identified {
 
 identified! {
     RegisterAgentRequest RegisterMcpServerRequest DeleteRequest CreateAgentTokenRequest
-    RevokeTokenRequest SetAdminStateRequest ApplyRequest
+    RevokeTokenRequest SetAdminStateRequest ApplyRequest CreateTokenRequest DrainNodeRequest
+    RemoveNodeRequest
 }
 
 impl Client {

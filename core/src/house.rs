@@ -153,6 +153,11 @@ impl<'s> Round<'s> {
         self.head.revision
     }
 
+    /// The chained state hash behind the entries so far.
+    pub const fn hash(&self) -> Hash {
+        self.head.hash
+    }
+
     /// The state behind the last entry.
     pub fn store(&self) -> &dyn Store {
         &self.txn

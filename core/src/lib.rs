@@ -6,6 +6,8 @@
 //!
 //! This crate knows no clock but the stamp, no randomness, no file, no socket and no task. Whatever
 //! needs one of these is decided by the proposer and carried in the entry.
+//!
+//! [`peers`] and [`phi`] are no law but what one node makes of the others: as pure, never in state.
 
 pub mod dedup;
 pub mod features;
@@ -15,6 +17,8 @@ pub mod house;
 pub mod id;
 pub mod key;
 pub mod limits;
+pub mod peers;
+pub mod phi;
 pub mod refusal;
 pub mod selector;
 pub mod stamp;

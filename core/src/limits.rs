@@ -102,7 +102,18 @@ pub const DEDUP_WINDOW_MS: u64 = 10 * 60 * 1000;
 /// How far ahead of the stamp the time inside a request id may be.
 pub const REQUEST_ID_AHEAD_MS: u64 = 60 * 1000;
 
-/// Tokens: 4,096 × 200 bytes are below 1 MiB of state.
+/// Members. Each hears every other four times a second: 64 of them beat 16,128 times a second in
+/// all, 252 times each.
+pub const NODES_MAX: usize = 64;
+
+/// host:port of a node: a DNS name of 253, brackets, a colon and five digits.
+pub const NODE_ADDRESS_CHARS_MAX: usize = 253 + 2 + 1 + 5;
+
+/// What a node calls its release: a semantic version with what was built.
+pub const NODE_VERSION_CHARS_MAX: usize = 64;
+
+/// Tokens, with those that were traded and did not expire yet: 4,096 × 400 bytes are below 2 MiB of
+/// state.
 pub const TOKENS_MAX: usize = 4096;
 
 /// The longest life of a token: 90 days.
@@ -110,6 +121,16 @@ pub const TOKEN_TTL_MS_MAX: u64 = 90 * 24 * 3600 * 1000;
 
 /// Expired tokens that one entry removes.
 pub const PRUNE_TOKENS_MAX: usize = 1024;
+
+/// People and agents with a certificate: 4,096 × 400 bytes are below 2 MiB of state.
+pub const PEOPLE_MAX: usize = 4096;
+
+/// Kinds of refused attempts that one entry tells; the rest is counted only.
+pub const REFUSALS_NOTED_MAX: usize = 32;
+
+/// Each text of a refused attempt, as its node cut it: a tool's resource has at most 261
+/// characters. 32 attempts of four texts are 64 KiB.
+pub const REFUSAL_TEXT_BYTES_MAX: usize = 512;
 
 const _: () = assert!(OBJECT_BYTES_MAX <= ENTRY_BYTES_MAX);
 const _: () = assert!(DEDUP_EXPIRE_MAX > 1);

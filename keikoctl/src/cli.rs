@@ -152,13 +152,13 @@ pub(crate) enum Verb {
     /// The cluster itself.
     #[command(
         subcommand,
-        before_help = "Examples:\n  keikoctl cluster status\n  keikoctl --endpoint unix:D/keiko.sock cluster init"
+        before_help = "Examples:\n  keikoctl cluster status\n  keikoctl --endpoint unix:D/keiko.sock cluster init\n  keikoctl cluster token create --for node\n  keikoctl cluster transfer-leader --to n2"
     )]
     Cluster(rooms::cluster::ClusterVerb),
     /// The members of the cluster.
     #[command(
         subcommand,
-        before_help = "Examples:\n  keikoctl node list\n  keikoctl node describe n1"
+        before_help = "Examples:\n  keikoctl node list\n  keikoctl node describe n1\n  keikoctl node drain n1 --reason upgrade --wait"
     )]
     Node(rooms::cluster::NodeVerb),
     /// Which cluster commands go to: named endpoints with their identity.
@@ -167,7 +167,7 @@ pub(crate) enum Verb {
         before_help = "Examples:\n  keikoctl context add prod --endpoint https://keiko.example.com:7340 --token-file prod.token\n  keikoctl context use prod\n  keikoctl context show --origin"
     )]
     Context(crate::context::ContextVerb),
-    /// What is wrong here, on the way and on the node, each with a remedy.
+    /// What is wrong here, on the way and on every node, each with a remedy.
     #[command(
         before_help = "Examples:\n  keikoctl doctor\n  keikoctl doctor -o json\n  keikoctl doctor --context prod"
     )]

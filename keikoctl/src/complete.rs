@@ -9,13 +9,14 @@ use crate::context::{self, Surroundings};
 use crate::generate;
 use crate::print::FORMATS;
 use crate::rooms::registry::object::{Item, KindWord};
+use crate::rooms::security::WHOM;
 use crate::settings::{Files, Given};
 use crate::usage;
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use clap_complete::env::{EnvCompleter, Shells};
 use clap_complete::{ArgValueCandidates, CompleteEnv, CompletionCandidate, Shell};
-use keiko_client::Client;
-use keiko_client::proto::v1::{Kind, ListRequest};
+use keiko_client::proto::v1::{Kind, ListNodesRequest, ListRequest};
+use keiko_client::{Client, Settings};
 use keiko_core::refusal::{Code, Refusal, Result};
 use std::ffi::OsString;
 use std::sync::OnceLock;
@@ -90,6 +91,7 @@ fn grammar() -> Command {
             "wait" => hook(below, &|_, _| Some(ArgValueCandidates::new(references))),
             "context" => hook(below, &|_, _| Some(contexts())),
             "explain" => hook(below, &|_, _| Some(ArgValueCandidates::new(explained))),
+            "node" => hook(below, &|_, _| Some(ArgValueCandidates::new(nodes))),
             "find" => hook(below, &|_, _| Some(ArgValueCandidates::new(capabilities))),
             noun => {
                 let kind = KindWord::read(noun).map(|known| known.kind);
@@ -138,6 +140,8 @@ fn hook(
         let argument = match argument.get_id().as_str() {
             "namespace" => argument.add(ArgValueCandidates::new(namespaces)),
             "what" => argument.add(ArgValueCandidates::new(awaited)),
+            "whom" => argument.add(ArgValueCandidates::new(roles)),
+            "to" => argument.add(ArgValueCandidates::new(nodes)),
             _ => argument,
         };
         let named = argument.is_positional() && says(&argument, &["NAME", "CODE", "CAPABILITY"]);
@@ -215,6 +219,27 @@ fn awaited() -> Vec<CompletionCandidate> {
         .into()
 }
 
+/// Whom a token is for.
+fn roles() -> Vec<CompletionCandidate> {
+    WHOM.iter().map(CompletionCandidate::new).collect()
+}
+
+/// The members.
+fn nodes() -> Vec<CompletionCandidate> {
+    let listed = in_time(|| {
+        let (settings, _) = meant()?;
+        talk(settings, async |client| {
+            let listed = client
+                .read(ListNodesRequest {}, |client, request| async move {
+                    client.cluster().list_nodes(request).await
+                })
+                .await;
+            Some(listed.ok()?.items)
+        })
+    });
+    candidates(listed.unwrap_or_default().into_iter().map(|node| node.name))
+}
+
 /// What tools and skills are called without their owner.
 fn capabilities() -> Vec<CompletionCandidate> {
     let all = live(vec![Kind::Tool, Kind::Skill], false);
@@ -232,20 +257,24 @@ struct Found {
     name: String,
 }
 
-/// Asks the daemon; what comes too late does not come.
+/// Objects of these kinds.
 fn live(kinds: Vec<Kind>, everywhere: bool) -> Vec<Found> {
+    in_time(move || ask(&kinds, everywhere)).unwrap_or_default()
+}
+
+/// Asks the daemon; what comes too late does not come.
+fn in_time<T: Send + 'static>(ask: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
     let (sender, receiver) = sync_channel(1);
     // The thread ends with the process if it is late: nothing here is worth waiting for.
     let asking = std::thread::Builder::new().spawn(move || {
-        let _ = sender.send(ask(&kinds, everywhere));
+        let _ = sender.send(ask());
     });
-    match asking {
-        Ok(_) => receiver.recv_timeout(BUDGET).ok().flatten().unwrap_or_default(),
-        Err(_) => Vec::new(),
-    }
+    asking.ok()?;
+    receiver.recv_timeout(BUDGET).ok().flatten()
 }
 
-fn ask(kinds: &[Kind], everywhere: bool) -> Option<Vec<Found>> {
+/// Where the line that is typed would go, and in which namespace.
+fn meant() -> Option<(Settings, String)> {
     let typed = TYPED.get()?;
     // Of a line that is half typed only what says where to ask.
     let mut line: Vec<OsString> = vec![PROGRAM.into(), "version".into()];
@@ -266,11 +295,20 @@ fn ask(kinds: &[Kind], everywhere: bool) -> Option<Vec<Found>> {
         .or_else(|| context::set("KEIKO_NAMESPACE"))
         .or_else(|| files.namespace(chosen.as_ref()).map(|(namespace, _)| namespace))
         .unwrap_or_else(|| "default".to_owned());
-    let namespace = if everywhere { String::new() } else { namespace };
     let settings = context::settings(way, &globals, &around, BUDGET).ok()?;
+    Some((settings, namespace))
+}
+
+/// Connects, and asks what is to be asked.
+fn talk<T>(settings: Settings, ask: impl AsyncFnOnce(Client) -> Option<T>) -> Option<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    runtime.block_on(async {
-        let client = Client::with(settings).await.ok()?;
+    runtime.block_on(async { ask(Client::with(settings).await.ok()?).await })
+}
+
+fn ask(kinds: &[Kind], everywhere: bool) -> Option<Vec<Found>> {
+    let (settings, namespace) = meant()?;
+    let namespace = if everywhere { String::new() } else { namespace };
+    talk(settings, async |client| {
         let mut found = Vec::new();
         for kind in kinds {
             let request = ListRequest {
@@ -380,6 +418,13 @@ mod tests {
             ("agent wait names", true),
             ("wait what", true),
             ("mcp list namespace", true),
+            ("node describe name", true),
+            ("node drain name", true),
+            ("cluster transfer-leader to", true),
+            ("cluster token create whom", true),
+            ("cluster token create name", false),
+            ("cluster token revoke token", false),
+            ("cluster join address", false),
             ("apply namespace", true),
         ] {
             assert_eq!(asks(line), expect, "{line}");

@@ -1,8 +1,11 @@
-//! `doctor`: what is wrong here, on the way to the daemon, and on the node, each with a remedy.
+//! `doctor`: what is wrong here, on the way to the daemon, and on every node, each with a remedy.
 //!
-//! Here: files, endpoint, socket, terminal, both releases, both clocks. On the node: what its daemon
-//! finds out by itself (`Diagnose`). It works without a daemon, and then says what it tried. The
-//! report is always printed; a check that failed ends the command with 9.
+//! Here: files, endpoint, socket, terminal, both releases, both clocks. Over all members: what one
+//! says otherwise than the rest. On each node: what its daemon finds out by itself (`Diagnose`). It
+//! works without a daemon, and then says what it tried. The report is always printed; a check that
+//! failed ends the command with 9.
+
+mod members;
 
 use crate::context::{self, Surroundings, Way};
 use crate::exit::Exit;
@@ -12,18 +15,22 @@ use crate::print::{Cell, Format, FormatKind, Printer, Role, escape};
 use crate::session::{QUICK, Session};
 use crate::settings::Files;
 use keiko_client::proto::json::to_json;
-use keiko_client::proto::v1::{DiagnoseRequest, Finding, StatusResponse};
+use keiko_client::proto::v1::{
+    DiagnoseRequest, Finding, ListNodesRequest, NodeInfo, StatusResponse,
+};
 use keiko_client::{Client, Endpoint};
 use keiko_core::refusal::{Code, Refusal};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A second is what tables show; a minute ahead is where request ids would be refused.
 const CLOCK_OK_MS: u64 = 1_000;
 const CLOCK_BAD_MS: u64 = 60_000;
+/// A node measures its disk while it is asked, and asks the others.
+const DIAGNOSIS: Duration = Duration::from_secs(20);
 /// Narrower, and tables are cut.
 const WIDTH_MIN: usize = 60;
 
@@ -59,6 +66,8 @@ impl Report {
             status: status.to_owned(),
             message: message.into(),
             remedy: remedy.to_owned(),
+            // Of this command, and not of a node.
+            node: String::new(),
         });
     }
 
@@ -148,14 +157,19 @@ impl Report {
         let who = context::who(&endpoint, &identity);
         self.ok("connection", format!("as {who}, in {} ms", started.elapsed().as_millis()));
         let asked = (unix_ms(), Instant::now());
-        match client.status().await {
-            Ok(status) => self.compare(&status, asked),
+        let status = match client.status().await {
+            Ok(status) => status,
             Err(error) if error.refusal.code == Code::PermissionDenied as u32 => {
                 return self.skipped("node", format!("{who} may not see the cluster's status"));
             }
             Err(error) => return self.stopped("status", error.into()),
-        }
-        self.diagnosis(&client).await;
+        };
+        self.compare(&status, asked);
+        let nodes = self.members(&client).await;
+        self.0.extend(members::compare(&nodes, status.server_unix_ms));
+        let patient = client.within(session.timeout(DIAGNOSIS));
+        self.diagnosis(&patient, &nodes, &status.node).await;
+        self.group(&nodes);
     }
 
     fn stopped(&mut self, check: &str, stop: Stop) {
@@ -228,19 +242,53 @@ impl Report {
         self.add("clocks", verdict, message, "set both by NTP: timedatectl set-ntp true");
     }
 
-    async fn diagnosis(&mut self, client: &Client) {
+    async fn members(&mut self, client: &Client) -> Vec<NodeInfo> {
+        let listed = client
+            .read(ListNodesRequest {}, |client, request| async move {
+                client.cluster().list_nodes(request).await
+            })
+            .await;
+        match listed {
+            Ok(listed) => listed.items,
+            Err(error) => {
+                // What the one that answers says of itself is worth as much.
+                self.stopped("members", error.into());
+                Vec::new()
+            }
+        }
+    }
+
+    /// What every node finds out by itself. `answering` finds what carries no name.
+    async fn diagnosis(&mut self, client: &Client, nodes: &[NodeInfo], answering: &str) {
         let found = client
-            .read(DiagnoseRequest {}, |client, request| async move {
+            .read(DiagnoseRequest { all_nodes: true }, |client, request| async move {
                 client.cluster().diagnose(request).await
             })
             .await;
         match found {
-            Ok(found) => self.0.extend(found.items),
+            Ok(mut found) => {
+                for finding in found.items.iter_mut().filter(|finding| finding.node.is_empty()) {
+                    answering.clone_into(&mut finding.node);
+                }
+                let silent = members::silent(nodes, &found.items);
+                self.0.extend(found.items.into_iter().chain(silent));
+            }
             Err(error) if error.refusal.code == Code::UnknownMethod as u32 => {
                 self.skipped("node", "this keikod knows no diagnosis");
             }
             Err(error) => self.stopped("node", error.into()),
         }
+    }
+
+    /// What belongs to one node stands together, in the order of the members.
+    fn group(&mut self, nodes: &[NodeInfo]) {
+        self.0.sort_by_key(|finding| match finding.node.as_str() {
+            "" => (0, 0),
+            name => match nodes.iter().position(|node| node.name == name) {
+                Some(place) => (1, place),
+                None => (2, 0),
+            },
+        });
     }
 
     fn count(&self, status: &str) -> usize {
@@ -273,15 +321,14 @@ impl Report {
     fn json(&self) -> Value {
         let item = |finding: &Finding| {
             let mut item = to_json("keiko.v1.Finding", finding);
-            if item["remedy"].is_null() {
-                item["remedy"] = json!("");
-            }
+            item["remedy"] = json!(finding.remedy);
+            item["node"] = json!(finding.node);
             item
         };
         json!({"items": self.0.iter().map(item).collect::<Vec<_>>(), "verdict": self.verdict()})
     }
 
-    /// A table, with the remedy below what needs one.
+    /// A table, with the remedy below what needs one, and a title above what is a node's.
     fn human(&self, printer: &Printer) -> String {
         let heading = |title: &str| Heading { title: title.to_owned(), ..Heading::default() };
         let row = |finding: &Finding| {
@@ -305,8 +352,14 @@ impl Report {
         let table = grid.lay_out(&printer.style, None, true);
         let mut lines = table.lines();
         let mut text = format!("{}\n", lines.next().unwrap_or_default());
+        let mut node = "";
         for (line, finding) in lines.zip(&self.0) {
             // Writing to a String can't fail.
+            if finding.node != node {
+                node = &finding.node;
+                let title = format!("node/{}", escape::line(node));
+                let _ = writeln!(text, "\n{}", printer.style.paint(Role::Title, &title));
+            }
             let _ = writeln!(text, "{line}");
             if !finding.remedy.is_empty() {
                 let _ = writeln!(text, "  remedy: {}", escape::line(&finding.remedy));
@@ -355,5 +408,26 @@ mod tests {
         report.add("c", "failed", "x", "do");
         assert_eq!(report.verdict(), "failed");
         assert_eq!(report.json()["items"][0]["remedy"], "");
+        assert_eq!(report.json()["items"][0]["node"], "");
+    }
+
+    #[test]
+    fn what_is_of_one_node_stands_together() {
+        let named = |name: &str| NodeInfo { name: name.into(), ..NodeInfo::default() };
+        let mut report = Report::default();
+        for node in ["n2", "", "n1", "n9", "n2", ""] {
+            report.add("x", "ok", "y", "");
+            report.0.last_mut().unwrap().node = node.to_owned();
+        }
+        report.group(&[named("n1"), named("n2")]);
+        let order: Vec<&str> = report.0.iter().map(|finding| &*finding.node).collect();
+        assert_eq!(order, ["", "", "n1", "n2", "n2", "n9"]);
+        let format = Format::Plain(FormatKind::Table);
+        let never = crate::print::ColorChoice::Never;
+        let printer = Printer::new(format, never, false, true, false);
+        let text = report.human(&printer);
+        assert_eq!(text.matches("node/").count(), 3, "{text}");
+        assert!(text.starts_with("CHECK   STATUS   MESSAGE\nx       ok       y\n"), "{text}");
+        assert!(text.contains("\n\nnode/n2\nx       ok       y\nx "), "{text}");
     }
 }

@@ -4,7 +4,7 @@
 //! [`crate::settings`]'s. A refusal looks here as it does in `keikoctl`, and ends the process with
 //! the same codes.
 
-use crate::settings::{Flags, Origin, Settings, Valued, values};
+use crate::settings::{Flags, Join, Origin, Settings, Valued, values};
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   keikod run --data-dir /tmp/k --init                a node with a new cluster
   keikod run --data-dir /var/lib/keiko               a node as its data folder says
+  keikod run --data-dir D --join HOST:7340 --token T another node of a cluster
   keikod check --config /etc/keiko/keiko.toml        is the configuration right?
   keikod verify --data-dir /var/lib/keiko            is every record on the disk right?
 
@@ -60,6 +61,15 @@ struct Run {
     /// Found a new cluster with this node; refused if the data folder holds one
     #[arg(long, env = "KEIKOD_INIT", value_parser = BoolishValueParser::new())]
     init: bool,
+    /// Become a member of the cluster of the node whose API is there; a member just starts
+    #[arg(long, value_name = "HOST:PORT", env = "KEIKOD_JOIN", conflicts_with = "init")]
+    join: Option<String>,
+    /// What `keikoctl cluster token create --for node` printed, for --join
+    #[arg(long, value_name = "T", env = "KEIKOD_TOKEN", hide_env_values = true, requires = "join")]
+    token: Option<String>,
+    /// The same, in a file
+    #[arg(long, value_name = "FILE", env = "KEIKOD_TOKEN_FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -81,6 +91,12 @@ struct Common {
     /// Address of the API; port 0 is chosen once and kept [default: 127.0.0.1:7340]
     #[arg(long, value_name = "IP:PORT", env = "KEIKOD_LISTEN", value_parser = values::address)]
     listen: Option<SocketAddr>,
+    /// Address for other nodes [default: the API's, on 7341, or on any port if the API is]
+    #[arg(long, value_name = "IP:PORT", env = "KEIKOD_LISTEN_PEER", value_parser = values::address)]
+    listen_peer: Option<SocketAddr>,
+    /// Host or address under which others reach this node [default: that of --listen]
+    #[arg(long, value_name = "HOST", env = "KEIKOD_ADVERTISE", value_parser = values::host)]
+    advertise: Option<String>,
     /// Loopback address of /metrics [default: 127.0.0.1:7342]
     #[arg(long, value_name = "IP:PORT", env = "KEIKOD_METRICS_LISTEN", value_parser = values::loopback)]
     metrics_listen: Option<SocketAddr>,
@@ -149,8 +165,9 @@ fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Command, clap
     let cli = Cli::from_arg_matches(&matches)?;
     let below = matches.subcommand().map_or(&matches, |(_, below)| below);
     Ok(match cli.verb {
-        Verb::Run(Run { data_dir, init, common }) => {
-            Command::Run(Flags { init, ..flags(common, Some(data_dir), below) })
+        Verb::Run(Run { data_dir, init, join, token, token_file, common }) => {
+            let join = join.map(|address| join_of(address, token, token_file)).transpose()?;
+            Command::Run(Flags { init, join, ..flags(common, Some(data_dir), below) })
         }
         Verb::Check(Check { data_dir, common }) => Command::Check(flags(common, data_dir, below)),
         Verb::Verify(Verify { data_dir, output }) => Command::Verify { data_dir, output },
@@ -170,10 +187,45 @@ fn flags(common: Common, data_dir: Option<PathBuf>, matches: &ArgMatches) -> Fla
             "--metrics-listen",
             "KEIKOD_METRICS_LISTEN",
         ),
+        peer: given(
+            common.listen_peer,
+            matches,
+            "listen_peer",
+            "--listen-peer",
+            "KEIKOD_LISTEN_PEER",
+        ),
+        advertise: given(
+            common.advertise,
+            matches,
+            "advertise",
+            "--advertise",
+            "KEIKOD_ADVERTISE",
+        ),
+        join: None,
         socket_path: given(common.socket, matches, "socket", "--socket", "KEIKOD_SOCKET"),
         node_name: given(common.node_name, matches, "node_name", "--node-name", "KEIKOD_NODE_NAME"),
         log_filter: given(common.log, matches, "log", "--log", "KEIKOD_LOG"),
     }
+}
+
+/// The token may be left out: a node that is a member already needs none.
+fn join_of(
+    address: String,
+    token: Option<String>,
+    file: Option<PathBuf>,
+) -> Result<Join, clap::Error> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).map_err(|error| {
+            let message = format!("--token-file {}: {error}\n", path.display());
+            Cli::command().error(ErrorKind::Io, message)
+        })
+    };
+    let token = match (token, file) {
+        (Some(token), _) => token,
+        (None, Some(path)) => read(&path)?,
+        (None, None) => String::new(),
+    };
+    Ok(Join { address, token: token.trim().to_owned() })
 }
 
 fn given<T>(

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! settings → lock → listeners → store and consensus → server → founded? → drivers
-//!                                                       │ no: waits for `cluster init`
+//!                                                       │ no: joins, or waits for `cluster init`
 //! SIGTERM: gate closes → calls drain → children end → consensus stops → lock goes
 //! ```
 
@@ -16,9 +16,9 @@ use crate::net::{Certificates, Keys, NodeCertificate, socket};
 use crate::observe::Log;
 use crate::observe::metrics::Registry;
 use crate::rooms::{cluster, journal, registry, security};
-use crate::settings::{Current, Flags};
+use crate::settings::{Current, Flags, Settings};
 use keiko_core::refusal::{Code, Refusal, Result};
-use parts::Parts;
+use parts::{Given, Parts};
 use phase::NodeState;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 /// Consensus has a thread of its own; these serve everything else.
 const WORKERS: usize = 2;
 
-/// What founding or opening may take before the start counts as failed.
+/// What founding may take before the start counts as failed.
 const OPEN_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs the node until it is told to end.
@@ -57,7 +57,8 @@ async fn serve(settings: Arc<Current>, log: Log) -> Result<()> {
     if let Err(error) = ballast.make_way() {
         tracing::warn!(%error, "the ballast can't be looked at");
     }
-    let listeners = Listeners::bind(data_dir, *at_start.api, *at_start.metrics)?;
+    let listeners =
+        Listeners::bind(data_dir, *at_start.api, *at_start.peer, *at_start.metrics)?;
     let socket = socket::Bound::bind(&socket::Settings {
         path: at_start.socket_path.value.clone(),
         group: at_start.socket_group.as_ref().map(|group| group.value.clone()),
@@ -67,16 +68,20 @@ async fn serve(settings: Arc<Current>, log: Log) -> Result<()> {
     let metrics = Registry::default();
     let readiness = Readiness::default();
     let state = Arc::new(NodeState::new(readiness.clone()));
-    let parts = Parts::build(
-        Arc::clone(&settings),
-        Arc::clone(&consensus),
-        listeners.addresses,
-        &metrics,
-        stop.graceful.child_token(),
-    )?;
-    let handle = parts.serve(listeners, socket, Arc::clone(&state), &metrics, &stop.graceful)?;
+    let Listeners { api, peer, metrics: scrape, addresses } = listeners;
+    let given = Given {
+        current: Arc::clone(&settings),
+        consensus: Arc::clone(&consensus),
+        addresses,
+        peers: peer,
+        readiness: readiness.clone(),
+        closing: stop.graceful.child_token(),
+    };
+    let parts = Parts::build(given, &metrics)?;
+    let (to, until) = (Arc::clone(&state), &stop.graceful);
+    let handle = parts.serve(api, scrape, socket, to, &metrics, until)?;
     tracing::info!(
-        api = %handle.api_addr, metrics = %handle.metrics_addr,
+        api = %handle.api_addr, peers = %addresses.peer, metrics = %handle.metrics_addr,
         socket = %handle.socket_path.display(), "listening"
     );
     if !handle.is_linked {
@@ -90,7 +95,7 @@ async fn serve(settings: Arc<Current>, log: Log) -> Result<()> {
     let of = Arc::clone(&consensus);
     tokio::spawn(async move { feed.feed(move || of.alive(), fed_until).await });
 
-    let result = live(&parts, &state, &readiness, &notify, &stop, at_start.init).await;
+    let result = live(&parts, &state, &readiness, &notify, &stop, at_start).await;
     stop.graceful.cancel();
     state.drain();
     notify.stopping();
@@ -110,49 +115,59 @@ fn refuse_if_held(data_dir: &std::path::Path) -> Result<()> {
     }
 }
 
-/// Founds, opens or awaits the cluster, runs the drivers, and returns when the node is told to end.
+/// Founds, joins, opens or awaits the cluster, runs the drivers, and returns when the node is told to
+/// end, or finds that it must.
 async fn live(
     parts: &Parts,
     state: &NodeState,
     readiness: &Readiness,
     notify: &Notify,
     stop: &Stop,
-    init: bool,
+    settings: &Settings,
 ) -> Result<()> {
+    let mut fatal = parts.neighbours.fatal();
     let opened = async {
-        if init || parts.control.consensus().is_founded() {
-            open(parts, init).await
-        } else {
-            wait_for_init(parts, state, readiness, notify).await;
-            Ok(())
+        let founded = parts.control.consensus().is_founded();
+        match &settings.join {
+            _ if settings.init => open(parts.founding.found(parts.control.as_node())).await.map(drop),
+            join if founded => parts.founding.open(join.as_ref()).await,
+            Some(join) => parts.founding.join(join).await.map(drop),
+            None => {
+                wait_for_init(parts, state, readiness, notify).await;
+                Ok(())
+            }
         }
     };
     tokio::select! {
         opened = opened => opened?,
+        refusal = must_end(&mut fatal) => return Err(refusal),
         () = stop.graceful.cancelled() => return Ok(()),
     }
     parts.start_drivers(&stop.graceful)?;
     state.serve();
     notify.ready(parts.words());
     tracing::info!(node = parts.control.node(), "ready");
-    stop.graceful.cancelled().await;
-    Ok(())
+    tokio::select! {
+        refusal = must_end(&mut fatal) => Err(refusal),
+        () = stop.graceful.cancelled() => Ok(()),
+    }
 }
 
-async fn open(parts: &Parts, init: bool) -> Result<()> {
-    let opening = async {
-        match init {
-            true => parts.founding.found(parts.control.as_node()).await,
-            false => parts.founding.open().await,
-        }
-    };
-    match tokio::time::timeout(OPEN_DEADLINE, opening).await {
-        Ok(opened) => opened.map(drop),
-        Err(_) => {
-            let text = format!("the cluster did not open in {} s", OPEN_DEADLINE.as_secs());
-            Err(Refusal::new(Code::NotReady, text).hint("the log says what it waited for"))
-        }
+/// Returns once this node may not go on: it was removed.
+async fn must_end(fatal: &mut tokio::sync::watch::Receiver<Option<Refusal>>) -> Refusal {
+    let found = fatal.wait_for(Option::is_some).await.ok().and_then(|refusal| refusal.clone());
+    match found {
+        Some(refusal) => refusal,
+        // Nobody can say so any more: it ends otherwise.
+        None => std::future::pending().await,
     }
+}
+
+async fn open<T>(opening: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(OPEN_DEADLINE, opening).await.unwrap_or_else(|_| {
+        let text = format!("the cluster did not open in {} s", OPEN_DEADLINE.as_secs());
+        Err(Refusal::new(Code::NotReady, text).hint("the log says what it waited for"))
+    })
 }
 
 /// An empty node never founds by itself: a node that lost its disk would found a second cluster.
@@ -161,9 +176,9 @@ async fn wait_for_init(parts: &Parts, state: &NodeState, readiness: &Readiness, 
     state.wait();
     tracing::warn!("{}", readiness.text().trim_end());
     notify.ready(parts.words());
-    let mut opened = parts.founding.opened();
+    let mut settled = parts.founding.settled();
     // The sender lives in `founding`, so the wait can't fail.
-    let _opened = opened.wait_for(Option::is_some).await;
+    let _settled = settled.wait_for(|settled| *settled).await;
     task.done();
 }
 

@@ -5,6 +5,7 @@
 //! everything lies below one temporary folder, and what a case started is gone when the test
 //! process is, however that ends. Never: ends a process by its name.
 
+pub mod cluster;
 pub mod ctl;
 #[cfg(target_os = "linux")]
 pub mod disk;
@@ -20,10 +21,12 @@ pub mod programs;
 pub mod report;
 pub mod shared;
 pub mod sim;
+pub mod torture;
 pub mod under_test;
 pub mod wait;
 pub mod web;
 
+pub use cluster::{Cluster, shared_cluster};
 pub use ctl::{Ctl, Output};
 pub use node::{Node, Plan};
 pub use report::{full, heavy_time, measure, seed, skip};

@@ -32,11 +32,25 @@ pub struct Plan {
     pub flags: String,
     /// `--node-name`
     pub name: String,
+    /// `--join` and `--token`, until it is a member: any member's API, and a one-use token.
+    pub join: Option<(SocketAddr, String)>,
+    /// `--listen-peer`
+    pub peer: String,
+    /// Further variables of its environment.
+    pub env: Vec<(String, String)>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { init: true, config: None, flags: String::new(), name: "n1".to_owned() }
+        Self {
+            init: true,
+            config: None,
+            flags: String::new(),
+            name: "n1".to_owned(),
+            join: None,
+            peer: "127.0.0.1:0".to_owned(),
+            env: Vec::new(),
+        }
     }
 }
 
@@ -44,6 +58,12 @@ impl Plan {
     /// With this keiko.toml.
     pub fn config(text: &str) -> Self {
         Self { config: Some(text.to_owned()), ..Self::default() }
+    }
+
+    /// A node of this name that becomes a member of a cluster.
+    pub fn join(name: &str, member: SocketAddr, token: &str) -> Self {
+        let join = Some((member, token.to_owned()));
+        Self { init: false, name: name.to_owned(), join, ..Self::default() }
     }
 }
 
@@ -86,18 +106,23 @@ impl Node {
         let log = log.expect("a log in the place");
         let mut command = program("keikod", &self.place, &self.arguments());
         command.env(MARK, HELD).stdin(Stdio::piped());
+        command.envs(self.plan.env.iter().map(|(name, value)| (name, value)));
         command.stdout(log.try_clone().expect("a second handle")).stderr(log);
         self.child = Some(command.spawn().expect("keikod starts"));
     }
 
     /// The words behind `keikod`.
     pub fn arguments(&self) -> Vec<String> {
+        let Plan { name, peer, .. } = &self.plan;
         let ports = "--listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0";
-        let mut line = format!("run {ports} --node-name {}", self.plan.name);
+        let mut line = format!("run {ports} --listen-peer {peer} --node-name {name}");
         if self.plan.init && !self.data().join("format").exists() {
             line.push_str(" --init");
         }
         let mut words = words(&format!("{line} {}", self.plan.flags));
+        if let Some((member, token)) = self.plan.join.as_ref().filter(|_| !self.is_member()) {
+            words.extend(["--join", &member.to_string(), "--token", token].map(str::to_owned));
+        }
         words.extend(["--data-dir".to_owned(), self.data().display().to_string()]);
         if self.plan.config.is_some() {
             words.extend(["--config".to_owned(), self.config_path().display().to_string()]);
@@ -186,6 +211,23 @@ impl Node {
             .expect("it is written");
     }
 
+    /// True once it has an identity in a cluster.
+    pub fn is_member(&self) -> bool {
+        self.data().join("node.json").exists()
+    }
+
+    /// True until it is killed or ends by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// It ended by itself; now it can be started again.
+    pub fn forget(&mut self) {
+        if !self.is_running() {
+            self.child = None;
+        }
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
@@ -199,6 +241,11 @@ impl Node {
     /// Where `/metrics` is.
     pub fn metrics(&self) -> SocketAddr {
         self.address("metrics")
+    }
+
+    /// Where other nodes reach it.
+    pub fn peer(&self) -> SocketAddr {
+        self.address("peer")
     }
 
     fn address(&self, which: &str) -> SocketAddr {

@@ -9,6 +9,7 @@
 //! links        what keeps a server linked               docs         the commands of the guides
 //! applies      many declarations over one stream
 //! bench        the benchmark, on a handful of agents    bench_node   that of a node
+//! bench_cluster  that of three nodes
 //! routing      who gets the calls: leases, heartbeats, find, suspension
 //! cards        what comes of an agent's card
 //! health       when it is news that something works, or does not
@@ -17,15 +18,20 @@
 //! depends      what needs what, and what breaks          publish      what others read
 //! face         the verbs of the registry, as typed
 //! contexts     which cluster a command goes to          doctor       what it finds
+//! cluster      three nodes, and the bad luck that they may have
+//! torture      a cluster under load while everything goes wrong
+//! phi          how unlikely a silence is, by cases of others
 //! sim          the law in a simulator, one file for each invariant
 //! disk         a daemon on a disk that lies
 //! ```
 
 mod applies;
 mod bench;
+mod bench_cluster;
 mod bench_node;
 mod calls;
 mod cards;
+mod cluster;
 mod contexts;
 mod depends;
 #[cfg(target_os = "linux")]
@@ -43,6 +49,7 @@ mod manifests;
 mod network;
 mod objects;
 mod peers;
+mod phi;
 mod publish;
 mod refusals;
 mod restart;
@@ -50,5 +57,6 @@ mod routing;
 mod security;
 mod sim;
 mod snapshots;
+mod torture;
 mod tour;
 mod unit;

@@ -60,9 +60,12 @@ fn a_good_node_has_nothing_that_failed() {
         assert!(status != "warning" || item["remedy"] != "", "{item}");
     }
     assert_eq!(finding(&document, "quorum")["status"], "ok");
+    assert_eq!(finding(&document, "quorum")["node"], "n1", "who found it");
+    assert_eq!(finding(&document, "terminal")["node"], "", "of this command");
     assert!(!node.data().join("diagnose").exists(), "it leaves nothing behind");
     let table = node.ctl.run("doctor");
     assert!(table.stdout.starts_with("CHECK"), "{table}");
+    assert!(table.stdout.contains("\n\nnode/n1\n"), "{table}");
     assert!(table.stderr.contains("checks:"), "{table}");
 }
 

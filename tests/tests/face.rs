@@ -309,6 +309,75 @@ fn the_members_are_listed_and_described() {
     let one = node.ctl.ok(&format!("node describe node/{name}")).stdout;
     assert!(one.contains("leader") && one.contains("state hash"), "{one}");
     node.ctl.refused("node describe nobody", 6, Code::NotFound).says("keikoctl node list");
+    assert_eq!(node.ctl.json(&format!("node get node/{name}"))["name"], name);
+    assert_eq!(node.ctl.ok(&format!("node get {name} -o name")).stdout, format!("node/{name}\n"));
+    assert!(node.ctl.ok("node list -o wide").stdout.contains("CERTIFICATE"));
+    assert!(node.ctl.ok("cluster status").stdout.contains("OFFSET"));
+    node.ctl.refused("node list --watch -o yaml", 2, Code::InvalidArgument);
+    let watch = node.ctl.stream("node list --watch");
+    let added = watch.find_json("the node", |line| line["type"] == "ADDED");
+    assert_eq!(added["object"]["name"], name, "{added}");
+    assert_eq!(watch.interrupt(), 130);
+}
+
+#[test]
+fn the_only_member_drains_and_stays() {
+    let node = Node::start(Plan::default());
+    let drained = node.ctl.ok("node drain n1 --reason repairs");
+    assert!(drained.stdout.starts_with("node/n1 draining at revision "), "{drained}");
+    assert!(drained.stderr.contains("it still leads"), "there is no other: {drained}");
+    assert!(node.ctl.ok("node list").stdout.contains("leader, draining"));
+    assert!(node.ctl.ok("node describe n1").stdout.contains("repairs"));
+    let waits = node.ctl.refused("node drain n1 --wait --timeout 1s", 5, Code::WaitTimeout);
+    waits.says("node/n1 still leads").says("--undo");
+    let undone = node.ctl.ok("node drain n1 --undo");
+    assert!(undone.stdout.starts_with("node/n1 in use again at revision "), "{undone}");
+    assert!(!node.ctl.ok("node list").stdout.contains("draining"));
+    node.ctl.refused("node remove n1 --yes", 1, Code::MembershipRefused);
+    let foreseen = node.ctl.json("node remove n1 --dry-run=client");
+    assert_eq!(foreseen["votersAfter"], 0, "{foreseen}");
+    node.ctl.refused("node remove n9 --yes", 6, Code::NotFound).says("keikoctl node list");
+    node.ctl.refused("node drain n9", 6, Code::NotFound);
+}
+
+#[test]
+fn a_token_is_made_listed_and_ended() {
+    let node = shared();
+    let quiet = node.ctl.ok("cluster token create --for node -q");
+    let text = quiet.stdout.trim_end();
+    assert!(text.starts_with("keiko.") && !text.contains('\n'), "the token alone: {quiet}");
+    assert_eq!(quiet.stderr, "");
+    let told = node.ctl.ok("cluster token create --for node");
+    let next = format!("keikod run --data-dir D --join {} --token \"$T\"", node.api());
+    assert!(told.stderr.contains(&next), "{told}");
+    let (anna, agent) = (unique("anna"), unique("token"));
+    let told = node.ctl.ok(&format!("cluster token create --for operator --name {anna}"));
+    assert!(told.stderr.contains("keikoctl context add"), "{told}");
+    let line = format!("cluster token create --for agent/{agent} --bearer --ttl 10m");
+    let made = node.ctl.json(&line);
+    assert_eq!(made["scope"], format!("agent/default/{agent}"), "{made}");
+    assert_eq!(made["oneUse"], false, "{made}");
+    let id = made["id"].as_str().unwrap_or_else(|| panic!("{made}"));
+    let reference = format!("token/{id}\n");
+    assert!(node.ctl.ok("cluster token list -o name").stdout.contains(&reference));
+    assert!(node.ctl.ok("cluster token list").stdout.contains(&anna));
+    let ended = node.ctl.ok(&format!("cluster token revoke token/{id}"));
+    assert!(ended.stdout.starts_with(&format!("token/{id} revoked at ")), "{ended}");
+    assert!(!node.ctl.ok("cluster token list -o name").stdout.contains(&reference));
+    node.ctl.refused("cluster token create --for king", 2, Code::InvalidArgument);
+    node.ctl.refused("cluster token create --for admin", 2, Code::InvalidArgument);
+}
+
+#[test]
+fn a_join_is_refused_before_anybody_is_asked() {
+    let node = shared();
+    node.ctl.refused("cluster join 127.0.0.1:1", 2, Code::InvalidArgument).says("--token-file");
+    node.ctl.refused("cluster join 127.0.0.1:1 --token x", 4, Code::TokenInvalid);
+    let file = node.ctl.place().join("join.token");
+    fs::write(&file, format!("keiko.id.secret.{}\n", "ab".repeat(32))).expect("a file");
+    let line = format!("cluster join 127.0.0.1:1 --token-file {}", file.display());
+    // The file is no identity here, so the node itself says no.
+    node.ctl.refused(&line, 7, Code::AlreadyFounded);
 }
 
 fn wait_ready_in(ctl: &Ctl, name: &str, space: &str) {

@@ -120,6 +120,7 @@ fn tables() {
         "skill describe hello.greet",
         "status",
         "cluster status",
+        "node list",
         "event tail --from 0 --type keiko.registry.agent",
     ] {
         let name = format!("table-{}", line.replace("--", "").replace([' ', '.'], "-"));
@@ -152,6 +153,12 @@ fn errors() {
         ("inline-credential", "agent register x http://127.0.0.1:1 --header A=secret"),
         ("second-cluster", "cluster init"),
         ("delete-without-consent", "agent delete x --no-input"),
+        ("remove-without-consent", "node remove n9 --no-input"),
+        ("token-for-nobody", "cluster token create --for king"),
+        ("token-without-name", "cluster token create --for admin"),
+        ("token-that-bears-too-much", "cluster token create --for node --bearer"),
+        ("join-without-token", "cluster join 127.0.0.1:1"),
+        ("join-over-a-socket", "cluster join unix:D/keiko.sock --token x"),
     ] {
         let output = node.ctl.run(line);
         assert_ne!(output.status, 0, "{output}");

@@ -48,8 +48,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        arguments: "registry|node …",
-        about: "measures a throw-away node under load: [--json] [--seconds N] [--agents N] [PARTS…]",
+        arguments: "registry|node|cluster …",
+        about: "measures throw-away nodes under load: [--json] [--seconds N] [--agents N] [PARTS…]",
         run: bench::run,
     },
     Verb {

@@ -1,8 +1,11 @@
 //! The cluster room: what this cluster is and who is in it.
 //!
-//! Keeps the cluster's record (one row) and its nodes.
+//! Keeps the cluster's record (one row), its members, and the highest id that one ever had. Which
+//! of them vote is the consensus group's own record, not the law's.
 //!
-//! Invariants: a cluster is founded once; a node's name belongs to one node.
+//! Invariants: a cluster is founded once; a node's name belongs to one member; an id is never used
+//! again; what a node tells of itself changes neither what an operator decided about it nor whether
+//! it is heard.
 //!
 //! Plane: control.
 
@@ -10,8 +13,10 @@ mod model;
 mod query;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 
-pub use query::{node, nodes, record};
-pub use state::apply;
+pub use model::DRAINING;
+pub use query::{member, next_id, node, nodes, record};
+pub use state::{admit, apply};
+pub(crate) use wire::{check_key_hash, check_node};

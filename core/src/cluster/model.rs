@@ -2,6 +2,9 @@
 
 use keiko_proto::v1::Node;
 
+/// The administrative state of a node that takes nothing new.
+pub const DRAINING: &str = "draining";
+
 /// What can be asked of the room.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Op {
@@ -9,4 +12,10 @@ pub(super) enum Op {
     Found { cluster_id: String, founder: Node },
     /// A node tells what it is.
     NoteNode(Node),
+    /// What an operator decides about a node.
+    SetNodeState { id: u64, admin_state: String, reason: String },
+    /// The leader hears nothing from a node, or hears it again.
+    NoteReach { id: u64, down: bool },
+    /// A node leaves for good.
+    RemoveNode(u64),
 }

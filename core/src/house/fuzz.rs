@@ -11,10 +11,11 @@ use crate::registry::{self, Filter, Kind, ObjectKey};
 use crate::selector::Selector;
 use crate::store::{MemoryStore, Space, Store};
 use keiko_proto::v1::{
-    Actor, Agent, AgentInterface, AgentSpec, ApplyObject, Authority, ClusterOp, Compact,
-    CreateToken, CredentialRef, DeleteObject, Entry, FoundCluster, Health, JournalOp, Lease,
-    McpServer, McpServerSpec, Metadata, Node, NoteNode, Object, ObjectRef, PutAgent, PutMcpServer,
-    PutMode, RegistryOp, Reply, SealedValue, SecurityOp, SetAdminState, SetHealth, Skill,
+    Actor, AdmitNode, Agent, AgentInterface, AgentSpec, ApplyObject, Authority, ClusterOp, Compact,
+    CreateToken, CredentialRef, DeleteObject, EnrollPerson, Entry, FoundCluster, Health, JournalOp,
+    Lease, McpServer, McpServerSpec, Metadata, Node, NoteNode, NoteReach, NoteRefusals, Object,
+    ObjectRef, Person, PlaceServer, PutAgent, PutMcpServer, PutMode, RefusedAttempt, RegistryOp,
+    RemoveNode, Reply, SealedValue, SecurityOp, SetAdminState, SetHealth, SetNodeState, Skill,
     SkillSpec, StoreAuthority, Token, TokenBearer, Tool, ToolSpec, actor::Who, cluster_op,
     entry::Room, journal_op, object::Object as Inner, registry_op::Op, reply, security_op,
 };
@@ -56,7 +57,14 @@ fn server(name: &str) -> McpServer {
     McpServer { metadata: metadata(name), spec: Some(spec), ..Default::default() }
 }
 
-fn registry_ops(uid: &str) -> Vec<Op> {
+/// Of the agent and of the server that the first entries make.
+#[derive(Default)]
+struct Uids {
+    hello: String,
+    time: String,
+}
+
+fn registry_ops(uids: &Uids) -> Vec<Op> {
     let object = |kind: i32, name: &str| {
         Some(ObjectRef { kind, namespace: text("default"), name: text(name) })
     };
@@ -91,7 +99,7 @@ fn registry_ops(uid: &str) -> Vec<Op> {
         applied(Some(Inner::McpServer(server("clock")))),
         Op::SetHealth(SetHealth {
             object: object(1, "hello"),
-            uid: text(uid),
+            uid: uids.hello.clone(),
             health: Some(health),
         }),
         Op::SetAdminState(SetAdminState {
@@ -102,32 +110,85 @@ fn registry_ops(uid: &str) -> Vec<Op> {
     ]
 }
 
+/// Who comes in, and what becomes of them. The server runs on node one.
+fn member_ops(uids: &Uids) -> Vec<Room> {
+    let cluster = |op| Room::Cluster(ClusterOp { op: Some(op) });
+    let security = |op| Room::Security(SecurityOp { op: Some(op) });
+    let token = |id: &str, role: &str, who: &str| Token {
+        id: text(id),
+        hash_algorithm: text("blake3"),
+        hash: vec![7; 32],
+        role: text(role),
+        expires_ms: 1_800_000_100_000,
+        one_use: true,
+        who: text(who),
+        ..Default::default()
+    };
+    let bearer = Token {
+        scope: text("agent/default/hello"),
+        one_use: false,
+        ..token("abcdefghijklmnop", "agent", "")
+    };
+    let create = |token| security(security_op::Op::CreateToken(CreateToken { token: Some(token) }));
+    let key_hash = "ab".repeat(32);
+    let admit = |token: &str, name: &str| {
+        let node = Node { name: text(name), key_hash: key_hash.clone(), ..Default::default() };
+        security(security_op::Op::AdmitNode(AdmitNode { token_id: text(token), node: Some(node) }))
+    };
+    let enroll = EnrollPerson { token_id: text("t3"), key_hash: key_hash.clone() };
+    let who = Person { name: text("ada") };
+    let refused = RefusedAttempt {
+        code: 22,
+        actor: Some(Actor { who: Some(Who::Person(who)) }),
+        permission: text("tool.call"),
+        resource: text("tool/default/time.now"),
+        peer: text("::1"),
+        count: 3,
+    };
+    let refusals = NoteRefusals { items: vec![refused], left_out: 1 };
+    let drain = SetNodeState { id: 3, admin_state: text("draining"), reason: text("mended") };
+    let place = PlaceServer {
+        object: Some(ObjectRef { kind: 2, namespace: text("default"), name: text("time") }),
+        uid: uids.time.clone(),
+        from: text("one"),
+        to: text("two"),
+        reason: text("down"),
+    };
+    vec![
+        create(bearer),
+        create(token("t1", "node", "")),
+        create(token("t2", "node", "")),
+        create(token("t3", "admin", "ada")),
+        create(token("t4", "viewer", "bob")),
+        admit("t1", "two"),
+        admit("t2", "three"),
+        security(security_op::Op::EnrollPerson(enroll)),
+        security(security_op::Op::NoteRefusals(refusals)),
+        cluster(cluster_op::Op::NoteReach(NoteReach { id: 1, down: true })),
+        Room::Registry(RegistryOp { op: Some(Op::PlaceServer(place)) }),
+        cluster(cluster_op::Op::SetNodeState(drain)),
+        cluster(cluster_op::Op::RemoveNode(RemoveNode { id: 3 })),
+    ]
+}
+
 /// An entry of every kind. All but the last two make the state that mutated ones meet.
-fn entries(uid: &str) -> Vec<Vec<u8>> {
+fn entries(uids: &Uids) -> Vec<Vec<u8>> {
     let node = Node { id: 1, name: text("one"), version: text("0.1.0"), ..Default::default() };
     let key = SealedValue { algorithm: text("a"), ciphertext: vec![1; 32], ..Default::default() };
     let authority = Authority { certificate: text("pem"), key: Some(key) };
-    let token = Token {
-        id: text("abcdefghijklmnop"),
-        hash_algorithm: text("blake3"),
-        hash: vec![7; 32],
-        role: text("agent"),
-        scope: text("agent/default/hello"),
-        expires_ms: 1_800_000_100_000,
-        created_ms: 0,
-    };
     let cluster = |op| Room::Cluster(ClusterOp { op: Some(op) });
     let security = |op| Room::Security(SecurityOp { op: Some(op) });
     let compact = journal_op::Op::Compact(Compact { before_revision: 2 });
-    let rooms = registry_ops(uid).into_iter().map(|op| Room::Registry(RegistryOp { op: Some(op) }));
+    let rooms =
+        registry_ops(uids).into_iter().map(|op| Room::Registry(RegistryOp { op: Some(op) }));
     let id = text("01890f1e-0000-7000-8000-000000000001");
     let found = FoundCluster { cluster_id: id, founder: Some(node.clone()) };
     let rooms = rooms.chain([
         cluster(cluster_op::Op::Found(found)),
         cluster(cluster_op::Op::NoteNode(NoteNode { node: Some(node) })),
         security(security_op::Op::StoreAuthority(StoreAuthority { authority: Some(authority) })),
-        security(security_op::Op::CreateToken(CreateToken { token: Some(token) })),
     ]);
+    let rooms = rooms.chain(member_ops(uids));
     let world = World::default();
     let bearer = Actor { who: Some(Who::Token(TokenBearer { id: text("t") })) };
     let mut entries: Vec<Entry> = rooms.map(|room| world.entry(room)).collect();
@@ -147,10 +208,11 @@ fn entries(uid: &str) -> Vec<Vec<u8>> {
 
 /// The state, the index of the next entry, and the corpus.
 fn state() -> (MemoryStore, u64, Vec<Vec<u8>>) {
-    let (mut store, mut uid) = (MemoryStore::default(), String::new());
+    let (mut store, mut uids) = (MemoryStore::default(), Uids::default());
     let hello = ObjectKey::parse(Kind::Agent, "", "hello").expect("a name");
+    let time = ObjectKey::parse(Kind::McpServer, "", "time").expect("a name");
     for at in 0.. {
-        let entries = entries(&uid);
+        let entries = entries(&uids);
         if at + 2 == entries.len() {
             return (store, at as u64 + 1, entries);
         }
@@ -161,8 +223,10 @@ fn state() -> (MemoryStore, u64, Vec<Vec<u8>>) {
         assert!(!matches!(result, reply::Result::Refusal(_)), "entry {at}: {result:?}");
         let writes = round.into_writes();
         store.commit(writes);
-        if let Ok(object) = registry::get(&store, World::GROUP, &hello, None) {
-            uid.clone_from(&registry::metadata(&object).expect("an object has metadata").uid);
+        for (key, uid) in [(&hello, &mut uids.hello), (&time, &mut uids.time)] {
+            if let Ok(object) = registry::get(&store, World::GROUP, key, None) {
+                uid.clone_from(&registry::metadata(&object).expect("an object has metadata").uid);
+            }
         }
     }
     unreachable!("the entries end")

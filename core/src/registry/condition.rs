@@ -12,6 +12,9 @@ use crate::stamp::Stamp;
 use crate::txn::Txn;
 use keiko_proto::v1::{Condition, Health, Object, ObjectStatus};
 
+/// The type of the condition that says why a command runs where it does.
+pub(super) const PLACED: &str = "Placed";
+
 /// The type of the condition that is derived when an object is read.
 pub(super) const DEPENDENCIES: &str = "DependenciesReady";
 
@@ -29,6 +32,10 @@ pub(super) fn settle(
 ) -> ObjectStatus {
     let mut settled = before.and_then(status).cloned().unwrap_or_default();
     settled.live = None;
+    if settled.node != reported.node {
+        settled.conditions.retain(|condition| condition.r#type != PLACED);
+        settled.node = reported.node;
+    }
     for mut condition in reported.conditions {
         condition.since_ms = stamp.unix_ms;
         merge(&mut settled.conditions, condition);
@@ -83,7 +90,7 @@ pub(super) fn set_admin_state(
 }
 
 /// Writes the object unless nothing changed.
-fn finish(
+pub(super) fn finish(
     txn: &mut Txn<'_>,
     stamp: &Stamp,
     key: &ObjectKey,

@@ -6,7 +6,7 @@
 use super::model::{Apply, ObjectKey, metadata};
 use super::put::{put_one, put_parts, settle_grant, uid_of};
 use super::wire::check_size;
-use super::{declared, depend, query};
+use super::{declared, depend, place, query};
 use crate::house::Emit;
 use crate::refusal::{Code, Refusal, Result};
 use crate::stamp::Stamp;
@@ -34,7 +34,8 @@ pub(super) fn apply(
     }
     // At another endpoint nobody vouched for what goes there: a grant does not move along.
     let vouched = before.as_ref().filter(|_| stays);
-    settle_grant(stamp, vouched, &mut owner, false)?;
+    settle_grant(txn, stamp, vouched, &mut owner, false)?;
+    place::settle(stamp, vouched, &mut owner, false);
     depend::check_acyclic(txn, stamp.group, &key, before.as_ref(), &owner)?;
     let mut changed = put_one(txn, stamp, &key, before.as_ref(), owner, emit);
     if !stays {

@@ -9,6 +9,7 @@
 //! wire.rs   from the log's words to the model: every check that needs no state
 //! state.rs  what an op does; the longer ones:
 //!           put.rs (register, refresh) declare.rs (apply) condition.rs (health, admin state)
+//!           place.rs (which node runs a command)
 //! declared.rs  what of a spec is declared, and what probes find
 //! offer.rs  how what is offered differs from before
 //! depend.rs what needs what; graph.rs has the algorithms
@@ -24,6 +25,8 @@
 //! - **no shadowing**: a bare tool name resolves only if all who offer it agree on its schema.
 //! - **a command runs for whom it was registered**: the grant names the node and user that
 //!   registered it over the local socket, and goes when anyone else changes the command.
+//! - **a command runs on one node**: the one where it was registered, until another takes it over,
+//!   which it may once that one is down or gone.
 //! - **only transitions**: writing what is already so changes nothing and emits nothing.
 //!
 //! Plane: control.
@@ -38,6 +41,7 @@ pub mod graph;
 pub mod health;
 mod model;
 mod offer;
+mod place;
 mod put;
 mod query;
 mod state;
@@ -50,5 +54,6 @@ pub use depend::{dependents, needs, show as show_dependencies};
 pub use model::{
     AdminState, Kind, ObjectKey, READY, conditions, is_ready, metadata, status, status_mut,
 };
+pub use place::host;
 pub use query::{Filter, Page, get, history, list, parts, resolve_tool, written};
 pub use state::apply;

@@ -168,8 +168,21 @@ pub(super) enum Op {
     SetHealth { object: ObjectKey, uid: String, health: wire::Health },
     /// What an operator decides about calls.
     SetAdminState { object: ObjectKey, state: AdminState, reason: String },
+    /// Another node takes a server over.
+    Place(Place),
     /// Removes an object with its parts.
     Delete(Delete),
+}
+
+/// Which node takes a server over, and what it knows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Place {
+    pub server: ObjectKey,
+    pub uid: String,
+    /// Where it runs; empty: nowhere.
+    pub from: String,
+    pub to: Name,
+    pub reason: String,
 }
 
 /// Whether calls go to an agent or a server, as an operator decided.

@@ -3,11 +3,13 @@
 use super::model::{Kind, ObjectKey, Put, metadata, metadata_mut, status_mut};
 use super::state::{REGISTERED, remove, write};
 use super::wire::check_size;
-use super::{condition, declared, depend, offer, query};
+use super::{condition, declared, depend, offer, place, query};
 use crate::hash::hex;
 use crate::house::Emit;
 use crate::refusal::{Code, Refusal, Result, refuse};
+use crate::security;
 use crate::stamp::Stamp;
+use crate::store::Store;
 use crate::txn::Txn;
 use keiko_proto::v1::{
     self as wire, Change, Grant, Metadata, Object, PartChange, PutReply, actor::Who,
@@ -33,7 +35,8 @@ pub(super) fn apply(
         declared::keep_declared(before, &mut owner);
         check_size(&owner)?;
     }
-    settle_grant(stamp, before.as_ref(), &mut owner, refresh)?;
+    settle_grant(txn, stamp, before.as_ref(), &mut owner, refresh)?;
+    place::settle(stamp, before.as_ref(), &mut owner, refresh);
     depend::check_acyclic(txn, stamp.group, &key, before.as_ref(), &owner)?;
     let was_seen = before.as_ref().is_some_and(offer::was_seen);
     let mut changed = put_one(txn, stamp, &key, before.as_ref(), owner, emit);
@@ -158,6 +161,7 @@ fn check_same_endpoint(key: &ObjectKey, before: &Object, after: &Object) -> Resu
 /// Decides for whom the command may run and the credentials are bound. What the entry says itself
 /// is ignored: only the actor counts.
 pub(super) fn settle_grant(
+    store: &dyn Store,
     stamp: &Stamp,
     before: Option<&Object>,
     owner: &mut Object,
@@ -171,15 +175,16 @@ pub(super) fn settle_grant(
         }
         // Who changes what credentials go out with unbinds them. A refresh changes none.
         Some(Who::Socket(_) | Who::Node(_)) => kept.filter(|_| same),
+        Some(Who::Person(person)) => {
+            let role = security::person(store, stamp.group, &person.name).map(|known| known.role);
+            if place::runs_command(owner) && role.as_deref() != Some(security::ROLE_ADMIN) {
+                return refuse_command("a command is registered by admins only");
+            }
+            kept.filter(|_| same)
+        }
         Some(Who::Token(_)) | None => {
-            let runs_command = matches!(&owner.object, Some(Inner::McpServer(server))
-                if server.spec.as_ref().is_some_and(|spec| !spec.command.is_empty()));
-            if runs_command {
-                return Err(Refusal::new(
-                    Code::ExecRefused,
-                    "a command is never registered by token",
-                )
-                .hint("register it on its node, over the local socket"));
+            if place::runs_command(owner) {
+                return refuse_command("a command is never registered by token");
             }
             kept.filter(|_| same)
         }
@@ -192,7 +197,12 @@ pub(super) fn settle_grant(
     Ok(())
 }
 
-fn grant_of(object: &Object) -> Option<Grant> {
+fn refuse_command(message: &str) -> Result<()> {
+    Err(Refusal::new(Code::ExecRefused, message)
+        .hint("register it on its node, over the local socket"))
+}
+
+pub(super) fn grant_of(object: &Object) -> Option<Grant> {
     match object.object.as_ref()? {
         Inner::Agent(agent) => agent.spec.as_ref()?.grant.clone(),
         Inner::McpServer(server) => server.spec.as_ref()?.grant.clone(),

@@ -1,7 +1,7 @@
 //! What the ops do to the room's tables.
 
 use super::model::{Delete, Kind, ObjectKey, Op, metadata, table_byte, tool_name_key};
-use super::{condition, declare, depend, put, query, wire};
+use super::{condition, declare, depend, place, put, query, wire};
 use crate::history::Declared;
 use crate::house::{Emit, Emitted};
 use crate::refusal::{Code, Result, refuse};
@@ -45,6 +45,7 @@ pub fn apply(
             let done = condition::set_admin_state(txn, stamp, &object, state, reason, emit)?;
             changed(done)
         }
+        Op::Place(asked) => changed(place::apply(txn, stamp, asked, emit)?),
         Op::Delete(asked) => {
             let object = delete(txn, stamp, &asked, emit)?;
             registry_reply::Reply::Delete(DeleteReply { object: Some(object) })

@@ -1,8 +1,10 @@
 //! From the log's words to the model: every check that needs no state.
 
-use super::model::{AdminState, Apply, Delete, Kind, ObjectKey, Op, Put, metadata, status_mut};
+use super::model::{
+    AdminState, Apply, Delete, Kind, ObjectKey, Op, Place, Put, metadata, status_mut,
+};
 use super::{condition, declared, depend, health};
-use crate::id::is_part_name;
+use crate::id::{Name, is_part_name};
 use crate::limits::{
     COMMAND_BYTES_MAX, COMMAND_WORDS_MAX, CREDENTIAL_NAME_BYTES_MAX, CREDENTIALS_MAX, LABELS_MAX,
     LEASE_GRACE_MS_MAX, LEASE_TTL_MS_MAX, LEASE_TTL_MS_MIN, OBJECT_BYTES_MAX, PARTS_MAX,
@@ -26,15 +28,11 @@ pub(super) fn parse(op: wire::RegistryOp) -> Result<Op> {
             Ok(Op::SetHealth { object: owner_ref(set.object)?, uid: set.uid, health })
         }
         Some(registry_op::Op::SetAdminState(set)) => {
-            if set.reason.chars().count() > REASON_CHARS_MAX {
-                return refuse(
-                    Code::LimitExceeded,
-                    format!("a reason has at most {REASON_CHARS_MAX} characters"),
-                );
-            }
+            check_reason(&set.reason)?;
             let state = AdminState::parse(&set.state)?;
             Ok(Op::SetAdminState { object: owner_ref(set.object)?, state, reason: set.reason })
         }
+        Some(registry_op::Op::PlaceServer(place)) => parse_place(place).map(Op::Place),
         Some(registry_op::Op::Delete(delete)) => {
             let wire::DeleteObject { object, revision, uid, expired } = delete;
             let object = owner_ref(object)?;
@@ -45,6 +43,23 @@ pub(super) fn parse(op: wire::RegistryOp) -> Result<Op> {
         }
         None => refuse(Code::MalformedEntry, "the registry entry names no op"),
     }
+}
+
+fn parse_place(place: wire::PlaceServer) -> Result<Place> {
+    let wire::PlaceServer { object, uid, from, to, reason } = place;
+    let server = ObjectKey::from_wire(object)?;
+    if server.kind != Kind::McpServer {
+        return refuse(Code::InvalidArgument, format!("a {} runs on no node", server.kind));
+    }
+    check_reason(&reason)?;
+    Ok(Place { server, uid, from, to: Name::parse("node name", &to)?, reason })
+}
+
+fn check_reason(reason: &str) -> Result<()> {
+    if reason.chars().count() <= REASON_CHARS_MAX {
+        return Ok(());
+    }
+    refuse(Code::LimitExceeded, format!("a reason has at most {REASON_CHARS_MAX} characters"))
 }
 
 /// An agent or a server: parts come and go with them.
@@ -232,6 +247,8 @@ fn checked(inner: Inner) -> Result<wire::Object> {
     let mut object = wire::Object { object: Some(inner) };
     let status = status_mut(&mut object);
     status.live = None;
+    // Decided here, never told.
+    status.node.clear();
     status.conditions.retain(|condition| !condition::is_derived(&condition.r#type));
     if let Some(health) = &status.health {
         health::check(health)?;

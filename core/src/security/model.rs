@@ -1,8 +1,20 @@
 //! The room's ops, checked as far as they can be without state.
 
-use keiko_proto::v1::{Authority, Token};
+use keiko_proto::v1::{Authority, Node, NoteRefusals, Token};
 
-/// The role of a token that touches one agent's entry only.
+/// The role of a token that makes a node a member, and is good for nothing else.
+pub const ROLE_NODE: &str = "node";
+
+/// The role of who may do everything.
+pub const ROLE_ADMIN: &str = "admin";
+
+/// The role of who declares, calls and operates, and lets nobody in.
+pub const ROLE_OPERATOR: &str = "operator";
+
+/// The role of who looks.
+pub const ROLE_VIEWER: &str = "viewer";
+
+/// The role of who touches one agent's entry only.
 pub const ROLE_AGENT: &str = "agent";
 
 /// What can be asked of the room.
@@ -16,4 +28,19 @@ pub(super) enum Op {
     RevokeToken(String),
     /// Forgets tokens that expired.
     PruneTokens,
+    /// Trades a token for membership.
+    AdmitNode { token: String, node: Node },
+    /// Trades a token for a person's entry.
+    EnrollPerson { token: String, key_hash: String },
+    /// Tells of attempts that were refused.
+    NoteRefusals(NoteRefusals),
+}
+
+/// Who is known by the certificate that a person's or agent's token is traded for.
+pub fn person_name(token: &Token) -> String {
+    match token.role.as_str() {
+        // As in agent.default.hello: no person has a dot in the name.
+        ROLE_AGENT => token.scope.replace('/', "."),
+        _ => token.who.clone(),
+    }
 }

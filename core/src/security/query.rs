@@ -1,16 +1,16 @@
 //! What can be read.
 
-use super::state::{AUTHORITY, TOKENS};
+use super::state::{AUTHORITY, PEOPLE, TOKENS};
 use crate::id::GroupId;
 use crate::store::Store;
-use keiko_proto::v1::{Authority, Token};
+use keiko_proto::v1::{Authority, PersonEntry, Token};
 
 /// The certificate authority; `None` before the cluster is founded.
 pub fn authority(store: &dyn Store, group: GroupId) -> Option<Authority> {
     AUTHORITY.get(store, &AUTHORITY.key(group))
 }
 
-/// A token by its id, expired or not.
+/// A token by its id, expired, traded or not.
 pub fn token(store: &dyn Store, group: GroupId, id: &str) -> Option<Token> {
     TOKENS.get(store, &TOKENS.key(group).text(id))
 }
@@ -18,4 +18,14 @@ pub fn token(store: &dyn Store, group: GroupId, id: &str) -> Option<Token> {
 /// Every token, by id.
 pub fn tokens(store: &dyn Store, group: GroupId) -> Vec<Token> {
     TOKENS.scan(store, &TOKENS.key(group)).map(|(_, token)| token).collect()
+}
+
+/// Whom a certificate names: a person, or an agent as in `agent.default.hello`.
+pub fn person(store: &dyn Store, group: GroupId, name: &str) -> Option<PersonEntry> {
+    PEOPLE.get(store, &PEOPLE.key(group).text(name))
+}
+
+/// Everybody who has a certificate, by name.
+pub fn people(store: &dyn Store, group: GroupId) -> Vec<PersonEntry> {
+    PEOPLE.scan(store, &PEOPLE.key(group)).map(|(_, person)| person).collect()
 }

@@ -1,7 +1,7 @@
 //! What the ops do to the room's tables.
 
 use super::model::Op;
-use super::{query, wire};
+use super::{query, trade, wire};
 use crate::house::{Emit, Emitted};
 use crate::limits::{PRUNE_TOKENS_MAX, TOKENS_MAX};
 use crate::refusal::{Code, Refusal, Result, refuse};
@@ -9,12 +9,14 @@ use crate::stamp::Stamp;
 use crate::table::{RoomByte, Table};
 use crate::txn::Txn;
 use keiko_proto::v1::{
-    Authority, AuthorityStored, PruneTokensReply, SecurityEvent, SecurityOp, SecurityReply,
-    StoreAuthorityReply, Token, TokenChanged, event::Body, security_event, security_reply,
+    Authority, AuthorityStored, NoteRefusals, NoteRefusalsReply, PersonEntry, PruneTokensReply,
+    SecurityEvent, SecurityOp, SecurityReply, StoreAuthorityReply, Token, TokenChanged,
+    event::Body, security_event, security_reply,
 };
 
 pub(super) const AUTHORITY: Table<Authority> = Table::new(RoomByte::Security, 1, 1);
 pub(super) const TOKENS: Table<Token> = Table::new(RoomByte::Security, 2, 1);
+pub(super) const PEOPLE: Table<PersonEntry> = Table::new(RoomByte::Security, 3, 1);
 
 /// Applies one op.
 pub fn apply(
@@ -35,6 +37,16 @@ pub fn apply(
         Op::PruneTokens => {
             let removed = prune_tokens(txn, stamp, emit);
             security_reply::Reply::PruneTokens(PruneTokensReply { removed })
+        }
+        Op::AdmitNode { token, node } => {
+            security_reply::Reply::Node(trade::admit(txn, stamp, &token, node, emit)?)
+        }
+        Op::EnrollPerson { token, key_hash } => {
+            security_reply::Reply::Person(trade::enroll(txn, stamp, &token, key_hash, emit)?)
+        }
+        Op::NoteRefusals(refusals) => {
+            note_refusals(refusals, emit);
+            security_reply::Reply::NoteRefusals(NoteRefusalsReply {})
         }
     };
     Ok(SecurityReply { reply: Some(reply) })
@@ -68,7 +80,7 @@ fn create_token(txn: &mut Txn<'_>, stamp: &Stamp, token: Token, emit: Emit<'_>) 
             .hint("tokens that expired are removed by themselves; take a shorter --ttl"));
     }
     let token = Token { created_ms: stamp.unix_ms, ..token };
-    TOKENS.put(txn, TOKENS.key(stamp.group).text(&token.id), &token);
+    put_token(txn, stamp, &token);
     tell(&token, "created", security_event::Event::TokenCreated, emit);
     Ok(token)
 }
@@ -93,7 +105,20 @@ fn prune_tokens(txn: &mut Txn<'_>, stamp: &Stamp, emit: Emit<'_>) -> u32 {
     u32::try_from(expired.len()).unwrap_or(u32::MAX)
 }
 
-fn tell(
+/// Kept in the journal alone.
+fn note_refusals(refusals: NoteRefusals, emit: Emit<'_>) {
+    emit(Emitted {
+        kind: "keiko.security.refused".to_owned(),
+        subject: "refusals".to_owned(),
+        body: body(security_event::Event::Refused(refusals)),
+    });
+}
+
+pub(super) fn put_token(txn: &mut Txn<'_>, stamp: &Stamp, token: &Token) {
+    TOKENS.put(txn, TOKENS.key(stamp.group).text(&token.id), token);
+}
+
+pub(super) fn tell(
     token: &Token,
     verb: &str,
     event: fn(TokenChanged) -> security_event::Event,
@@ -107,6 +132,6 @@ fn tell(
     });
 }
 
-fn body(event: security_event::Event) -> Body {
+pub(super) fn body(event: security_event::Event) -> Body {
     Body::Security(SecurityEvent { event: Some(event) })
 }

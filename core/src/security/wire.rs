@@ -1,10 +1,11 @@
 //! From the log's words to the room's own.
 
-use super::model::{Op, ROLE_AGENT};
+use super::model::{Op, ROLE_ADMIN, ROLE_AGENT, ROLE_NODE, ROLE_OPERATOR, ROLE_VIEWER};
+use crate::cluster::{check_key_hash, check_node};
 use crate::id::Name;
-use crate::limits::TOKEN_TTL_MS_MAX;
+use crate::limits::{REFUSAL_TEXT_BYTES_MAX, REFUSALS_NOTED_MAX, TOKEN_TTL_MS_MAX};
 use crate::refusal::{Code, Refusal, Result, refuse};
-use keiko_proto::v1::{SecurityOp, Token, security_op};
+use keiko_proto::v1::{NoteRefusals, RefusedAttempt, SecurityOp, Token, actor::Who, security_op};
 
 const TOKEN_ID_CHARS_MAX: usize = 32;
 
@@ -26,6 +27,20 @@ pub(super) fn parse(op: SecurityOp, unix_ms: u64) -> Result<Op> {
         }
         Some(security_op::Op::RevokeToken(revoke)) => Ok(Op::RevokeToken(revoke.id)),
         Some(security_op::Op::PruneTokens(_)) => Ok(Op::PruneTokens),
+        Some(security_op::Op::AdmitNode(admit)) => {
+            let node = admit.node.unwrap_or_default();
+            check_node(&node)?;
+            check_key_hash(&node.key_hash)?;
+            Ok(Op::AdmitNode { token: admit.token_id, node })
+        }
+        Some(security_op::Op::EnrollPerson(enroll)) => {
+            check_key_hash(&enroll.key_hash)?;
+            Ok(Op::EnrollPerson { token: enroll.token_id, key_hash: enroll.key_hash })
+        }
+        Some(security_op::Op::NoteRefusals(note)) => {
+            check_refusals(&note)?;
+            Ok(Op::NoteRefusals(note))
+        }
         None => Err(Refusal::new(Code::MalformedEntry, "the security entry names no op")),
     }
 }
@@ -37,11 +52,61 @@ fn parse_token(token: Token, unix_ms: u64) -> Result<Token> {
     if token.hash_algorithm != "blake3" || token.hash.len() != blake3::OUT_LEN {
         return refuse(Code::InvalidArgument, "a token is kept as its BLAKE3 hash");
     }
-    if token.role != ROLE_AGENT {
-        return refuse(Code::InvalidArgument, format!("no token has the role {:?}", token.role));
+    check_role(&token)?;
+    if token.expires_ms > unix_ms.saturating_add(TOKEN_TTL_MS_MAX) {
+        return Err(Refusal::new(Code::LimitExceeded, "a token lives at most 90 days")
+            .hint("take a shorter --ttl and make a new token before it ends"));
     }
-    let scope: Vec<_> = token.scope.split('/').collect();
-    let ["agent", namespace, name] = scope[..] else {
+    // Nobody makes one that was traded before.
+    Ok(Token { used_ms: 0, used_for: String::new(), ..token })
+}
+
+/// What a token of a role is for, whom it names, and whether it is traded.
+fn check_role(token: &Token) -> Result<()> {
+    let Token { role, scope, who, one_use, .. } = token;
+    let (names_person, may_be_bearer) = match role.as_str() {
+        ROLE_NODE => (false, false),
+        ROLE_ADMIN | ROLE_OPERATOR => (true, false),
+        ROLE_VIEWER => (true, true),
+        ROLE_AGENT => (false, true),
+        role => {
+            return Err(Refusal::new(
+                Code::InvalidArgument,
+                format!("no token has the role {role:?}"),
+            )
+            .hint("one of node, admin, operator, viewer, agent"));
+        }
+    };
+    if !one_use && !may_be_bearer {
+        return Err(Refusal::new(
+            Code::InvalidArgument,
+            format!("no bearer token has the role {role}"),
+        )
+        .hint("leave --bearer out: the token is traded once for a certificate")
+        .hint("only a viewer's and an agent's token can be shown at each call"));
+    }
+    match names_person {
+        true => drop(Name::parse("person's name", who)?),
+        false if !who.is_empty() => {
+            return refuse(
+                Code::InvalidArgument,
+                format!("a token of the role {role} names nobody"),
+            );
+        }
+        false => {}
+    }
+    if role == ROLE_AGENT {
+        return check_scope(scope);
+    }
+    if scope.is_empty() {
+        return Ok(());
+    }
+    refuse(Code::InvalidArgument, format!("a token of the role {role} has no scope"))
+}
+
+fn check_scope(scope: &str) -> Result<()> {
+    let parts: Vec<_> = scope.split('/').collect();
+    let ["agent", namespace, name] = parts[..] else {
         return refuse(
             Code::InvalidArgument,
             "an agent's token has the scope agent/NAMESPACE/NAME",
@@ -49,9 +114,36 @@ fn parse_token(token: Token, unix_ms: u64) -> Result<Token> {
     };
     Name::parse("namespace", namespace)?;
     Name::parse("agent name", name)?;
-    if token.expires_ms > unix_ms.saturating_add(TOKEN_TTL_MS_MAX) {
-        return Err(Refusal::new(Code::LimitExceeded, "a token lives at most 90 days")
-            .hint("take a shorter --ttl and make a new token before it ends"));
+    Ok(())
+}
+
+/// A node cuts what it tells; what is longer is not from one.
+fn check_refusals(note: &NoteRefusals) -> Result<()> {
+    if note.items.is_empty() {
+        return refuse(Code::InvalidArgument, "no refused attempt is told");
     }
-    Ok(token)
+    if note.items.len() > REFUSALS_NOTED_MAX {
+        return refuse(
+            Code::LimitExceeded,
+            format!("{} refused attempts, at most {REFUSALS_NOTED_MAX}", note.items.len()),
+        );
+    }
+    for attempt in &note.items {
+        let RefusedAttempt { code: _, actor, permission, resource, peer, count: _ } = attempt;
+        let who = match actor.as_ref().and_then(|actor| actor.who.as_ref()) {
+            Some(Who::Socket(peer)) => peer.node.as_str(),
+            Some(Who::Token(bearer)) => bearer.id.as_str(),
+            Some(Who::Node(node)) => node.as_str(),
+            Some(Who::Person(person)) => person.name.as_str(),
+            None => "",
+        };
+        let texts = [who, permission.as_str(), resource.as_str(), peer.as_str()];
+        if texts.iter().any(|text| text.len() > REFUSAL_TEXT_BYTES_MAX) {
+            return refuse(
+                Code::LimitExceeded,
+                format!("a text of a refused attempt has over {REFUSAL_TEXT_BYTES_MAX} bytes"),
+            );
+        }
+    }
+    Ok(())
 }

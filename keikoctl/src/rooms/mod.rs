@@ -14,7 +14,7 @@ use crate::session::Session;
 /// Runs a verb that needs a daemon.
 pub(crate) async fn run(verb: Verb, session: &Session) -> Outcome {
     match verb {
-        Verb::Status => cluster::run(cluster::ClusterVerb::Status, session).await,
+        Verb::Status => cluster::status(session).await,
         Verb::Cluster(verb) => cluster::run(verb, session).await,
         Verb::Node(verb) => cluster::node::run(verb, session).await,
         Verb::Agent(registry::AgentVerb::Token(args)) => security::run(args, session).await,

@@ -1,6 +1,7 @@
 //! The one configuration of every group.
 
 use super::Settings;
+use super::peer::faults;
 use keiko_core::refusal::{Code, Refusal, Result};
 use openraft::{Config, SnapshotPolicy};
 use std::sync::Arc;
@@ -23,16 +24,16 @@ const SNAPSHOT_MS_MAX: u64 = 180_000;
 /// that comes back in its old term hands out log ids again that followers already acknowledged, and
 /// the nodes diverge in silence.
 ///
-/// A restarted voter does not remember which leader's lease it vouched for: so a transport to peers
-/// must refuse their vote requests until `election_ms_max` after the start, unless this node is the
-/// only voter, or a leader elsewhere could still answer lease reads when the next one is elected.
+/// A restarted voter does not remember which leader's lease it vouched for, so it refuses its vote
+/// until `election_ms_max` after the start, unless it is the only voter (`Group::abstains`): a leader
+/// elsewhere could still answer lease reads when the next one is elected.
 pub fn raft_config(settings: &Settings) -> Result<Arc<Config>> {
     let config = Config {
         cluster_name: settings.node_name.clone(),
         heartbeat_interval: settings.heartbeat_ms,
         election_timeout_min: settings.election_ms_min,
         election_timeout_max: settings.election_ms_max,
-        enable_leader_restore: Some(false),
+        enable_leader_restore: Some(faults::restores_leaders()),
         enable_pre_vote: Some(true),
         allow_log_reversion: Some(false),
         max_payload_entries: PAYLOAD_ENTRIES_MAX,

@@ -4,9 +4,10 @@ use super::clock::LeaderClock;
 use super::log::Log;
 use super::machine::{Machine, Shared};
 use super::monitor::{self, Health};
-use super::network::Network;
+use super::peer::{Links, Network};
 use super::recent::Recent;
-use super::types::{Command, Member, Outcome, Types};
+use super::types::{Command, LogId, Member, Outcome, Types, Vote};
+use super::frees::frees;
 use super::{Context, check_open, stopped};
 use keiko_core::hash::Hash;
 use keiko_core::house::Head;
@@ -20,15 +21,23 @@ use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
 use openraft::type_config::alias::OneshotReceiverOf;
+use bytes::Bytes;
 use prost::Message as _;
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 pub(super) type Raft = openraft::Raft<Types, Machine>;
+
+/// Between two looks for a leader.
+const LEADER_PAUSE: Duration = Duration::from_millis(25);
+
+/// How long somebody waits for a leader: an election and its repetition, at the default times. Who
+/// has no quorum hears it then, not after a whole deadline.
+pub(super) const LEADER_PATIENCE: Duration = Duration::from_secs(4);
 
 /// A group of this node. A cheap clone, for any runtime.
 #[derive(Clone)]
@@ -41,10 +50,16 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) election_max: Duration,
+    pub(super) links: Links,
     clock: Mutex<LeaderClock>,
     closing: Arc<AtomicBool>,
     /// That of consensus; its blocking threads are left behind at the end, not waited for.
-    runtime: Handle,
+    pub(super) runtime: Handle,
+    started: Instant,
+    /// The highest feature level that every voter understands.
+    level: AtomicU32,
+    /// Set while the replicas disagree and nobody can tell who is right.
+    disagreed: AtomicBool,
 }
 
 /// How a group is, as this node sees it.
@@ -56,6 +71,10 @@ pub struct Status {
     pub state: &'static str,
     /// Who leads.
     pub leader: Option<u64>,
+    /// Who led last, as far as this node saw it.
+    pub last_leader: Option<u64>,
+    /// False if this node knows no leader, or leads and hears too few voters.
+    pub quorum: bool,
     /// The term.
     pub term: u64,
     /// Who votes: node id and name.
@@ -75,18 +94,32 @@ pub struct Status {
 impl Group {
     /// Starts a group's tasks on the runtime that this is called in.
     pub(super) async fn start(context: Arc<Context>, id: GroupId) -> Result<Self> {
-        let Context { settings, config, database, counters, disk, queue, closing } = &*context;
+        let Context { settings, config, database, counters, disk, queue, closing, .. } = &*context;
         let log = Log::open(id, database.clone(), queue.clone())?;
         let shared = Arc::new(Shared::new(id, database.clone(), counters.clone(), disk.clone()));
         let machine = Machine::open(shared.clone())?;
-        let raft = Raft::new(settings.node_id, config.clone(), Network, log, machine)
+        let links = context.links.clone();
+        let network = Network { group: id, links: links.clone() };
+        let raft = Raft::new(context.node_id(), config.clone(), network, log, machine)
             .await
             .map_err(|fatal| ended(&fatal))?;
         let election_max = Duration::from_millis(settings.election_ms_max);
         let health = monitor::start(id, raft.clone());
         monitor::campaign_if_alone(&raft).await;
         let (clock, closing, runtime) = (Mutex::default(), closing.clone(), Handle::current());
-        let inner = Inner { raft, shared, health, election_max, clock, closing, runtime };
+        let inner = Inner {
+            raft,
+            shared,
+            health,
+            election_max,
+            links,
+            clock,
+            closing,
+            runtime,
+            started: Instant::now(),
+            level: AtomicU32::new(features::LEVEL),
+            disagreed: AtomicBool::new(false),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -116,33 +149,115 @@ impl Group {
         }
     }
 
-    /// Proposes an entry and waits for what the law answers. Refused while the disk is nearly full.
+    /// Proposes an entry, here or at the leader, and waits for what the law answers. Refused while
+    /// the leader's disk is nearly full, but for what frees space.
     ///
-    /// [`Code::OutcomeUnknown`] means what it says: the entry may still be committed. A retry with
-    /// the same request id gets the same reply.
+    /// While there is no leader it waits for one a little; what is lost with a leader is proposed
+    /// again if it has a request id, under which it takes effect once. [`Code::OutcomeUnknown`] means
+    /// what it says: the entry may still be committed. A retry with the same request id gets the
+    /// same reply.
     pub async fn propose(&self, entry: words::Entry, deadline: Duration) -> Result<words::Reply> {
-        self.submit(entry, deadline).await?.reply().await
+        let begun = Instant::now();
+        let repeatable = !entry.request_id.is_empty();
+        let (mut entry, mut unsure) = (entry, None);
+        loop {
+            let left = deadline.saturating_sub(begun.elapsed());
+            let (refusal, bytes) = match self.submit(entry, left).await {
+                Ok(proposal) => {
+                    let bytes = proposal.entry.clone();
+                    match proposal.reply().await {
+                        Ok(reply) => return Ok(reply),
+                        Err(refusal) => (refusal, bytes),
+                    }
+                }
+                Err((refusal, bytes)) => (refusal, bytes),
+            };
+            let again = match refusal.code {
+                Code::NoLeader => begun.elapsed() < LEADER_PATIENCE,
+                Code::OutcomeUnknown => repeatable,
+                _ => false,
+            };
+            if refusal.code == Code::OutcomeUnknown {
+                unsure = Some(refusal.clone());
+            }
+            let late = begun.elapsed() + LEADER_PAUSE >= deadline;
+            if !again || late || self.check_open().is_err() {
+                // An attempt that may have been carried out is not undone by a later one.
+                return Err(unsure.unwrap_or(refusal));
+            }
+            tokio::time::sleep(LEADER_PAUSE).await;
+            entry = words::Entry::decode(bytes).map_err(|error| {
+                Refusal::new(Code::Internal, "an entry can't be proposed again").cause(error)
+            })?;
+        }
     }
 
-    /// Proposes an entry behind all that were submitted before, without waiting for the answer.
-    /// Refused while the disk is nearly full.
-    pub async fn submit(&self, entry: words::Entry, deadline: Duration) -> Result<Proposal> {
-        self.check_open()?;
-        self.inner.shared.disk.check()?;
-        self.submit_freeing(entry, deadline).await
+    /// Proposes an entry, here or at the leader, behind all that were submitted before, without
+    /// waiting for the answer. With the refusal comes the encoded entry.
+    pub async fn submit(
+        &self,
+        entry: words::Entry,
+        deadline: Duration,
+    ) -> std::result::Result<Proposal, (Refusal, Bytes)> {
+        let begun = Instant::now();
+        match self.leader() {
+            Some(leader) if leader != *self.inner.raft.node_id() => {
+                let bytes = Bytes::from(entry.encode_to_vec());
+                match self.forward(leader, bytes.clone(), deadline).await {
+                    Ok(answer) => {
+                        let way = Way::Forwarded { group: self.clone(), answer, begun, deadline };
+                        Ok(Proposal { entry: bytes, way })
+                    }
+                    Err(refusal) => Err((refusal, bytes)),
+                }
+            }
+            // Whether this node really leads is found out by who takes the entry.
+            _ => self.submit_own(entry, deadline).await,
+        }
     }
 
-    /// The same for an entry that frees space: it is taken even while the disk is nearly full.
-    pub async fn submit_freeing(
+    async fn submit_own(
         &self,
         mut entry: words::Entry,
         deadline: Duration,
-    ) -> Result<Proposal> {
-        let begun = Instant::now();
+    ) -> std::result::Result<Proposal, (Refusal, Bytes)> {
+        let ready = self.prepare(&mut entry);
+        let entry_bytes = Bytes::from(entry.encode_to_vec());
+        let own = match ready {
+            Ok(()) => self.hand_in(entry_bytes.clone(), deadline).await,
+            Err(refusal) => Err(refusal),
+        };
+        match own {
+            Ok(own) => Ok(Proposal { entry: entry_bytes, way: Way::Own(own) }),
+            Err(refusal) => Err((refusal, entry_bytes)),
+        }
+    }
+
+    /// Proposes an entry here, for a peer that takes this node for the leader.
+    pub(super) async fn submit_here(
+        &self,
+        mut entry: words::Entry,
+        deadline: Duration,
+    ) -> Result<Own> {
+        self.prepare(&mut entry)?;
+        self.hand_in(entry.encode_to_vec().into(), deadline).await
+    }
+
+    /// Puts in what the leader says.
+    fn prepare(&self, entry: &mut words::Entry) -> Result<()> {
+        self.check_open()?;
+        if !frees(entry.room.as_ref()) {
+            self.inner.shared.disk.check()?;
+        }
+        self.check_agreed()?;
         entry.format = features::FORMAT;
-        entry.feature_level = features::LEVEL;
+        entry.feature_level = self.inner.level.load(Ordering::Relaxed);
         entry.proposed_ms = self.now_ms()?;
-        let bytes = entry.encode_to_vec();
+        Ok(())
+    }
+
+    async fn hand_in(&self, bytes: Bytes, deadline: Duration) -> Result<Own> {
+        let begun = Instant::now();
         if bytes.len() > limits::ENTRY_BYTES_MAX {
             let most = limits::ENTRY_BYTES_MAX;
             let message = format!("the request takes {} bytes in the log", bytes.len());
@@ -156,12 +271,74 @@ impl Group {
                 .hint("give it a longer deadline"));
         }
         let (responder, answer) = Responder::complete_only();
-        let sent = self.inner.raft.client_write_ff(Command(bytes.into()), Some(responder));
+        let sent = self.inner.raft.client_write_ff(Command(bytes), Some(responder));
         match tokio::time::timeout(deadline, sent).await {
-            Ok(Ok(())) => Ok(Proposal { group: self.clone(), answer, begun, deadline }),
+            Ok(Ok(())) => Ok(Own { group: self.clone(), answer, begun, deadline }),
             Ok(Err(fatal)) => Err(ended(&fatal)),
             Err(_) => Err(unknown("the deadline passed")),
         }
+    }
+
+    async fn forward(
+        &self,
+        leader: u64,
+        entry: Bytes,
+        deadline: Duration,
+    ) -> Result<oneshot::Receiver<Result<Bytes>>> {
+        self.check_open()?;
+        let link = self.link(leader)?;
+        let forward = link.forward(&self.inner.runtime);
+        forward.send(self.inner.shared.group, entry, deadline).await
+    }
+
+    /// The way to a member.
+    pub(super) fn link(&self, id: u64) -> Result<Arc<super::peer::Link>> {
+        let member = {
+            let metrics = self.inner.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            metrics.membership_config.membership().get_node(&id).cloned()
+        };
+        let member = member.ok_or_else(|| self.no_leader(None))?;
+        self.inner.links.to(id, &member.name, &member.addr)
+    }
+
+    /// Who leads, as far as this node knows.
+    pub fn leader(&self) -> Option<u64> {
+        self.inner.raft.metrics().borrow_watched().current_leader
+    }
+
+    /// True if this node leads, as far as it knows.
+    pub fn leads(&self) -> bool {
+        self.inner.raft.metrics().borrow_watched().state == ServerState::Leader
+    }
+
+    /// The leader writes entries of this level at most.
+    pub fn set_level(&self, level: u32) {
+        self.inner.level.store(level.min(features::LEVEL), Ordering::Relaxed);
+    }
+
+    /// The replicas disagree and nobody can tell who is right, or they agree again.
+    pub fn set_disagreed(&self, disagreed: bool) {
+        self.inner.disagreed.store(disagreed, Ordering::Relaxed);
+    }
+
+    fn check_agreed(&self) -> Result<()> {
+        match self.inner.disagreed.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Refusal::new(Code::StateDiverged, "the nodes' states differ")
+                .cause("no state hash has a majority, so nobody can tell which is right")
+                .hint("stop all nodes and compare their data folders: keikod verify")),
+        }
+    }
+
+    /// What this node answers to a request for its vote just after its start: it does not remember
+    /// which leader's lease it vouched for.
+    pub(super) fn abstains(&self) -> Option<(Vote, Option<LogId>)> {
+        let alone = self.inner.raft.voter_ids().eq([*self.inner.raft.node_id()]);
+        if alone || self.inner.started.elapsed() >= self.inner.election_max {
+            return None;
+        }
+        Some((self.inner.raft.metrics().borrow_watched().vote, None))
     }
 
     fn outcome(&self, answer: Option<ClientWriteResult<Types>>) -> Result<Outcome> {
@@ -253,6 +430,8 @@ impl Group {
                 ServerState::Shutdown => "ended",
             },
             leader: metrics.current_leader,
+            last_leader: self.inner.health.borrow().last_leader,
+            quorum: self.has_quorum(&metrics),
             term: metrics.current_term,
             voters: members.voter_ids().map(|id| (id, name(&id))).collect(),
             last_log_index: metrics.last_log_index.max(applied_index),
@@ -261,6 +440,25 @@ impl Group {
             unix_ms: head.unix_ms,
             state_hash: head.hash,
         }
+    }
+
+    fn has_quorum(&self, metrics: &openraft::RaftMetrics<Types>) -> bool {
+        let members = metrics.membership_config.membership();
+        let alone = members.voter_ids().eq([metrics.id]);
+        match (metrics.state, metrics.last_quorum_acked) {
+            (ServerState::Leader, _) if alone => true,
+            // Followers that hear nothing elect another one after twice as long.
+            (ServerState::Leader, Some(acked)) => {
+                openraft::Instant::elapsed(&*acked) < 2 * self.inner.election_max
+            }
+            (ServerState::Leader, None) => false,
+            _ => metrics.current_leader.is_some(),
+        }
+    }
+
+    /// That this node does not lead, with who does.
+    pub fn no_leader_now(&self) -> Refusal {
+        self.no_leader(None)
     }
 
     pub(super) fn no_leader(&self, leader: Option<&ForwardToLeader<Types>>) -> Refusal {
@@ -286,6 +484,23 @@ type Responder = ProgressResponder<Types, ClientWriteResult<Types>>;
 
 /// An entry that was proposed: dropped, it may be committed all the same.
 pub struct Proposal {
+    /// Encoded, to be proposed again.
+    entry: Bytes,
+    way: Way,
+}
+
+enum Way {
+    Own(Own),
+    Forwarded {
+        group: Group,
+        answer: oneshot::Receiver<Result<Bytes>>,
+        begun: Instant,
+        deadline: Duration,
+    },
+}
+
+/// An entry that was proposed at this node.
+pub(super) struct Own {
     group: Group,
     answer: OneshotReceiverOf<Types, ClientWriteResult<Types>>,
     begun: Instant,
@@ -293,8 +508,31 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// What the law answers.
+    /// What the law answers. This node's own state holds what it did.
     pub async fn reply(self) -> Result<words::Reply> {
+        let (group, answer, begun, deadline) = match self.way {
+            Way::Own(own) => return decode(&own.encoded_reply().await?),
+            Way::Forwarded { group, answer, begun, deadline } => (group, answer, begun, deadline),
+        };
+        let end = tokio::time::Instant::from_std(begun) + deadline;
+        let reply = match tokio::time::timeout_at(end, answer).await {
+            Ok(Ok(answer)) => decode(&answer?)?,
+            Ok(Err(_)) => return Err(unknown("the connection to the leader broke")),
+            Err(_) => return Err(unknown("the deadline passed")),
+        };
+        let mut revisions = group.revisions();
+        let seen = revisions.wait_for(|revision| *revision >= reply.revision);
+        match tokio::time::timeout_at(end, seen).await {
+            Ok(Ok(_)) => Ok(reply),
+            Ok(Err(_)) => Err(stopped()),
+            Err(_) => Err(unknown("it was carried out, and this node does not see it yet")),
+        }
+    }
+}
+
+impl Own {
+    /// What the law answers, encoded.
+    pub(super) async fn encoded_reply(self) -> Result<Vec<u8>> {
         let Self { group, answer, begun, deadline } = self;
         let end = tokio::time::Instant::from_std(begun) + deadline;
         let outcome = match tokio::time::timeout_at(end, answer).await {
@@ -302,10 +540,14 @@ impl Proposal {
             Err(_) => return Err(unknown("the deadline passed")),
         };
         group.inner.shared.counters.count_proposal(begun.elapsed());
-        words::Reply::decode(&outcome.reply[..]).map_err(|error| {
-            Refusal::new(Code::Internal, "the law's reply is not readable").cause(error)
-        })
+        Ok(outcome.reply)
     }
+}
+
+fn decode(reply: &[u8]) -> Result<words::Reply> {
+    words::Reply::decode(reply).map_err(|error| {
+        Refusal::new(Code::Internal, "the law's reply is not readable").cause(error)
+    })
 }
 
 /// Why a group takes nothing more.
@@ -316,7 +558,7 @@ pub(super) fn ended(fatal: &Fatal<Types>) -> Refusal {
     }
 }
 
-fn unknown(cause: &str) -> Refusal {
+pub(super) fn unknown(cause: &str) -> Refusal {
     Refusal::new(Code::OutcomeUnknown, "nobody can tell whether the request was carried out")
         .cause(cause)
         .hint("send it again with the same request id: it takes effect once and answers the same")

@@ -8,6 +8,7 @@
 //!   the round is written.
 
 use super::disk::Disk;
+use super::checkpoints::{CHECKPOINT_EVERY, Checkpoints};
 use super::recent::Recent;
 use super::types::{Command, Entry, LogId, Outcome, SnapshotMeta, StoredMembership, Types};
 use super::wire;
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) disk: Arc<Disk>,
     pub(super) revisions: watch::Sender<u64>,
     pub(super) recent: Recent,
+    pub(super) checkpoints: Checkpoints,
     /// Odd while a snapshot replaces the state.
     installs: AtomicU64,
 }
@@ -51,7 +53,8 @@ impl Shared {
         let revision = house::revision(&database.view(), group);
         let (revisions, _) = watch::channel(revision);
         let (recent, installs) = (Recent::at(revision), AtomicU64::new(0));
-        Self { group, database, counters, disk, revisions, recent, installs }
+        let checkpoints = Checkpoints::default();
+        Self { group, database, counters, disk, revisions, recent, checkpoints, installs }
     }
 
     /// A view that is surely not of a half installed state.
@@ -94,7 +97,7 @@ impl Machine {
         let view = database.view();
         let mut law = Round::new(&view, *group);
         let mut answers = Vec::with_capacity(round.len());
-        let (count, mut events) = (round.len() as u64, Vec::new());
+        let (count, mut events, mut marks) = (round.len() as u64, Vec::new(), Vec::new());
         for (entry, responder) in round {
             let outcome = match entry.payload {
                 EntryPayload::Normal(Command(bytes)) => {
@@ -113,12 +116,16 @@ impl Machine {
                 EntryPayload::Blank => Outcome::default(),
             };
             answers.push((responder, outcome));
+            if entry.log_id.index.is_multiple_of(CHECKPOINT_EVERY) {
+                marks.push((entry.log_id.index, law.hash()));
+            }
         }
         let revision = law.revision();
         let applied = wire::applied_to_store(&last, &self.members);
         or_abort(database.apply(*group, &law.into_writes(), &applied));
         self.applied = Some(last);
         counters.count_apply(count);
+        self.shared.checkpoints.push(marks);
         self.shared.recent.push(events, revision);
         self.shared.publish(revision);
         for (responder, outcome) in answers {
@@ -216,7 +223,7 @@ impl RaftSnapshotBuilder<Types> for Builder {
     }
 }
 
-fn announce(snapshot: Snapshot) -> io::Result<SnapshotOf<Types, Snapshot>> {
+pub(super) fn announce(snapshot: Snapshot) -> io::Result<SnapshotOf<Types, Snapshot>> {
     let applied = wire::applied_from_store(snapshot.applied.as_ref());
     let (last_log_id, last_membership) = applied.map_err(io::Error::other)?;
     let meta = SnapshotMeta { last_log_id, last_membership };

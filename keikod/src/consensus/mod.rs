@@ -9,17 +9,21 @@
 //! - A leader never resumes its term without a vote (see [`raft_config`]).
 //! - A node whose log, vote or state machine fails ends; it never goes on with a guess.
 //! - What `apply` does is decided by `keiko_core::house` alone.
+//! - Every node answers: what only the leader can say is asked of it (see [`peer`]).
 //!
 //! Never: lets openraft's types out, or RocksDB's in.
 
+mod checkpoints;
 mod clock;
 mod config;
 mod disk;
+mod frees;
 mod group;
 mod log;
 mod machine;
+mod members;
 mod monitor;
-mod network;
+pub mod peer;
 mod read;
 mod recent;
 mod tail;
@@ -33,6 +37,7 @@ pub use crate::store::counters::Counters;
 pub use config::raft_config;
 pub use disk::DiskWatermarks;
 pub use group::{Group, Proposal, Status};
+pub use members::MemberView;
 pub use read::{Consistency, Read};
 pub use recent::{Behind, Recent};
 pub use verify::verify;
@@ -40,15 +45,18 @@ pub use verify::verify;
 use crate::store::flusher::{Flusher, Queue};
 use crate::store::folder::Folder;
 use crate::store::{Database, counters};
+use crate::net::peer::PeerTls;
 use disk::Disk;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
-use std::collections::BTreeMap;
+use peer::{Host, Introduction, Links, Server};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use thread::{Pulse, Thread};
+use tokio_util::sync::CancellationToken;
 use types::Member;
 
 /// How long a new cluster may take to elect its only voter and apply its first entries: two
@@ -60,8 +68,11 @@ const FOUND_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Settings {
     /// The data folder.
     pub folder: PathBuf,
-    /// This node's id: never that of another node, and never used again.
+    /// This node's id: never that of another node, and never used again. Who joins learns its own
+    /// later.
     pub node_id: u64,
+    /// True for a node that is a member, even if its store is still empty.
+    pub is_member: bool,
     /// This node's name.
     pub node_name: String,
     /// Where other nodes would reach it; empty if nowhere.
@@ -85,6 +96,7 @@ impl Settings {
         Self {
             folder: folder.into(),
             node_id,
+            is_member: false,
             node_name: node_name.into(),
             node_addr: String::new(),
             heartbeat_ms: 100,
@@ -104,8 +116,31 @@ struct Context {
     counters: Arc<Counters>,
     disk: Arc<Disk>,
     queue: Queue,
+    links: Links,
+    /// Of this node; set anew by a join.
+    node_id: AtomicU64,
     /// True once the node ends; shared with every [`Group`].
     closing: Arc<AtomicBool>,
+}
+
+impl Context {
+    fn node_id(&self) -> u64 {
+        self.node_id.load(Ordering::SeqCst)
+    }
+}
+
+/// The groups that this node holds.
+#[derive(Default)]
+struct Groups(RwLock<BTreeMap<GroupId, Group>>);
+
+impl Groups {
+    fn get(&self, id: GroupId) -> Option<Group> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    fn all(&self) -> Vec<Group> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
 }
 
 /// What runs until [`Consensus::shutdown`].
@@ -120,7 +155,7 @@ pub struct Consensus {
     running: Mutex<Option<Running>>,
     pulse: Arc<Pulse>,
     context: Arc<Context>,
-    groups: RwLock<BTreeMap<GroupId, Group>>,
+    groups: Arc<Groups>,
     founding: tokio::sync::Mutex<()>,
 }
 
@@ -135,16 +170,33 @@ impl Consensus {
         let disk = Arc::new(Disk::new(settings.folder.clone(), settings.full));
         let queue = flusher.queue();
         let closing = Arc::default();
-        let context = Context { settings, config, database, counters, disk, queue, closing };
-        let context = Arc::new(context);
         let pulse = Arc::new(Pulse::new());
         let thread = Thread::start(pulse.clone())?;
+        let links = Links::new(thread.handle());
+        let node_id = AtomicU64::new(settings.node_id);
+        let context = Context {
+            settings,
+            config,
+            database,
+            counters,
+            disk,
+            queue,
+            links,
+            node_id,
+            closing,
+        };
+        let context = Arc::new(context);
+        let mut ids: BTreeSet<GroupId> = context.database.groups()?.into_iter().collect();
+        if context.settings.is_member {
+            ids.insert(GroupId::CONTROL);
+        }
         let mut groups = BTreeMap::new();
-        for id in context.database.groups()? {
+        for id in ids {
             let group = thread.block_on(Group::start(context.clone(), id))??;
             groups.insert(id, group);
         }
-        let (groups, founding) = (RwLock::new(groups), tokio::sync::Mutex::new(()));
+        let groups = Arc::new(Groups(RwLock::new(groups)));
+        let founding = tokio::sync::Mutex::new(());
         let running = Mutex::new(Some(Running { thread, flusher }));
         Ok(Self { running, pulse, context, groups, founding })
     }
@@ -164,7 +216,8 @@ impl Consensus {
                 .hint("leave out --init; the cluster starts by itself"));
         }
         let context = self.context.clone();
-        let Settings { node_id, node_name, node_addr, .. } = context.settings.clone();
+        let Settings { node_name, node_addr, .. } = context.settings.clone();
+        let node_id = context.node_id();
         let founded = self.spawn(async move {
             let group = Group::start(context, GroupId::CONTROL).await?;
             let member = Member { name: node_name, addr: node_addr };
@@ -173,16 +226,72 @@ impl Consensus {
         });
         let group = founded?.await.map_err(|_| stopped())??;
         group.ready(FOUND_DEADLINE).await?;
-        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        self.adopt(group)
+    }
+
+    /// Lets an empty node follow the control group of the cluster that gave it this id: the leader
+    /// sends it what there is.
+    pub async fn join(&self, node_id: u64) -> Result<()> {
+        let _one_at_a_time = self.founding.lock().await;
+        self.check_open()?;
+        if self.is_founded() {
+            let message = "this node already belongs to a cluster";
+            return Err(Refusal::new(Code::AlreadyFounded, message));
+        }
+        self.context.node_id.store(node_id, Ordering::SeqCst);
+        let context = self.context.clone();
+        let started = self.spawn(Group::start(context, GroupId::CONTROL));
+        self.adopt(started?.await.map_err(|_| stopped())??)
+    }
+
+    fn adopt(&self, group: Group) -> Result<()> {
+        let mut groups = self.groups.0.write().unwrap_or_else(PoisonError::into_inner);
         // Under the lock, so that a shutdown either ends this group or is seen here.
         self.check_open()?;
         groups.insert(GroupId::CONTROL, group);
         Ok(())
     }
 
+    /// This node's id.
+    pub fn node_id(&self) -> u64 {
+        self.context.node_id()
+    }
+
+    /// The ways to the other nodes.
+    pub fn links(&self) -> &Links {
+        &self.context.links
+    }
+
+    /// Opens the way to the other nodes, in both directions, until shutdown.
+    pub fn meet(
+        &self,
+        own: Introduction,
+        tls: &PeerTls,
+        listener: std::net::TcpListener,
+        host: Arc<dyn Host>,
+        shutdown: CancellationToken,
+    ) -> Result<()> {
+        let server = Server::new(self.groups.clone(), host, own.cluster_id.clone(), own.id);
+        self.context.links.introduce(own);
+        let tls = tls.clone();
+        let serving = self.spawn(async move {
+            let listener = listener
+                .set_nonblocking(true)
+                .and_then(|()| tokio::net::TcpListener::from_std(listener));
+            match listener {
+                Ok(listener) => {
+                    let incoming = tls.accept(listener, shutdown.clone());
+                    server.run(incoming, shutdown).await;
+                }
+                Err(error) => tracing::error!(%error, "the listener for peers can't be served"),
+            }
+        });
+        serving.map(drop)
+    }
+
     /// The handle of a group that this node holds.
     pub fn group(&self, id: GroupId) -> Option<Group> {
-        self.groups.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.groups.get(id)
     }
 
     /// What was counted since the start.
@@ -206,8 +315,7 @@ impl Consensus {
         };
         // The handles stay, so that whoever asks for one hears that the node ends, not that it
         // holds no cluster.
-        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for group in groups.into_values() {
+        for group in self.groups.all() {
             let ended = thread.spawn(async move { group.shutdown().await });
             let _ = ended.await;
         }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 /// What the monitor knows.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Health {
     /// All that was committed before this node started is applied again.
     pub(super) recovered: bool,
@@ -19,6 +19,8 @@ pub(super) struct Health {
     pub(super) lost_at: Option<Instant>,
     /// True once it saw one.
     pub(super) seen: bool,
+    /// The last one that it saw.
+    pub(super) last_leader: Option<u64>,
 }
 
 /// Starts the monitor on the runtime that this is called in; it ends with the group.
@@ -55,7 +57,7 @@ pub(super) fn start(group: GroupId, raft: Raft) -> watch::Receiver<Health> {
 }
 
 fn observe(health: &mut Health, metrics: &RaftMetrics<Types>) -> bool {
-    let before = (health.recovered, health.lost_at, health.seen);
+    let before = *health;
     let committed = metrics.cluster_committed.map(|id| id.index);
     let applied = metrics.last_applied.map(|id| id.index);
     // As in openraft's `wait_for_recovery`: a commit that covers the log's end at the start was seen
@@ -67,11 +69,14 @@ fn observe(health: &mut Health, metrics: &RaftMetrics<Types>) -> bool {
         health.recovered = true;
     }
     match metrics.current_leader {
-        Some(_) => (health.lost_at, health.seen) = (None, true),
+        Some(leader) => {
+            (health.lost_at, health.seen) = (None, true);
+            health.last_leader = Some(leader);
+        }
         None if health.seen => health.lost_at = health.lost_at.or_else(|| Some(Instant::now())),
         None => {}
     }
-    before != (health.recovered, health.lost_at, health.seen)
+    before != *health
 }
 
 fn leads_nobody(metrics: &RaftMetrics<Types>) -> bool {

@@ -1,16 +1,22 @@
 //! Reads: how fresh they are, and what they say of themselves.
 
-use super::group::{Group, ended};
+use super::group::{Group, LEADER_PATIENCE, ended};
+use super::peer::faults;
+use super::types::{LogId, Types};
 use crate::store::View;
 use keiko_core::house::Head;
 use keiko_core::refusal::{Code, Refusal, Result};
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::raft::linearizable_read::Linearizer;
 use openraft::{Instant as _, LinearizerOption, ReadPolicy, ServerState};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a read waits for a quorum or for the state machine: longer than an election.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Between two looks for a leader.
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// How fresh a read must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +52,8 @@ impl Group {
     ) -> Result<Read<R>> {
         self.check_open()?;
         match consistency {
-            Consistency::Linearizable => self.confirm(ReadPolicy::ReadIndex.into()).await?,
-            // A lease that has run out is renewed by a heartbeat, which the read waits for.
-            Consistency::Lease => self.confirm(LinearizerOption::new(None, true)).await?,
+            Consistency::Linearizable => self.confirm(true).await?,
+            Consistency::Lease => self.confirm(false).await?,
             Consistency::Stale => self.wait_for_recovery().await,
         }
         let view = self.inner.shared.view()?;
@@ -61,22 +66,78 @@ impl Group {
         Ok(Read { value, revision: head.revision, unix_ms: head.unix_ms, staleness_ms })
     }
 
-    /// Waits until all that was committed when this was called is applied here.
-    async fn confirm(&self, option: LinearizerOption) -> Result<()> {
-        let raft = &self.inner.raft;
-        let confirmed = async {
-            let linearizer = raft.get_read_linearizer(option).await?;
-            linearizer.await_ready(raft).await.map_err(RaftError::Fatal)
-        };
-        let error = match tokio::time::timeout(READ_DEADLINE, confirmed).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(_) => {
-                let message = "the read was not confirmed in time";
-                return Err(Refusal::new(Code::DeadlineExceeded, message)
-                    .cause("too few of the group's voters answer")
-                    .hint("a stale read is answered without them"));
+    /// Runs `query` on what this node has now, however old that is, and waits for nothing.
+    pub fn read_now<R>(&self, query: impl FnOnce(&View<'_>) -> R) -> Result<R> {
+        self.check_open()?;
+        Ok(query(&self.inner.shared.view()?))
+    }
+
+    /// Waits until all that was committed when this was called is applied here, and for a leader a
+    /// little, if there is none. `quorum`: the leader asks one; otherwise it trusts its lease.
+    async fn confirm(&self, quorum: bool) -> Result<()> {
+        if faults::reads_stale() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        loop {
+            let confirmed = async {
+                match self.leader() {
+                    Some(leader) if leader != *self.inner.raft.node_id() => {
+                        self.confirm_at(leader, quorum).await
+                    }
+                    _ => self.confirm_here(quorum).await.map(drop),
+                }
+            };
+            let left = READ_DEADLINE.saturating_sub(begun.elapsed());
+            let refusal = match tokio::time::timeout(left, confirmed).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(refusal)) => refusal,
+                Err(_) => return Err(late()),
+            };
+            let passing = matches!(refusal.code, Code::NoLeader | Code::PeerUnreachable);
+            if !passing || begun.elapsed() >= LEADER_PATIENCE || self.check_open().is_err() {
+                return Err(match refusal.code {
+                    Code::PeerUnreachable => self.no_leader(None).cause(refusal),
+                    _ => refusal,
+                });
             }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The same at a follower.
+    async fn confirm_at(&self, leader: u64, quorum: bool) -> Result<()> {
+        let link = self.link(leader)?;
+        let group = self.inner.shared.group;
+        let id = link.read_index(group, quorum, &self.inner.runtime).await?;
+        let mut applied = self.inner.raft.watch_apply_progress();
+        applied.wait_until_ge(&Some(id)).await.map_err(|_| super::stopped())?;
+        Ok(())
+    }
+
+    /// Up to where a read must be applied, as this node says if it leads.
+    pub(super) async fn read_index_here(&self, quorum: bool) -> Result<LogId> {
+        match tokio::time::timeout(READ_DEADLINE, self.linearizer(quorum)).await {
+            Ok(linearizer) => Ok(*linearizer?.read_log_id().log_id()),
+            Err(_) => Err(late()),
+        }
+    }
+
+    async fn confirm_here(&self, quorum: bool) -> Result<()> {
+        let linearizer = self.linearizer(quorum).await?;
+        let ready = linearizer.await_ready(&self.inner.raft).await;
+        ready.map(drop).map_err(|fatal| ended(&fatal))
+    }
+
+    async fn linearizer(&self, quorum: bool) -> Result<Linearizer<Types>> {
+        let option = match quorum {
+            true => ReadPolicy::ReadIndex.into(),
+            // A lease that has run out is renewed by a heartbeat, which the read waits for.
+            false => LinearizerOption::new(None, true),
+        };
+        let error = match self.inner.raft.get_read_linearizer(option).await {
+            Ok(linearizer) => return Ok(linearizer),
+            Err(error) => error,
         };
         Err(match error {
             RaftError::Fatal(fatal) => ended(&fatal),
@@ -121,4 +182,10 @@ impl Group {
             _ => to_ms(self.inner.election_max),
         }
     }
+}
+
+fn late() -> Refusal {
+    Refusal::new(Code::DeadlineExceeded, "the read was not confirmed in time")
+        .cause("too few of the group's voters answer")
+        .hint("a stale read is answered without them")
 }

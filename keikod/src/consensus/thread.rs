@@ -48,6 +48,10 @@ impl Thread {
         Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
     }
 
+    pub(super) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
     pub(super) fn spawn<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future<Output: Send + 'static> + Send + 'static,

@@ -17,7 +17,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 const FILE_NAME: &str = "addresses.json";
-/// Two addresses with their names are under 200 bytes.
+/// Three addresses with their names are under 300 bytes.
 const FILE_BYTES_MAX: u64 = 4096;
 
 /// Where the listeners are.
@@ -25,8 +25,16 @@ const FILE_BYTES_MAX: u64 = 4096;
 pub struct Addresses {
     /// The API.
     pub api: SocketAddr,
+    /// Other nodes. A file without one is of before there were any.
+    #[serde(default = "nowhere")]
+    pub peer: SocketAddr,
     /// `/metrics` on loopback.
     pub metrics: SocketAddr,
+}
+
+/// A port that is never chosen again, because nothing can listen on it.
+const fn nowhere() -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0)
 }
 
 /// The file.
@@ -45,6 +53,8 @@ struct Noted {
 pub struct Listeners {
     /// The API.
     pub api: TcpListener,
+    /// Other nodes.
+    pub peer: TcpListener,
     /// `/metrics` on loopback.
     pub metrics: TcpListener,
     /// Where they are.
@@ -84,7 +94,11 @@ impl Addresses {
     }
 
     fn checksum(&self) -> u32 {
-        crc32c::crc32c(format!("{} {}", self.api, self.metrics).as_bytes())
+        let text = match self.peer == nowhere() {
+            true => format!("{} {}", self.api, self.metrics),
+            false => format!("{} {} {}", self.api, self.peer, self.metrics),
+        };
+        crc32c::crc32c(text.as_bytes())
     }
 
     /// Replaces the file as a whole, so that a power cut leaves this one or the one before.
@@ -103,17 +117,24 @@ impl Addresses {
 }
 
 impl Listeners {
-    /// Binds both and notes where. The data folder must be this process's own.
+    /// Binds all three and notes where. The data folder must be this process's own.
     ///
     /// # Errors
     /// [`Code::PortInUse`] for a port that was named and is taken; [`Code::InvalidArgument`] for
     /// an address that is not of this machine or may not be used.
-    pub fn bind(data_dir: &Path, api: SocketAddr, metrics: SocketAddr) -> Result<Self> {
+    pub fn bind(
+        data_dir: &Path,
+        api: SocketAddr,
+        peer: SocketAddr,
+        metrics: SocketAddr,
+    ) -> Result<Self> {
         let last = Addresses::read(data_dir);
         let api = again("--listen", api, last.map(|last| last.api))?;
+        let peer = again("--listen-peer", peer, last.map(|last| last.peer))?;
         let metrics = again("--metrics-listen", metrics, last.map(|last| last.metrics))?;
         let addresses = Addresses {
             api: local("--listen", &api)?,
+            peer: local("--listen-peer", &peer)?,
             metrics: local("--metrics-listen", &metrics)?,
         };
         if last != Some(addresses)
@@ -122,13 +143,14 @@ impl Listeners {
             // A full disk: the node is where it says it is, only the next start may choose anew.
             tracing::warn!(%error, "the ports can't be noted for the next start");
         }
-        Ok(Self { api, metrics, addresses })
+        Ok(Self { api, peer, metrics, addresses })
     }
 }
 
 /// The last port where any would do, and any where the last one is taken.
 fn again(flag: &str, wanted: SocketAddr, last: Option<SocketAddr>) -> Result<TcpListener> {
-    let last = last.filter(|last| wanted.port() == 0 && last.ip() == wanted.ip());
+    let same = |last: &SocketAddr| last.ip() == wanted.ip() && last.port() != 0;
+    let last = last.filter(|last| wanted.port() == 0 && same(last));
     match last.map(|last| listen(flag, last)) {
         Some(Ok(listener)) => Ok(listener),
         Some(Err(refusal)) => {
@@ -189,14 +211,14 @@ mod tests {
     #[test]
     fn port_0_is_chosen_once_and_taken_again() {
         let place = tempfile::tempdir().unwrap();
-        let first = Listeners::bind(place.path(), any(), any()).unwrap().addresses;
+        let first = Listeners::bind(place.path(), any(), any(), any()).unwrap().addresses;
         assert_eq!(Addresses::read(place.path()), Some(first));
-        let second = Listeners::bind(place.path(), any(), any()).unwrap();
+        let second = Listeners::bind(place.path(), any(), any(), any()).unwrap();
         assert_eq!(second.addresses, first);
         // Occupied: only that one is chosen anew, and noted.
         drop(second);
         let occupied = TcpListener::bind(first.api).unwrap();
-        let third = Listeners::bind(place.path(), any(), any()).unwrap().addresses;
+        let third = Listeners::bind(place.path(), any(), any(), any()).unwrap().addresses;
         assert_ne!(third.api, first.api);
         assert_eq!(third.metrics, first.metrics);
         assert_eq!(Addresses::read(place.path()), Some(third));
@@ -208,7 +230,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let taken = TcpListener::bind(any()).unwrap();
         let address = taken.local_addr().unwrap();
-        let refusal = Listeners::bind(place.path(), address, any()).unwrap_err();
+        let refusal = Listeners::bind(place.path(), address, any(), any()).unwrap_err();
         assert_eq!(refusal.code, Code::PortInUse);
         assert!(refusal.hints.iter().any(|hint| hint.contains("--listen 127.0.0.1:PORT")));
         assert_eq!(Addresses::read(place.path()), None);
@@ -218,14 +240,14 @@ mod tests {
     fn a_file_that_is_not_understood_is_no_reason_to_stop() {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join(FILE_NAME), "{\"api\": 7}").unwrap();
-        let bound = Listeners::bind(place.path(), any(), any()).unwrap();
+        let bound = Listeners::bind(place.path(), any(), any(), any()).unwrap();
         assert_eq!(Addresses::read(place.path()), Some(bound.addresses));
     }
 
     #[test]
     fn no_flipped_bit_gives_another_address() {
         let place = tempfile::tempdir().unwrap();
-        let bound = Listeners::bind(place.path(), any(), any()).unwrap().addresses;
+        let bound = Listeners::bind(place.path(), any(), any(), any()).unwrap().addresses;
         let path = place.path().join(FILE_NAME);
         let text = std::fs::read(&path).unwrap();
         let mut noticed = 0;
@@ -240,11 +262,12 @@ mod tests {
         assert!(noticed > text.len() * 4, "{noticed} of {} bytes", text.len());
         // One that is not understood is replaced by one that is.
         std::fs::write(&path, b"\xff").unwrap();
-        let anew = Listeners::bind(place.path(), any(), any()).unwrap().addresses;
+        let anew = Listeners::bind(place.path(), any(), any(), any()).unwrap().addresses;
         assert_eq!(Addresses::read(place.path()), Some(anew));
-        // As it was written before there was a checksum.
+        // As it was written before there was a checksum, and before there were peers.
         let older = format!("{{\"api\": \"{}\", \"metrics\": \"{}\"}}", bound.api, bound.metrics);
         std::fs::write(&path, older).unwrap();
-        assert_eq!(Addresses::read(place.path()), Some(bound));
+        let older = Addresses { peer: nowhere(), ..bound };
+        assert_eq!(Addresses::read(place.path()), Some(older));
     }
 }

@@ -11,6 +11,7 @@
 pub mod addresses;
 mod ballast;
 pub mod folder;
+mod membership;
 mod notify;
 mod readiness;
 mod signals;
@@ -18,6 +19,7 @@ mod signals;
 pub use addresses::{Addresses, Listeners};
 pub use ballast::Ballast;
 pub use folder::{Folder, Holder};
+pub use membership::Membership;
 pub use notify::Notify;
 pub use readiness::{Changes, Readiness, Task};
 pub use signals::{Signals, Stop};

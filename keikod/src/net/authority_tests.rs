@@ -1,3 +1,4 @@
+use super::super::spiffe::Claim;
 use super::*;
 use x509_parser::certificate::X509Certificate;
 
@@ -57,8 +58,13 @@ fn a_nodes_certificate_says_what_it_is() {
     let (_folder, keys, stored) = founded();
     let authority = Authority::open(&stored, &keys).unwrap();
     let names = Names::new("n1", ["10.1.2.3".parse().unwrap()]);
-    let issued = authority.issue_node(&names).unwrap();
+    let key = NodeKey::generate().unwrap();
+    let issued = authority.issue_node(&names, &key).unwrap();
+    assert_eq!(issued.ca_hash(), Some(authority.ca_hash()));
     let [leaf, ca] = issued.chain() else { panic!("a leaf and the CA") };
+    let claim = Claim::of(leaf).unwrap();
+    assert_eq!((claim.subject, claim.cluster_id.as_str()), (Subject::Node("n1".into()), "c-1"));
+    assert_eq!(claim.key_hash, key.key_hash());
     assert_eq!(hash_of(ca), authority.ca_hash());
 
     let (leaf, ca) = (parse(leaf), parse(ca));
@@ -80,4 +86,64 @@ fn a_nodes_certificate_says_what_it_is() {
     assert!(leaf.validity().is_valid());
     let life = ca.validity().not_after.timestamp() - ca.validity().not_before.timestamp();
     assert_eq!(life, (AUTHORITY_LIFE + BACKDATE).as_secs().cast_signed());
+}
+
+#[test]
+fn a_member_gets_what_the_cluster_says_and_nothing_that_it_asks_for() {
+    let (_folder, keys, stored) = founded();
+    let authority = Authority::open(&stored, &keys).unwrap();
+    let key = NodeKey::generate().unwrap();
+    // A request that asks to be a CA and somebody else.
+    let mut greedy = CertificateParams::new(vec!["other.example".to_owned()]).unwrap();
+    greedy.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    greedy.subject_alt_names.push(uri("spiffe://c-1/person/root").unwrap());
+    let request = greedy.serialize_request(key.pair()).unwrap();
+    let names = ["10.0.0.9".to_owned(), "n2.example".to_owned()];
+    let signed = authority.sign_node(request.der(), "n2", &names).unwrap();
+    let stored = NodeCertificate::from_stored(&signed.pem_chain, &key).unwrap();
+    assert_eq!((stored.expires(), stored.ca_hash()), (signed.expires, Some(authority.ca_hash())));
+    let leaf = parse(&stored.chain()[0]);
+    assert!(!leaf.is_ca());
+    let names = &leaf.subject_alternative_name().unwrap().unwrap().value.general_names;
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(names.iter().any(|name| name.contains("spiffe://c-1/node/n2")), "{names:?}");
+
+    let other = NodeKey::generate().unwrap();
+    let refused = NodeCertificate::from_stored(&signed.pem_chain, &other).unwrap_err();
+    assert_eq!(refused.code, Code::KeyMaterial);
+    for (names, expect) in [
+        (vec!["*.example".to_owned()], Code::InvalidArgument),
+        (vec!["a b".to_owned()], Code::InvalidArgument),
+        (vec!["n2".to_owned(); NAMES_MAX + 1], Code::LimitExceeded),
+    ] {
+        let refused = authority.sign_node(&key.csr().unwrap(), "n2", &names).unwrap_err();
+        assert_eq!(refused.code, expect, "{names:?}");
+    }
+    let again = authority.sign_node(&key.csr().unwrap(), "n2", &[]).unwrap();
+    let again = NodeCertificate::from_stored(&again.pem_chain, &key).unwrap();
+    assert_ne!(parse(&again.chain()[0]).raw_serial(), leaf.raw_serial(), "the same key");
+}
+
+#[test]
+fn a_persons_certificate_says_who_and_for_how_long() {
+    let (_folder, keys, stored) = founded();
+    let authority = Authority::open(&stored, &keys).unwrap();
+    let key = NodeKey::generate().unwrap();
+    let signed = authority.sign_person(&key.csr().unwrap(), "agent.default.hello").unwrap();
+    let leaf = CertificateDer::from_pem_slice(signed.pem_chain.as_bytes()).unwrap();
+    let claim = Claim::of(&leaf).unwrap();
+    assert_eq!(claim.subject, Subject::Person("agent.default.hello".into()));
+    assert_eq!(claim.key_hash, key.key_hash());
+    let left = signed.expires.duration_since(SystemTime::now()).unwrap();
+    assert!(left <= PERSON_LIFE && left > PERSON_LIFE - Duration::from_secs(60), "{left:?}");
+    let expires_ms = signed.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    assert!(u128::from(claim.expires_ms).abs_diff(expires_ms) < 1000);
+    let leaf = parse(&leaf);
+    let usage = leaf.extended_key_usage().unwrap().unwrap().value;
+    assert!(usage.client_auth && !usage.server_auth);
+    // Its chain is a node's nowhere: there is no other id in it.
+    for bad in ["", "a/b", "ann?", "a\u{e9}", "../node/n1"] {
+        assert!(authority.sign_person(&key.csr().unwrap(), bad).is_err(), "{bad:?}");
+    }
 }

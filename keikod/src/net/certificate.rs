@@ -1,23 +1,27 @@
 //! The certificate that this node shows, and the one place where it is swapped.
 //!
-//! Before a cluster is founded the node shows an ephemeral self-signed one: nobody trusts it, and
-//! nothing but health is answered behind it. From founding on it is the CA's.
+//! Before a cluster is founded or joined the node shows an ephemeral self-signed one: nobody trusts
+//! it, and nothing but health is answered behind it. From then on it is the CA's, and so are those
+//! that are trusted. As a server and as a client towards other members a node shows the same.
 
-use super::authority::{NODE_LIFE, leaf, unsigned};
+use super::authority::{hash_of, node_leaf, unsigned};
+use super::node_key::NodeKey;
+use super::spiffe::{self, Claim};
 use super::tls;
 use arc_swap::ArcSwap;
 use keiko_core::refusal::{Code, Refusal, Result};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{RootCertStore, SignatureScheme};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 // A handshake carries every name: 64 of at most 18 bytes each are little over a kilobyte.
-const INTERFACE_ADDRESSES_MAX: usize = 64;
+pub(super) const INTERFACE_ADDRESSES_MAX: usize = 64;
 
 /// Under which names a node is reached.
 #[derive(Clone, Debug)]
@@ -35,7 +39,7 @@ impl Names {
         for address in listens {
             // "Any address" itself is none: a peer never dials it.
             match address.is_unspecified() {
-                true => addresses.extend(of_machine(address)),
+                true => addresses.extend(machine_addresses(address)),
                 false => addresses.push(address),
             }
         }
@@ -49,18 +53,29 @@ impl Names {
         Self { node, subjects }
     }
 
+    /// By this name, too, if a certificate can say so.
+    #[must_use]
+    pub fn also(mut self, name: &str) -> Self {
+        if is_subject(name) && !self.subjects.iter().any(|subject| subject == name) {
+            self.subjects.push(name.to_owned());
+            self.subjects.sort_unstable();
+        }
+        self
+    }
+
     /// The node's name.
     pub fn node(&self) -> &str {
         &self.node
     }
 
-    pub(super) fn subjects(&self) -> Vec<String> {
+    /// IP addresses and DNS names.
+    pub fn subjects(&self) -> Vec<String> {
         self.subjects.clone()
     }
 }
 
 /// The addresses of the machine's interfaces that a socket on this "any address" answers.
-fn of_machine(any: IpAddr) -> Vec<IpAddr> {
+pub fn machine_addresses(any: IpAddr) -> Vec<IpAddr> {
     let interfaces = match nix::ifaddrs::getifaddrs() {
         Ok(interfaces) => interfaces,
         Err(error) => {
@@ -84,56 +99,112 @@ fn of_machine(any: IpAddr) -> Vec<IpAddr> {
         .collect()
 }
 
+/// True if a certificate can say that a node is reached by it: no wildcard, nothing but a host.
+pub(super) fn is_subject(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok() || is_dns(name)
+}
+
 fn is_dns(name: &str) -> bool {
     rustls_pki_types::DnsName::try_from(name).is_ok()
+}
+
+/// The CA whose certificates count.
+#[derive(Debug)]
+pub(super) struct Trust {
+    pub(super) roots: Arc<RootCertStore>,
+    /// BLAKE3 of its certificate, hex.
+    pub(super) hash: String,
+    pub(super) cluster_id: String,
+}
+
+impl Trust {
+    fn of(authority: &CertificateDer<'static>) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.clone()).map_err(unusable)?;
+        let cluster_id = spiffe::cluster_of(authority).map_err(unusable)?;
+        Ok(Self { roots: Arc::new(roots), hash: hash_of(authority), cluster_id })
+    }
 }
 
 /// A certificate with its key: chain from the leaf to the CA.
 pub struct NodeCertificate {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    issued: SystemTime,
-    ca_hash: Option<String>,
+    from: SystemTime,
+    until: SystemTime,
+    /// None of one that nobody signed.
+    trust: Option<Arc<Trust>>,
 }
 
 impl fmt::Debug for NodeCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NodeCertificate")
-            .field("issued", &self.issued)
-            .field("ca_hash", &self.ca_hash)
+            .field("until", &self.until)
+            .field("ca_hash", &self.ca_hash())
             .finish_non_exhaustive()
     }
 }
 
 impl NodeCertificate {
-    pub(super) fn new(
-        chain: Vec<CertificateDer<'static>>,
-        pair: &KeyPair,
-        issued: SystemTime,
-        ca_hash: Option<String>,
-    ) -> Self {
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(pair.serialize_der()));
-        Self { chain, key, issued, ca_hash }
-    }
-
     /// One that nobody signed, for a node without a cluster.
     pub fn ephemeral(names: &Names) -> Result<Self> {
-        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(unsigned)?;
-        let now = SystemTime::now();
-        let certificate = leaf(names, now)?.self_signed(&pair).map_err(unsigned)?;
-        Ok(Self::new(vec![certificate.der().clone()], &pair, now, None))
+        let key = NodeKey::generate()?;
+        let leaf = node_leaf(names.node(), names.subjects(), SystemTime::now())?;
+        let leaf = leaf.self_signed(key.pair()).map_err(unsigned)?.der().clone();
+        let (from, until) = spiffe::validity(&leaf)?;
+        Ok(Self { chain: vec![leaf], key: key.private(), from, until, trust: None })
+    }
+
+    /// One that a voter signed for this key, PEM: the leaf, then the CA.
+    pub fn from_stored(pem: &str, key: &NodeKey) -> Result<Self> {
+        let chain = CertificateDer::pem_slice_iter(pem.as_bytes());
+        let chain: std::result::Result<Vec<_>, _> = chain.collect();
+        Self::signed(chain.map_err(unusable)?, key)
+    }
+
+    /// The same in DER.
+    pub(super) fn signed(chain: Vec<CertificateDer<'static>>, key: &NodeKey) -> Result<Self> {
+        let [leaf, .., authority] = chain.as_slice() else {
+            return Err(unusable("it is not followed by the CA's"));
+        };
+        if Claim::of(leaf)?.key_hash != key.key_hash() {
+            return Err(unusable("it is of another key than this node's")
+                .hint("if D/keys was lost, remove the node and let it join anew"));
+        }
+        let trust = Trust::of(authority)?;
+        check_signed(leaf, authority)?;
+        let (from, until) = spiffe::validity(leaf)?;
+        Ok(Self { key: key.private(), from, until, trust: Some(Arc::new(trust)), chain })
     }
 
     /// The leaf first, then the CA.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.chain
     }
+
+    /// BLAKE3 of the CA that signed it, hex; none of an ephemeral one.
+    pub fn ca_hash(&self) -> Option<&str> {
+        self.trust.as_ref().map(|trust| trust.hash.as_str())
+    }
+
+    /// When it ends.
+    pub fn expires(&self) -> SystemTime {
+        self.until
+    }
+}
+
+/// A chain that does not hold is refused by every peer: better said here.
+fn check_signed(leaf: &CertificateDer<'_>, authority: &CertificateDer<'_>) -> Result<()> {
+    let (_, leaf) = x509_parser::parse_x509_certificate(leaf).map_err(unusable)?;
+    let (_, authority) = x509_parser::parse_x509_certificate(authority).map_err(unusable)?;
+    leaf.verify_signature(Some(authority.public_key())).map_err(unusable)
 }
 
 struct Shown {
     key: Arc<CertifiedKey>,
-    issued: SystemTime,
-    ca_hash: Option<String>,
+    from: SystemTime,
+    until: SystemTime,
+    trust: Option<Arc<Trust>>,
 }
 
 /// What the node shows now: read at every handshake, swapped without a restart.
@@ -145,8 +216,8 @@ impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.shown.load();
         f.debug_struct("Certificates")
-            .field("issued", &shown.issued)
-            .field("ca_hash", &shown.ca_hash)
+            .field("until", &shown.until)
+            .field("ca_hash", &shown.trust.as_ref().map(|trust| &trust.hash))
             .finish()
     }
 }
@@ -163,19 +234,36 @@ impl Certificates {
         Ok(())
     }
 
-    /// The hash of the CA that signed what is shown; none before founding.
+    /// The hash of the CA that signed what is shown; none before there is a cluster.
     pub fn ca_hash(&self) -> Option<String> {
-        self.shown.load().ca_hash.clone()
+        self.trust().map(|trust| trust.hash.clone())
+    }
+
+    /// The cluster of that CA; none before there is one.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.trust().map(|trust| trust.cluster_id.clone())
+    }
+
+    /// That CA as the one root of trust; none before there is a cluster.
+    pub fn ca_roots(&self) -> Option<Arc<RootCertStore>> {
+        self.trust().map(|trust| Arc::clone(&trust.roots))
     }
 
     /// When the shown certificate ends.
     pub fn expires(&self) -> SystemTime {
-        self.shown.load().issued + NODE_LIFE
+        self.shown.load().until
     }
 
-    /// How old the shown certificate is; none if the clock went back to before its making.
-    pub(super) fn age(&self, now: SystemTime) -> Option<Duration> {
-        now.duration_since(self.shown.load().issued).ok()
+    pub(super) fn trust(&self) -> Option<Arc<Trust>> {
+        self.shown.load().trust.clone()
+    }
+
+    /// True if half of the shown one's life is over. So it is if the clock went back to before its
+    /// beginning: nobody here would accept a certificate of the future.
+    pub(super) fn is_old(&self, now: SystemTime) -> bool {
+        let shown = self.shown.load();
+        let life = shown.until.duration_since(shown.from).unwrap_or_default();
+        now.duration_since(shown.from).ok().is_none_or(|age| age >= life / 2)
     }
 }
 
@@ -185,12 +273,29 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
+impl ResolvesClientCert for Certificates {
+    fn resolve(
+        &self,
+        _root_hint_subjects: &[&[u8]],
+        _schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        let shown = self.shown.load();
+        shown.trust.is_some().then(|| Arc::clone(&shown.key))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
 fn certified(certificate: NodeCertificate) -> Result<Shown> {
-    let NodeCertificate { chain, key, issued, ca_hash } = certificate;
-    let key = CertifiedKey::from_der(chain, key, &tls::provider()).map_err(|error| {
-        Refusal::new(Code::KeyMaterial, "the node's certificate can't be used").cause(error)
-    })?;
-    Ok(Shown { key: Arc::new(key), issued, ca_hash })
+    let NodeCertificate { chain, key, from, until, trust } = certificate;
+    let key = CertifiedKey::from_der(chain, key, &tls::provider()).map_err(unusable)?;
+    Ok(Shown { key: Arc::new(key), from, until, trust })
+}
+
+fn unusable(why: impl fmt::Display) -> Refusal {
+    Refusal::new(Code::KeyMaterial, "the node's certificate can't be used").cause(why)
 }
 
 #[cfg(test)]
@@ -221,6 +326,6 @@ mod tests {
             assert!(subjects.contains(&outward), "{outward} in {subjects:?}");
             assert!(!subjects.iter().any(|subject| subject == any));
         }
-        assert!(of_machine(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).iter().all(IpAddr::is_ipv4));
+        assert!(machine_addresses(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).iter().all(IpAddr::is_ipv4));
     }
 }

@@ -5,20 +5,20 @@
 //! check. A service finds [`Identity`], [`TraceContext`], [`Peer`] and [`Deadline`] in the
 //! request's extensions.
 
-use super::calls::{Call, Calls, hold};
+use super::admission::{admit, known};
+use super::calls::{Calls, hold, weigh};
 use super::certificate::Certificates;
 use super::deadline::Deadline;
-use super::gate::{self, State};
-use super::identity::{Identity, Permission, Resource, unauthenticated};
+use super::gate::State;
+use super::identity::{Identity, Permission, Resource};
 use super::listener::{Accept, Peer, Proof};
 use super::pages::{self, Pages};
 use super::standing::Standing;
 use super::status::{self, Origin};
-use super::token::Presented;
 use super::trace::TraceContext;
 use super::transcode::Transcoder;
-use super::{Tokens, Uids, metrics};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use super::{Tokens, Uids, metrics, refusals};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use keiko_core::refusal::{Code, Refusal, Result};
 use std::collections::BTreeSet;
@@ -43,7 +43,7 @@ pub(super) struct Parts {
     pub(super) transcoder: Transcoder,
     /// Paths of methods that stream: they have no deadline.
     pub(super) streams: BTreeSet<String>,
-    /// What the bearers of tokens have open.
+    /// What tokens and people have open.
     pub(super) calls: Calls,
     /// How often the caller of a stream is looked up again.
     pub(super) recheck: Duration,
@@ -78,8 +78,9 @@ impl Accept for Front {
             path = request.uri().path(),
             trace_id = trace.trace_hex(),
         );
-        let mut response =
-            self.traced(peer, request.map(Body::new), &face, trace).instrument(span).await;
+        let from = peer.ip();
+        let answer = self.traced(peer, request.map(Body::new), &face, trace).instrument(span);
+        let mut response = refusals::within(from, answer).await;
         trace.echo(response.headers_mut());
         response
     }
@@ -105,7 +106,7 @@ impl Front {
         }
         let request_id = matches!(face, Face::Json).then(|| request_id(headers));
         request.extensions_mut().insert(trace);
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.clone());
         match request_id {
             None => {
                 metrics::requested(self.listener, "grpc");
@@ -124,12 +125,16 @@ impl Front {
 
     async fn grpc(&self, peer: Peer, mut request: Request<Body>) -> Result<Response<Body>> {
         let path = request.uri().path().to_owned();
-        let identity = self.admit(peer, &path, shown(&request)).await?;
+        let identity = admit(&self.parts, &peer, &path, shown(&request)).await?;
         let is_stream = self.is_stream(&path);
-        let call = self.begin(identity.as_ref(), is_stream)?;
+        let call = match &identity {
+            Some(identity) => self.parts.calls.begin(identity, is_stream)?,
+            None => None,
+        };
         if let Some(identity) = identity.clone() {
             request.extensions_mut().insert(identity);
         }
+        let request = weigh(request, call.as_ref(), is_stream);
         let mut routes = self.parts.routes.clone();
         let response = if is_stream {
             let answer = routes.call(request).await;
@@ -142,6 +147,7 @@ impl Front {
             }
         } else {
             let deadline = Deadline::of(request.headers())?;
+            let mut request = request;
             request.extensions_mut().insert(deadline);
             deadline.bound(routes.call(request)).await?
         };
@@ -165,10 +171,8 @@ impl Front {
             Ok(found) => found.method_path().to_owned(),
             Err(_) => request.uri().path().to_owned(),
         };
-        let Some(identity) = self.admit(peer, &path, shown(&request)).await? else {
-            // Health by HTTP is `/livez` and `/readyz`.
-            return Err(unauthenticated());
-        };
+        // Health by HTTP is `/livez` and `/readyz`.
+        let identity = known(admit(&self.parts, &peer, &path, shown(&request)).await?)?;
         match (request.method(), path.as_str()) {
             (&Method::GET, "/metrics") => {
                 identity.require(Permission::MetricsRead, &Resource::All("metrics"))?;
@@ -182,12 +186,14 @@ impl Front {
         let found = match found {
             Ok(found) => found,
             Err(_) if self.parts.pages.has(&path) => {
-                return self.document(peer, request, identity, origin).await;
+                return self.document(&peer, request, identity, origin).await;
             }
             Err(miss) => return Ok(miss.answer(origin)),
         };
-        let call = self.begin(Some(&identity), found.is_stream())?;
+        let call = self.parts.calls.begin(&identity, found.is_stream())?;
         request.extensions_mut().insert(identity.clone());
+        // Its body is read as a whole before the call begins, also of one that streams its answer.
+        let mut request = weigh(request, call.as_ref(), false);
         let routes = self.parts.routes.clone();
         let answer = if found.is_stream() {
             found.stream(routes, request, origin, self.standing(peer, identity)).await
@@ -201,13 +207,13 @@ impl Front {
 
     async fn document(
         &self,
-        peer: Peer,
+        peer: &Peer,
         request: Request<Body>,
         identity: Identity,
         origin: &Origin,
     ) -> Result<Response<Body>> {
-        let call = self.begin(Some(&identity), false)?;
-        let remote = matches!(peer, Peer::Network(_));
+        let call = self.parts.calls.begin(&identity, false)?;
+        let remote = matches!(peer, Peer::Network { .. });
         let Some(head) = pages::Head::of(&request, identity, remote) else {
             return Ok(pages::wrong_method(request.uri().path(), origin));
         };
@@ -222,92 +228,8 @@ impl Front {
         Standing { parts: Arc::clone(&self.parts), peer, identity }
     }
 
-    /// Counts the call of a token's bearer, and the stream of anybody.
-    fn begin(&self, identity: Option<&Identity>, stream: bool) -> Result<Option<Call>> {
-        match identity {
-            Some(Identity::Token { id, .. }) => self.parts.calls.begin(id).map(Some),
-            Some(Identity::Socket { .. }) if stream => self.parts.calls.begin_stream().map(Some),
-            Some(Identity::Socket { .. }) | None => Ok(None),
-        }
-    }
-
     fn is_stream(&self, path: &str) -> bool {
         self.parts.streams.contains(path) || path.starts_with("/grpc.reflection.")
-    }
-
-    /// Who calls, if they may get past the gate. None only for the health check.
-    async fn admit(
-        &self,
-        peer: Peer,
-        path: &str,
-        (headers, proof): (&HeaderMap, Option<&Proof>),
-    ) -> Result<Option<Identity>> {
-        let admitted = self.identify(peer, path, headers).await;
-        match (&admitted, proof) {
-            (Ok(Some(_)), Some(proof)) => proof.set(),
-            (Ok(_), _) => {}
-            (Err(refusal), _) => {
-                metrics::refused(refusal.code, "");
-                tracing::debug!(?peer, path, %refusal, "refused");
-            }
-        }
-        admitted
-    }
-
-    async fn identify(
-        &self,
-        peer: Peer,
-        path: &str,
-        headers: &HeaderMap,
-    ) -> Result<Option<Identity>> {
-        let shown = headers.get(header::AUTHORIZATION);
-        let on_socket = matches!(peer, Peer::Socket { .. });
-        admit_uid(&self.parts, peer)?;
-        gate::check(path, on_socket, shown.is_some(), self.parts.state.as_ref())?;
-        match (shown, peer) {
-            // Who shows a token wants to be its bearer, wherever they call from.
-            (Some(shown), _) => self.bearer(shown).await.map(Some),
-            (None, Peer::Socket { uid }) => {
-                Ok(Some(Identity::Socket { node: self.parts.node.clone(), uid }))
-            }
-            (None, Peer::Network(_)) => Ok(None),
-        }
-    }
-
-    async fn bearer(&self, header: &HeaderValue) -> Result<Identity> {
-        let text = header
-            .to_str()
-            .ok()
-            .and_then(|text| text.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, text)| text.trim())
-            .ok_or_else(|| {
-                Refusal::new(Code::TokenInvalid, "the header authorization holds no bearer token")
-                    .hint("send it as: authorization: Bearer keiko.ID.SECRET.HASH")
-            })?;
-        let presented = Presented::parse(text)?;
-        if let Some(ours) = self.parts.certificates.ca_hash() {
-            presented.of_cluster(&ours)?;
-        }
-        let stored = self.parts.tokens.find(presented.id).await;
-        presented.prove(stored.as_ref(), now_ms())?;
-        match stored {
-            Some(token) => {
-                Ok(Identity::Token { id: token.id, role: token.role, scope: token.scope })
-            }
-            None => Err(unauthenticated()),
-        }
-    }
-}
-
-/// Refuses a peer on the socket whose uid is not, or no longer, admitted.
-pub(super) fn admit_uid(parts: &Parts, peer: Peer) -> Result<()> {
-    match peer {
-        Peer::Socket { uid } if !(parts.uids)(uid) => {
-            Err(Refusal::new(Code::Unauthenticated, format!("uid {uid} may not use this socket"))
-                .hint("name it in keiko.toml: [socket] uids = [UID], then reload keikod"))
-        }
-        _ => Ok(()),
     }
 }
 

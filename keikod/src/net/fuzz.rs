@@ -29,7 +29,7 @@ fn any_token() {
                 assert_eq!(text.split('.').nth(1), Some(presented.id));
                 let of_cluster = presented.of_cluster(&ca).err();
                 assert_eq!(of_cluster.is_none(), text.ends_with(&ca));
-                let proven = presented.prove(None, 0).expect_err("nothing is stored");
+                let proven = presented.prove(None).expect_err("nothing is stored");
                 of_cluster.into_iter().chain([proven]).collect()
             }
             Err(refusal) => vec![refusal],

@@ -8,7 +8,7 @@ use keiko_core::refusal::{Code, Refusal, Result};
 /// Where the node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Holds no cluster: waits for `cluster init`.
+    /// Holds no cluster: waits for `cluster init` or `cluster join`.
     Waiting,
     /// Holds a cluster and is not ready to serve it.
     Starting,
@@ -38,7 +38,7 @@ pub trait State: Send + Sync + 'static {
 /// The one gRPC call that is answered without identity.
 pub(super) const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 
-/// What the socket answers in every phase: enough to look, to found, and to find out how.
+/// What the socket answers in every phase: enough to look, to found or join, and to find out how.
 const ALWAYS_ON_SOCKET: &[&str] = &[
     "/keiko.v1.Cluster/Status",
     "/keiko.v1.Cluster/Init",
@@ -48,6 +48,10 @@ const ALWAYS_ON_SOCKET: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     "/metrics",
     "/openapi.json",
+    "/keiko.v1.Cluster/Join",
+    "/keiko.v1.Cluster/ListNodes",
+    "/keiko.v1.Cluster/GetNode",
+    "/keiko.v1.Security/WhoAmI",
 ];
 
 /// Lets a call through to the question of identity, or says why not.
@@ -95,6 +99,7 @@ mod tests {
     fn who_gets_how_far() {
         let (list, status) = ("/keiko.v1.Registry/List", "/keiko.v1.Cluster/Status");
         let (init, reflection) = ("/keiko.v1.Cluster/Init", ALWAYS_ON_SOCKET[4]);
+        let join = "/keiko.v1.Cluster/Join";
         let check = |path: &str, on_socket, shown, phase, expect: Option<Code>| {
             let got =
                 check(path, on_socket, shown, &Fixed(phase)).err().map(|refusal| refusal.code);
@@ -102,10 +107,10 @@ mod tests {
         };
         for phase in [Phase::Waiting, Phase::Starting, Phase::Serving, Phase::Draining] {
             check(HEALTH_CHECK, false, false, phase, None);
-            for path in [list, status, init, reflection, "/metrics", "/openapi.json", "/nothing"] {
+            for path in [list, status, init, join, reflection, "/metrics", "/openapi.json", "/no"] {
                 check(path, false, false, phase, Some(Code::Unauthenticated));
             }
-            for path in [status, init, reflection, "/metrics"] {
+            for path in [status, init, join, reflection, "/metrics"] {
                 check(path, true, false, phase, None);
             }
         }

@@ -1,12 +1,15 @@
 //! Who calls, and what they may do.
 //!
-//! An [`Identity`] is made by the front ([`super::front`]) and by nobody else; a service takes it
-//! from its request and names the permission that it needs. What is not granted is refused.
+//! An [`Identity`] is made by the front ([`super::front`]), or of what another node vouches for, and
+//! by nobody else; a service takes it from its request and names the permission that it needs. What
+//! is not granted is refused, and every refusal is counted and noted.
 
-use super::metrics;
+use super::{metrics, refusals};
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::{self as wire, actor::Who};
 use std::fmt;
+
+pub use super::permission::{Permission, Role};
 
 /// A caller who proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,56 +29,31 @@ pub enum Identity {
         role: String,
         /// What it may touch, as in `agent/default/hello`.
         scope: String,
+        /// When it ends.
+        expires_ms: u64,
+        /// It is traded once, and good for nothing else.
+        one_use: bool,
     },
-}
-
-macro_rules! permissions {
-    ($($(#[$doc:meta])* $name:ident $text:literal;)*) => {
-        /// What a call needs.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Permission { $($(#[$doc])* $name,)* }
-
-        impl Permission {
-            /// Every permission.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// The dotted name.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
-            }
-        }
-    };
-}
-
-permissions! {
-    /// Read declared objects.
-    RegistryRead "registry.read";
-    /// Register, change, delete declared objects.
-    RegistryWrite "registry.write";
-    /// Call a tool.
-    ToolCall "tool.call";
-    /// Call an agent.
-    AgentCall "agent.call";
-    /// Register a command that a node runs.
-    McpExec "mcp.exec";
-    /// Read what a stdio server wrote to its standard error.
-    McpLogs "mcp.logs";
-    /// Read the journal.
-    JournalRead "journal.read";
-    /// See the members.
-    ClusterRead "cluster.read";
-    /// Found the cluster.
-    ClusterInit "cluster.init";
-    /// Make and revoke tokens.
-    SecurityWrite "security.write";
-    /// Read metrics.
-    MetricsRead "metrics.read";
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+    /// Somebody with a client certificate, as the cluster knows them now.
+    Person {
+        /// As in the certificate.
+        name: String,
+        /// As the cluster says, not the certificate.
+        role: String,
+        /// Of an agent: what it may touch.
+        scope: String,
+        /// When the certificate ends.
+        expires_ms: u64,
+    },
+    /// A caller of another node, which vouches for what it says here.
+    Remote {
+        /// As it stands in entries and events.
+        actor: wire::Actor,
+        /// As that node found it.
+        role: String,
+        /// Of an agent: what it may touch.
+        scope: String,
+    },
 }
 
 /// What a call touches.
@@ -126,8 +104,27 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket { node, uid } => write!(f, "uid {uid} on the socket of {node}"),
+            Self::Token { id, role, scope, .. } if scope.is_empty() => {
+                write!(f, "token {id} for {role}")
+            }
             Self::Token { id, scope, .. } => write!(f, "token {id} of {scope}"),
+            Self::Person { name, role, .. } => write!(f, "{name}, {role}"),
+            Self::Remote { actor, role, .. } => {
+                write!(f, "{}, {role}, through another node", who(actor))
+            }
         }
+    }
+}
+
+fn who(actor: &wire::Actor) -> String {
+    match &actor.who {
+        Some(Who::Socket(peer)) => {
+            format!("uid {} on the socket of {}", peer.uid.unwrap_or_default(), peer.node)
+        }
+        Some(Who::Token(bearer)) => format!("token {}", bearer.id),
+        Some(Who::Node(node)) => format!("node {node}"),
+        Some(Who::Person(person)) => person.name.clone(),
+        None => "nobody".to_owned(),
     }
 }
 
@@ -137,6 +134,20 @@ impl Identity {
         request.extensions().get::<Self>().ok_or_else(unauthenticated)
     }
 
+    /// Somebody whom another node vouches for: the receiver believes its peers.
+    pub const fn on_behalf(actor: wire::Actor, role: String, scope: String) -> Self {
+        Self::Remote { actor, role, scope }
+    }
+
+    /// What this node tells another of the caller. Who may only trade a token has no role there.
+    pub fn vouch(&self) -> (wire::Actor, String, String) {
+        let role = match self {
+            Self::Token { one_use: true, .. } => "",
+            _ => self.role(),
+        };
+        (self.actor(), role.to_owned(), self.scope().to_owned())
+    }
+
     /// As it stands in entries and events.
     pub fn actor(&self) -> wire::Actor {
         let who = match self {
@@ -144,6 +155,8 @@ impl Identity {
                 Who::Socket(wire::SocketPeer { node: node.clone(), uid: Some(*uid) })
             }
             Self::Token { id, .. } => Who::Token(wire::TokenBearer { id: id.clone() }),
+            Self::Person { name, .. } => Who::Person(wire::Person { name: name.clone() }),
+            Self::Remote { actor, .. } => return actor.clone(),
         };
         wire::Actor { who: Some(who) }
     }
@@ -152,8 +165,46 @@ impl Identity {
     pub fn socket_uid(&self) -> Option<u32> {
         match self {
             Self::Socket { uid, .. } => Some(*uid),
-            Self::Token { .. } => None,
+            Self::Token { .. } | Self::Person { .. } | Self::Remote { .. } => None,
         }
+    }
+
+    /// True for a caller of another node.
+    pub const fn is_remote(&self) -> bool {
+        matches!(self, Self::Remote { .. })
+    }
+
+    /// Whose job the caller has.
+    pub fn role(&self) -> &str {
+        match self {
+            Self::Socket { .. } => Role::Admin.name(),
+            Self::Token { role, .. } | Self::Person { role, .. } | Self::Remote { role, .. } => {
+                role
+            }
+        }
+    }
+
+    /// Of an agent: what it may touch.
+    pub fn scope(&self) -> &str {
+        match self {
+            Self::Socket { .. } => "",
+            Self::Token { scope, .. } | Self::Person { scope, .. } | Self::Remote { scope, .. } => {
+                scope
+            }
+        }
+    }
+
+    /// When the certificate or the token ends; zero for the socket, and where another node knows.
+    pub fn expires_ms(&self) -> u64 {
+        match self {
+            Self::Token { expires_ms, .. } | Self::Person { expires_ms, .. } => *expires_ms,
+            Self::Socket { .. } | Self::Remote { .. } => 0,
+        }
+    }
+
+    /// What the caller may do, be it on one entry only.
+    pub fn permissions(&self) -> Vec<Permission> {
+        Permission::ALL.iter().copied().filter(|permission| self.grants(*permission)).collect()
     }
 
     /// Refuses unless the caller may do this to that. Says which permission is missing.
@@ -161,31 +212,80 @@ impl Identity {
         if self.may(permission, resource) {
             return Ok(());
         }
-        metrics::refused(Code::PermissionDenied, permission.name());
+        let code = Code::PermissionDenied;
+        metrics::refused(code, permission.name());
+        refusals::note(code, Some(self.actor()), permission.name(), &resource.to_string());
         tracing::warn!(actor = %self, %permission, %resource, "refused");
         let refusal = Refusal::new(
-            Code::PermissionDenied,
+            code,
             format!("{permission} on {resource} is not permitted to this caller"),
         )
         .cause(format!("the caller is {self}"));
-        Err(match permission {
-            Permission::ClusterInit | Permission::McpExec => {
-                refusal.hint("call over the node's unix socket: keikoctl --endpoint unix:PATH")
+        Err(refusal.hint(self.way_to(permission)))
+    }
+
+    /// How the caller comes to a permission.
+    fn way_to(&self, permission: Permission) -> String {
+        if let Self::Token { one_use: true, role, .. } = self {
+            return match Role::parse(role) {
+                Some(Role::Node) => {
+                    "this token makes a node a member: keikod run --join HOST:PORT --token T"
+                }
+                _ => {
+                    "this token is traded for a certificate: keikoctl context add NAME --endpoint E --token T"
+                }
             }
-            _ => refusal.hint("use an identity whose scope holds it, or the node's unix socket"),
-        })
+            .to_owned();
+        }
+        match permission {
+            Permission::ClusterInit => {
+                "call over the node's unix socket: keikoctl --endpoint unix:PATH".to_owned()
+            }
+            Permission::ClusterJoin => {
+                "a node's token holds it: keikoctl cluster token create --for node".to_owned()
+            }
+            _ => {
+                let roles = Role::ALL.iter().filter(|role| role.grants(permission));
+                let roles: Vec<_> = roles.map(|role| role.name()).collect();
+                let roles = roles.join(", ");
+                format!("who may: {roles} (where its scope holds it), or the node's unix socket")
+            }
+        }
     }
 
     fn may(&self, permission: Permission, resource: &Resource<'_>) -> bool {
+        self.grants(permission) && self.reaches(permission, resource)
+    }
+
+    /// True if the caller has the permission on anything.
+    fn grants(&self, permission: Permission) -> bool {
+        let role = Role::parse(self.role());
         match self {
             Self::Socket { .. } => true,
-            Self::Token { role, scope, .. } if role == "agent" => {
-                let granted =
-                    matches!(permission, Permission::RegistryRead | Permission::RegistryWrite);
-                let agent = matches!(resource, Resource::Object { kind: "agent", .. });
-                granted && agent && resource.is(scope)
+            Self::Token { one_use: true, .. } => {
+                role == Some(Role::Node) && Role::Node.grants(permission)
             }
-            Self::Token { .. } => false,
+            Self::Token { one_use: false, .. } => {
+                role.is_some_and(|role| role.fits_bearer() && role.grants(permission))
+            }
+            Self::Person { .. } | Self::Remote { .. } => {
+                role.is_some_and(|role| role.grants(permission))
+            }
+        }
+    }
+
+    /// True unless the role is for one entry, and this is another.
+    fn reaches(&self, permission: Permission, resource: &Resource<'_>) -> bool {
+        if matches!(self, Self::Socket { .. }) || Role::parse(self.role()) != Some(Role::Agent) {
+            return true;
+        }
+        match permission {
+            Permission::RegistryRead | Permission::RegistryWrite => {
+                matches!(resource, Resource::Object { kind: "agent", .. })
+                    && resource.is(self.scope())
+            }
+            // The members are everybody's to see: agents look for a node that is up.
+            _ => true,
         }
     }
 }
@@ -194,19 +294,36 @@ impl Identity {
 pub(super) fn unauthenticated() -> Refusal {
     Refusal::new(Code::Unauthenticated, "this call needs an identity")
         .hint("on the node itself use its unix socket: keikoctl --endpoint unix:PATH")
-        .hint("elsewhere send a token: authorization: Bearer keiko.ID.SECRET.HASH")
+        .hint(
+            "elsewhere show a client certificate: keikoctl context add NAME --endpoint E --token T",
+        )
+        .hint("or send a token: authorization: Bearer keiko.ID.SECRET.HASH")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn token(role: &str, scope: &str) -> Identity {
-        Identity::Token { id: "t1".into(), role: role.into(), scope: scope.into() }
+    fn token(role: &str, scope: &str, one_use: bool) -> Identity {
+        let (id, role, scope) = ("t1".into(), role.into(), scope.into());
+        Identity::Token { id, role, scope, expires_ms: u64::MAX, one_use }
+    }
+
+    fn bearer(role: &str, scope: &str) -> Identity {
+        token(role, scope, false)
+    }
+
+    fn person(role: &str, scope: &str) -> Identity {
+        let (name, role, scope) = ("ann".into(), role.into(), scope.into());
+        Identity::Person { name, role, scope, expires_ms: u64::MAX }
+    }
+
+    fn remote(role: &str, scope: &str) -> Identity {
+        Identity::on_behalf(person(role, scope).actor(), role.into(), scope.into())
     }
 
     #[test]
-    fn an_agents_token_touches_its_entry_only() {
+    fn an_agent_touches_its_entry_only() {
         let mine = Resource::object("agent", "default", "hello");
         let elsewhere = [
             Resource::object("agent", "default", "hello2"),
@@ -217,17 +334,44 @@ mod tests {
             Resource::All("agent"),
             Resource::All("agent/default/hello"),
         ];
-        let bearer = token("agent", "agent/default/hello");
-        for permission in Permission::ALL {
-            let granted =
-                matches!(permission, Permission::RegistryRead | Permission::RegistryWrite);
-            assert_eq!(bearer.require(*permission, &mine).is_ok(), granted, "{permission}");
-            for resource in &elsewhere {
-                assert!(bearer.require(*permission, resource).is_err(), "{permission} {resource}");
+        let scope = "agent/default/hello";
+        for agent in [bearer("agent", scope), person("agent", scope), remote("agent", scope)] {
+            for permission in Permission::ALL {
+                let granted = Role::Agent.grants(*permission);
+                assert_eq!(agent.require(*permission, &mine).is_ok(), granted, "{permission}");
+                let members = *permission == Permission::ClusterRead;
+                for resource in &elsewhere {
+                    let refused = agent.require(*permission, resource).is_err();
+                    assert_eq!(refused, !members, "{permission} {resource}");
+                }
             }
-            for other in [token("admin", "*"), token("", ""), token("agent", "agent//")] {
-                assert!(other.require(*permission, &mine).is_err());
-                assert!(other.require(*permission, &Resource::object("agent", "", "")).is_err());
+        }
+        for other in [bearer("admin", "*"), bearer("", ""), person("", ""), person("root", "")] {
+            for permission in Permission::ALL {
+                assert!(other.require(*permission, &mine).is_err(), "{other} {permission}");
+            }
+        }
+        let nameless = bearer("agent", "agent//");
+        let empty = Resource::object("agent", "", "");
+        assert!(nameless.require(Permission::RegistryRead, &empty).is_err());
+    }
+
+    #[test]
+    fn who_has_which_role_by_what() {
+        let resource = Resource::object("tool", "default", "time");
+        for role in [Role::Admin, Role::Operator, Role::Viewer, Role::Node] {
+            let name = role.name();
+            for permission in Permission::ALL {
+                let check = |identity: Identity, expect: bool| {
+                    let got = identity.require(*permission, &resource).is_ok();
+                    assert_eq!(got, expect, "{identity:?} {permission}");
+                    assert_eq!(identity.permissions().contains(permission), expect);
+                };
+                let granted = role.grants(*permission);
+                check(person(name, ""), granted);
+                check(remote(name, ""), granted);
+                check(bearer(name, ""), granted && role == Role::Viewer);
+                check(token(name, "", true), granted && role == Role::Node);
             }
         }
     }
@@ -238,19 +382,47 @@ mod tests {
         for permission in Permission::ALL {
             admin.require(*permission, &Resource::All("cluster")).unwrap();
         }
-        assert_eq!(admin.socket_uid(), Some(0));
+        assert_eq!((admin.socket_uid(), admin.role()), (Some(0), "admin"));
+        assert_eq!(admin.permissions(), Permission::ALL);
+    }
+
+    #[test]
+    fn what_a_node_vouches_for() {
+        let told = |identity: &Identity| {
+            let (actor, role, scope) = identity.vouch();
+            Identity::on_behalf(actor, role, scope)
+        };
+        let socket = Identity::Socket { node: "n1".into(), uid: 0 };
+        let there = told(&socket);
+        assert_eq!((there.actor(), there.role()), (socket.actor(), "admin"));
+        assert_eq!(there.socket_uid(), None, "only that node knows its uids");
+        let refused = there.require(Permission::ClusterInit, &Resource::All("cluster"));
+        assert!(refused.is_err());
+        assert!(!there.permissions().is_empty());
+        for role in ["admin", "node"] {
+            let there = told(&token(role, "", true));
+            assert!(there.permissions().is_empty(), "it may only be traded");
+        }
+        assert_eq!(told(&remote("viewer", "")), remote("viewer", ""));
     }
 
     #[test]
     fn a_refusal_names_what_is_missing_and_is_counted() {
         let before = metrics::refusals(Code::PermissionDenied, "mcp.exec");
         let resource = Resource::object("mcp", "default", "time");
-        let refusal = token("agent", "agent/default/hello")
-            .require(Permission::McpExec, &resource)
-            .unwrap_err();
+        let refused =
+            |identity: Identity, permission| identity.require(permission, &resource).unwrap_err();
+        let refusal = refused(bearer("agent", "agent/default/hello"), Permission::McpExec);
         assert_eq!(refusal.code, Code::PermissionDenied);
         assert!(refusal.message.contains("mcp.exec"));
         assert!(refusal.message.contains("mcp/default/time"));
         assert!(metrics::refusals(Code::PermissionDenied, "mcp.exec") > before);
+
+        let write = Permission::RegistryWrite;
+        assert!(refused(person("viewer", ""), write).hints[0].contains("admin, operator, agent"));
+        assert!(refused(token("viewer", "", true), write).hints[0].contains("traded"));
+        assert!(refused(token("node", "", true), write).hints[0].contains("--join"));
+        let found = refused(person("admin", ""), Permission::ClusterInit);
+        assert!(found.hints[0].contains("unix socket"));
     }
 }

@@ -3,38 +3,61 @@
 //! Invariants: a connection holds a slot of its listener from accept to close; a handshake and the
 //! first request have a deadline; a drain sends GOAWAY, and what is left after it is cut off.
 
-use super::metrics;
+use super::spiffe::Claim;
+use super::tls::{ApiTls, is_bad_certificate};
+use super::{metrics, refusals};
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use keiko_core::refusal::{Code, Result};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 
-/// Who sits at the other end of a connection, as far as the kernel knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who sits at the other end of a connection, as far as the kernel and the handshake know.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// Somebody on the network.
-    Network(SocketAddr),
+    Network {
+        /// Where they are.
+        address: SocketAddr,
+        /// What their certificate says, if they showed one: the handshake found that it is of the
+        /// cluster's CA and held then.
+        certificate: Option<Arc<Result<Claim>>>,
+    },
     /// A process on the unix socket.
     Socket {
         /// Its uid when it connected.
         uid: u32,
     },
+}
+
+impl Peer {
+    fn unproven(address: SocketAddr) -> Self {
+        Self::Network { address, certificate: None }
+    }
+
+    /// Where somebody on the network is.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Network { address, .. } => Some(address.ip()),
+            Self::Socket { .. } => None,
+        }
+    }
 }
 
 /// What one listener grants.
@@ -74,6 +97,10 @@ const HEAD_BYTES_MAX: u32 = 32 << 10;
 // What a stranger's last answer may take after the connection was asked to finish.
 const UNPROVEN_GRACE: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(20);
+// For how long, and how far, a client that showed a bad certificate is heard out: closed at once, the
+// kernel would cut it off before it reads why.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: u64 = 64 << 10;
 // After an error of accept (no descriptors left, as a rule) there is nothing to do but wait.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -115,33 +142,60 @@ pub(super) trait Source: Send + Sync + 'static {
     fn accept(&self) -> impl Future<Output = io::Result<(Opening<Self::Stream>, Peer)>> + Send;
 }
 
-pub(super) type Opening<S> = BoxFuture<'static, io::Result<S>>;
+/// The stream, and who is at its other end once the handshake is done.
+pub(super) type Opening<S> = BoxFuture<'static, io::Result<(S, Peer)>>;
 
 pub(super) struct Tls {
     pub(super) listener: TcpListener,
-    pub(super) acceptor: TlsAcceptor,
+    pub(super) tls: ApiTls,
 }
 
 impl Source for Tls {
-    type Stream = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+    type Stream = tokio_rustls::server::TlsStream<TcpStream>;
 
     async fn accept(&self) -> io::Result<(Opening<Self::Stream>, Peer)> {
         let (stream, address) = self.listener.accept().await?;
-        let acceptor = self.acceptor.clone();
+        // Asked at each: the CA comes with the founding, and may be another one day.
+        let acceptor = TlsAcceptor::from(self.tls.current());
         let opening = async move {
             stream.set_nodelay(true)?;
-            acceptor.accept(stream).await.inspect_err(|_| metrics::handshake_failed())
+            match acceptor.accept(stream).into_fallible().await {
+                Ok(stream) => {
+                    let chain = stream.get_ref().1.peer_certificates();
+                    let leaf = chain.and_then(<[_]>::first);
+                    let certificate = leaf.map(|leaf| Arc::new(Claim::of(leaf)));
+                    Ok((stream, Peer::Network { address, certificate }))
+                }
+                Err((error, stream)) => {
+                    metrics::handshake_failed();
+                    if is_bad_certificate(&error) {
+                        let code = Code::CertificateInvalid;
+                        metrics::refused(code, "");
+                        refusals::note_from(Some(address.ip()), code, None, "", "");
+                        let _ = tokio::time::timeout(LINGER, hear_out(stream)).await;
+                    }
+                    Err(error)
+                }
+            }
         };
-        Ok((Box::pin(opening), Peer::Network(address)))
+        Ok((Box::pin(opening), Peer::unproven(address)))
     }
 }
 
+/// Lets the other end read what was sent last. What it sends meanwhile is nobody's.
+async fn hear_out(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await.map(drop)
+}
+
 impl Source for TcpListener {
-    type Stream = tokio::net::TcpStream;
+    type Stream = TcpStream;
 
     async fn accept(&self) -> io::Result<(Opening<Self::Stream>, Peer)> {
         let (stream, address) = Self::accept(self).await?;
-        Ok((Box::pin(async move { Ok(stream) }), Peer::Network(address)))
+        let peer = Peer::unproven(address);
+        let opened = (stream, peer.clone());
+        Ok((Box::pin(async move { Ok(opened) }), peer))
     }
 }
 
@@ -150,8 +204,9 @@ impl Source for UnixListener {
 
     async fn accept(&self) -> io::Result<(Opening<Self::Stream>, Peer)> {
         let (stream, _) = Self::accept(self).await?;
-        let uid = stream.peer_cred()?.uid();
-        Ok((Box::pin(async move { Ok(stream) }), Peer::Socket { uid }))
+        let peer = Peer::Socket { uid: stream.peer_cred()?.uid() };
+        let opened = (stream, peer.clone());
+        Ok((Box::pin(async move { Ok(opened) }), peer))
     }
 }
 
@@ -229,7 +284,7 @@ impl<A: Accept> Connection<A> {
             opened = tokio::time::timeout(self.limits.handshake, opening) => opened,
         };
         match opened {
-            Ok(Ok(stream)) => self.serve(stream, &builder).await,
+            Ok(Ok((stream, peer))) => Self { peer, ..self }.serve(stream, &builder).await,
             Ok(Err(error)) => tracing::debug!(peer = ?self.peer, %error, "no handshake"),
             Err(_) => {
                 metrics::handshake_failed();
@@ -246,14 +301,14 @@ impl<A: Accept> Connection<A> {
         let asked = Arc::new(AtomicBool::new(false));
         let proof = Proof::default();
         let service = {
-            let (accept, peer) = (self.accept.clone(), self.peer);
+            let (accept, peer) = (self.accept.clone(), self.peer.clone());
             let (asked, proof) = (Arc::clone(&asked), proof.clone());
             service_fn(move |mut request: Request<Incoming>| {
                 asked.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(proof.clone());
                 let accept = accept.clone();
                 // Boxed here, once: HTTP/2 moves a request's future several times.
-                let answer = Box::pin(accept.answer(peer, request));
+                let answer = Box::pin(accept.answer(peer.clone(), request));
                 async move { Ok::<_, Infallible>(answer.await) }
             })
         };

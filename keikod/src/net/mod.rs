@@ -1,7 +1,7 @@
 //! The network face of a node: who calls, over which listener, and in which words.
 //!
 //! Keeps: the API listener (TLS 1.3; gRPC and HTTP/JSON together), the unix socket, the metrics
-//! listener, the node's certificate and the cluster's CA.
+//! listener, the node's key and certificate, the cluster's CA, and what was refused lately.
 //!
 //! Invariants: without identity only health is answered ([`gate`]); whoever is past the front is
 //! an [`Identity`], and what it may do is asked by the services ([`Identity::require`]); key
@@ -11,18 +11,25 @@
 //! Never: decides what the law decides, writes state, speaks plaintext but on loopback and the
 //! unix socket.
 
+mod admission;
 mod calls;
 mod certificate;
+mod csr;
 mod file;
 mod front;
 mod health;
 mod listener;
+mod node_key;
 mod pages;
 mod percent;
+mod permission;
+mod person;
 mod probe;
 mod random;
+mod refusals;
 mod renewal;
 mod server;
+mod spiffe;
 mod standing;
 mod text;
 
@@ -31,6 +38,7 @@ pub mod deadline;
 pub mod gate;
 pub mod identity;
 pub mod metrics;
+pub mod peer;
 pub mod seal;
 pub mod socket;
 pub mod status;
@@ -42,22 +50,44 @@ pub mod transcode;
 #[cfg(test)]
 mod tests;
 
-pub use authority::Authority;
-pub use certificate::{Certificates, Names, NodeCertificate};
+pub use authority::{Authority, SignedCertificate};
+pub use certificate::{Certificates, Names, NodeCertificate, machine_addresses};
+pub use csr::Requested;
 pub use deadline::Deadline;
 pub use gate::{Missing, Phase, State};
-pub use identity::{Identity, Permission, Resource};
+pub use identity::{Identity, Permission, Resource, Role};
 pub use listener::{Limits, Peer};
+pub use node_key::NodeKey;
 pub use pages::{Asked, Document, Pages};
 pub use percent::decode;
-pub use renewal::Renewal;
+pub use refusals::Refusals;
+pub use renewal::{RenewBy, Renewal, Signer};
 pub use seal::Keys;
 pub use server::{DRAIN, Handle, Listeners, Server, Settings, endpoint};
+pub use spiffe::{Claim, Subject};
 pub use token::{NewToken, new_token};
 pub use trace::TraceContext;
 
 use keiko_proto::v1 as wire;
 use std::sync::Arc;
+
+/// BLAKE3, hex, of the key that a request for a certificate is of; refused if it is not signed with
+/// it.
+pub fn csr_key_hash(request: &[u8]) -> keiko_core::refusal::Result<String> {
+    csr::Requested::parse(request).map(|requested| requested.key_hash)
+}
+
+/// BLAKE3, hex, of the first certificate of a PEM text.
+pub fn ca_hash_of_pem(pem: &str) -> Option<String> {
+    use rustls_pki_types::pem::PemObject as _;
+    let certificate = rustls_pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+    Some(authority::hash_of(&certificate))
+}
+
+/// Writes what everybody may read, on disk when this returns.
+pub fn write_public(path: &std::path::Path, bytes: &[u8]) -> keiko_core::refusal::Result<()> {
+    file::write(path, bytes, 0o644)
+}
 
 /// True if a peer with this uid may use the socket. Asked at every call, so that a reload counts.
 pub type Uids = Arc<dyn Fn(u32) -> bool + Send + Sync>;
@@ -68,11 +98,14 @@ pub fn uids(named: impl Fn(u32) -> bool + Send + Sync + 'static) -> Uids {
     Arc::new(move |uid| uid == 0 || uid == own || named(uid))
 }
 
-/// Where tokens are looked up.
+/// Where tokens and people are looked up.
 #[tonic::async_trait]
 pub trait Tokens: Send + Sync + 'static {
     /// The token with this public half, as the security room keeps it.
     async fn find(&self, id: &str) -> Option<wire::Token>;
+
+    /// Whom certificates call by this name, as the security room knows them.
+    async fn person(&self, name: &str) -> Option<wire::PersonEntry>;
 }
 
 #[cfg(test)]

@@ -126,6 +126,23 @@ impl Keys {
         Ok(key)
     }
 
+    /// The bytes of a key, for another voter.
+    pub fn reveal(&self, id: &str) -> Result<Zeroizing<Vec<u8>>> {
+        Ok(Zeroizing::new(self.load(id)?.secret.to_vec()))
+    }
+
+    /// Keeps a key that another voter gave, on disk before this returns. Refused if it is not the
+    /// key with this id.
+    pub fn keep(&self, id: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path(id)?;
+        let secret = <[u8; KEY_BYTES]>::try_from(bytes).map(Zeroizing::new);
+        let key = ClusterKey::from_secret(secret.map_err(|_| damaged(&path))?);
+        if key.id != id {
+            return Err(damaged(&path));
+        }
+        file::write(&path, key.secret.as_slice(), 0o600)
+    }
+
     /// The key with this id.
     pub fn load(&self, id: &str) -> Result<ClusterKey> {
         let path = self.path(id)?;

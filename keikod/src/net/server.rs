@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -54,7 +53,7 @@ pub struct Server {
     pub pages: Arc<dyn Pages>,
     /// What the node says of itself.
     pub state: Arc<dyn State>,
-    /// Where tokens are looked up.
+    /// Where tokens and people are looked up.
     pub tokens: Arc<dyn Tokens>,
     /// What TLS shows.
     pub certificates: Arc<Certificates>,
@@ -99,7 +98,7 @@ impl Server {
         let Self { settings, listeners, routes, pages, state, tokens, certificates, metrics } =
             self;
         tls::install();
-        let acceptor = TlsAcceptor::from(tls::server(Arc::clone(&certificates))?);
+        let api_tls = tls::ApiTls::new(Arc::clone(&certificates))?;
         let api = adopt(listeners.api, "API")?;
         let loopback = adopt(listeners.metrics, "metrics")?;
         let (api_addr, metrics_addr) = (address(&api)?, address(&loopback)?);
@@ -132,7 +131,7 @@ impl Server {
 
         let drain = Drain { begin: shutdown.clone(), ..Drain::default() };
         let front = |name| Front::new(Arc::clone(&parts), name);
-        let tls = Tls { listener: api, acceptor };
+        let tls = Tls { listener: api, tls: api_tls };
         let tasks = &drain.tasks;
         tasks.spawn(listener::serve("api", tls, front("api"), limits, drain.clone()));
         tasks.spawn(listener::serve("socket", socket, front("socket"), few, drain.clone()));

@@ -1,14 +1,15 @@
 //! Whether the caller of a live stream still may: asked again and again for as long as it lives.
 //!
 //! Invariant: a stream ends within one recheck after its token expired, was revoked or given
-//! another role, or after the uid was taken off the socket, and says so in its trailers; one that
-//! nobody reads gives nothing, and ends when it is read. Never: asks for a call that has an answer
-//! and an end.
+//! another role, after the certificate expired or its person was given another role or key, or
+//! after the uid was taken off the socket, and says so in its trailers; one that nobody reads gives
+//! nothing, and ends when it is read. Never: asks for a call that has an answer and an end.
 
+use super::admission::admit_uid;
 use super::front::Parts;
-use super::identity::Identity;
+use super::identity::{Identity, unauthenticated};
 use super::listener::Peer;
-use super::{front, metrics, status, token};
+use super::{front, metrics, person, refusals, status, token};
 use bytes::Bytes;
 use futures::stream;
 use http_body::Frame;
@@ -27,19 +28,29 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// What the front asked when the stream began, but for the secret: that was proven.
+    /// What was asked when the stream began, but for the secret: that was proven.
     async fn check(&self) -> Result<()> {
-        front::admit_uid(&self.parts, self.peer)?;
-        let Identity::Token { id, role, scope } = &self.identity else { return Ok(()) };
-        match self.parts.tokens.find(id).await {
-            Some(token)
-                if front::now_ms() < token.expires_ms
-                    && token.role == *role
-                    && token.scope == *scope =>
-            {
-                Ok(())
-            }
-            _ => Err(token::invalid()),
+        admit_uid(&self.parts, &self.peer)?;
+        match &self.identity {
+            Identity::Socket { .. } | Identity::Remote { .. } => Ok(()),
+            Identity::Token { id, role, scope, .. } => match self.parts.tokens.find(id).await {
+                Some(token) if token.role == *role && token.scope == *scope => {
+                    token::check(&token, front::now_ms(), false)
+                }
+                _ => Err(token::invalid()),
+            },
+            Identity::Person { .. } => self.check_person().await,
+        }
+    }
+
+    async fn check_person(&self) -> Result<()> {
+        let Peer::Network { certificate: Some(claim), .. } = &self.peer else {
+            return Err(unauthenticated());
+        };
+        let found = person::identify(&self.parts, claim).await;
+        match found.map_err(|denied| denied.refusal)? {
+            Some(identity) if identity == self.identity => Ok(()),
+            _ => Err(person::changed()),
         }
     }
 
@@ -57,7 +68,7 @@ impl Standing {
 }
 
 type Watched = (Standing, Body, Interval);
-type Part = std::result::Result<Frame<Bytes>, Status>;
+pub(super) type Part = std::result::Result<Frame<Bytes>, Status>;
 
 async fn next(watched: Option<Watched>) -> Option<(Part, Option<Watched>)> {
     let (standing, mut body, mut due) = watched?;
@@ -68,6 +79,8 @@ async fn next(watched: Option<Watched>) -> Option<(Part, Option<Watched>)> {
             _ = due.tick() => {
                 let Err(refusal) = standing.check().await else { continue };
                 metrics::refused(refusal.code, "");
+                let (from, actor) = (standing.peer.ip(), standing.identity.actor());
+                refusals::note_from(from, refusal.code, Some(actor), "", "");
                 tracing::debug!(actor = %standing.identity, %refusal, "a stream was ended");
                 return Some((trailers(&refusal), None));
             }
@@ -76,7 +89,8 @@ async fn next(watched: Option<Watched>) -> Option<(Part, Option<Watched>)> {
     }
 }
 
-fn trailers(refusal: &Refusal) -> Part {
+/// The end of a gRPC body, with the reason.
+pub(super) fn trailers(refusal: &Refusal) -> Part {
     let status = status::to_status(refusal);
     let mut headers = http::HeaderMap::new();
     status.add_header(&mut headers).map(|()| Frame::trailers(headers))

@@ -1,10 +1,16 @@
-//! TLS of the API: 1.3 only, post-quantum key exchange first, no client certificates.
+//! TLS of the API: 1.3 only, post-quantum key exchange first, and a client certificate of the
+//! cluster's CA from whoever has one.
+//!
+//! A certificate of another CA, or one that expired, ends the handshake: nobody who shows a wrong
+//! one goes on as nobody.
 
 use super::certificate::Certificates;
+use arc_swap::ArcSwap;
 use keiko_core::refusal::{Code, Refusal, Result};
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
+use rustls::{RootCertStore, ServerConfig};
 use std::sync::{Arc, LazyLock};
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> =
@@ -21,24 +27,111 @@ pub fn install() {
     let _ = PROVIDER.as_ref().clone().install_default();
 }
 
-/// The server's side of the API listener.
-pub fn server(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig>> {
+/// The server's side of the API, made anew whenever the CA is another.
+pub(super) struct ApiTls {
+    certificates: Arc<Certificates>,
+    made: ArcSwap<Made>,
+}
+
+struct Made {
+    /// Of the CA whose client certificates count; none before there is a cluster.
+    ca_hash: Option<String>,
+    config: Arc<ServerConfig>,
+}
+
+impl ApiTls {
+    /// For what is shown now, and whatever is shown later.
+    pub(super) fn new(certificates: Arc<Certificates>) -> Result<Self> {
+        let made = make(&certificates)?;
+        Ok(Self { certificates, made: ArcSwap::from_pointee(made) })
+    }
+
+    /// As the next handshake needs it. What is open stays as it is.
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        let made = self.made.load();
+        let trust = self.certificates.trust();
+        if made.ca_hash.as_deref() == trust.as_ref().map(|trust| trust.hash.as_str()) {
+            return Arc::clone(&made.config);
+        }
+        match make(&self.certificates) {
+            Ok(fresh) => {
+                let config = Arc::clone(&fresh.config);
+                self.made.store(Arc::new(fresh));
+                config
+            }
+            Err(refusal) => {
+                tracing::error!(causes = ?refusal.causes, "the CA is not taken over: {refusal}");
+                Arc::clone(&made.config)
+            }
+        }
+    }
+}
+
+fn make(certificates: &Arc<Certificates>) -> Result<Made> {
+    let trust = certificates.trust();
+    let roots = trust.as_ref().map(|trust| Arc::clone(&trust.roots));
+    let config = server(Arc::clone(certificates), roots)?;
+    Ok(Made { ca_hash: trust.map(|trust| trust.hash.clone()), config })
+}
+
+fn server(
+    certificates: Arc<Certificates>,
+    roots: Option<Arc<RootCertStore>>,
+) -> Result<Arc<ServerConfig>> {
+    let clients = match roots {
+        None => WebPkiClientVerifier::no_client_auth(),
+        Some(roots) => WebPkiClientVerifier::builder_with_provider(roots, provider())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| {
+                Refusal::new(Code::KeyMaterial, "the cluster's CA can't be used").cause(error)
+            })?,
+    };
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(|error| Refusal::new(Code::Internal, "TLS 1.3 is not available").cause(error))?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
+/// True if a handshake failed for the certificate that the client showed.
+pub(super) fn is_bad_certificate(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::authority::Authority;
+    use super::super::certificate::{Names, NodeCertificate};
+    use super::super::node_key::NodeKey;
+    use super::super::seal::Keys;
     use super::*;
     use rustls::NamedGroup;
 
     #[test]
     fn post_quantum_first() {
         assert_eq!(provider().kx_groups[0].name(), NamedGroup::X25519MLKEM768);
+    }
+
+    #[test]
+    fn made_anew_with_another_ca_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::open(&folder.path().join("keys")).unwrap();
+        let open = |cluster: &str| {
+            Authority::open(&Authority::create(cluster, &keys).unwrap().0, &keys).unwrap()
+        };
+        let (first, second) = (open("c-1"), open("c-2"));
+        let (names, key) = (Names::new("n1", []), NodeKey::generate().unwrap());
+        let certificates = Certificates::new(NodeCertificate::ephemeral(&names).unwrap()).unwrap();
+        let tls = ApiTls::new(Arc::clone(&certificates)).unwrap();
+        let mut seen = tls.current();
+        for (authority, is_new) in [(&first, true), (&first, false), (&second, true)] {
+            certificates.show(authority.issue_node(&names, &key).unwrap()).unwrap();
+            assert_eq!(!Arc::ptr_eq(&seen, &tls.current()), is_new);
+            seen = tls.current();
+        }
     }
 }

@@ -55,7 +55,7 @@ impl<'t> Presented<'t> {
     pub fn parse(text: &'t str) -> Result<Self> {
         let shape = || {
             Refusal::new(Code::TokenInvalid, "this is not the text of a token").hint(
-                "a token looks like keiko.ID.SECRET.HASH: keikoctl agent token NAME makes one",
+                "a token looks like keiko.ID.SECRET.HASH: keikoctl cluster token create makes one",
             )
         };
         if text.len() > TEXT_BYTES_MAX {
@@ -86,10 +86,10 @@ impl<'t> Presented<'t> {
             .hint("choose the context whose cluster made the token"))
     }
 
-    /// Compares with what is stored, in constant time, and looks at the clock.
+    /// What is stored, if the secret is the one that it keeps the hash of; in constant time.
     ///
-    /// Unknown, wrong and expired look the same from outside.
-    pub fn prove(&self, stored: Option<&wire::Token>, now_ms: u64) -> Result<()> {
+    /// Unknown and wrong look the same from outside.
+    pub fn prove<'s>(&self, stored: Option<&'s wire::Token>) -> Result<&'s wire::Token> {
         let given = blake3::hash(self.secret.as_bytes());
         // A stand-in keeps the time of an unknown id the time of a known one.
         let kept = stored
@@ -98,17 +98,37 @@ impl<'t> Presented<'t> {
             .unwrap_or([0; 32]);
         // `blake3::Hash` compares in constant time.
         let right = given == blake3::Hash::from_bytes(kept);
-        if right && stored.is_some_and(|token| now_ms < token.expires_ms) {
-            return Ok(());
-        }
-        Err(invalid())
+        stored.filter(|_| right).ok_or_else(invalid)
     }
 }
 
-/// The one answer to every token that does not count.
+/// Refuses a token that was proven and no longer counts. Only its bearer hears why. `trades` is
+/// true of a call that trades it: who lost the answer asks again, and the law knows them.
+pub(super) fn check(token: &wire::Token, now_ms: u64, trades: bool) -> Result<()> {
+    if token.used_ms != 0 {
+        if trades {
+            return Ok(());
+        }
+        return Err(Refusal::new(
+            Code::TokenUsed,
+            format!("the token {} was traded already", token.id),
+        )
+        .cause(format!("for {}", token.used_for))
+        .hint("use what it was traded for; to make a new one: keikoctl cluster token create")
+        .hint("if nobody you know traded it, revoke that: keikoctl event tail shows when"));
+    }
+    if now_ms < token.expires_ms {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::TokenExpired, format!("the token {} expired", token.id))
+        .cause(format!("{} s ago", (now_ms - token.expires_ms) / 1000))
+        .hint("make a new one: keikoctl cluster token create, or keikoctl agent token NAME"))
+}
+
+/// The one answer to every token that nobody here knows.
 pub(super) fn invalid() -> Refusal {
-    Refusal::new(Code::TokenInvalid, "the token is unknown, expired or revoked")
-        .hint("keikoctl agent token NAME makes a new one")
+    Refusal::new(Code::TokenInvalid, "the token is unknown or revoked")
+        .hint("make a new one: keikoctl cluster token create, or keikoctl agent token NAME")
 }
 
 #[cfg(test)]
@@ -123,7 +143,7 @@ mod tests {
             role: "agent".into(),
             scope: "agent/default/hello".into(),
             expires_ms,
-            created_ms: 0,
+            ..Default::default()
         }
     }
 
@@ -135,7 +155,8 @@ mod tests {
         let presented = Presented::parse(&token.text).unwrap();
         assert_eq!(presented.id, token.id);
         presented.of_cluster(&ca).unwrap();
-        presented.prove(Some(&stored(&token, 10)), 9).unwrap();
+        let kept = stored(&token, 10);
+        check(presented.prove(Some(&kept)).unwrap(), 9, false).unwrap();
         assert_ne!(new_token(&ca).unwrap().text, token.text);
     }
 
@@ -145,16 +166,37 @@ mod tests {
         let (token, other) = (new_token(&ca).unwrap(), new_token(&ca).unwrap());
         let presented = Presented::parse(&token.text).unwrap();
         let good = stored(&token, 10);
-        let check = |stored: Option<wire::Token>, now_ms| {
-            let refusal = presented.prove(stored.as_ref(), now_ms).unwrap_err();
+        let check = |stored: Option<wire::Token>| {
+            let refusal = presented.prove(stored.as_ref()).unwrap_err();
             assert_eq!(refusal.code, Code::TokenInvalid);
         };
-        check(None, 9);
-        check(Some(stored(&other, 10)), 9);
-        check(Some(good.clone()), 10);
-        check(Some(wire::Token { hash: vec![], ..good.clone() }), 9);
-        check(Some(wire::Token { hash_algorithm: "md5".into(), ..good }), 9);
+        check(None);
+        check(Some(stored(&other, 10)));
+        // Of what is over, only its bearer hears: to others it is unknown.
+        check(Some(stored(&other, 1)));
+        check(Some(wire::Token { used_ms: 1, ..stored(&other, 10) }));
+        check(Some(wire::Token { hash: vec![], ..good.clone() }));
+        check(Some(wire::Token { hash_algorithm: "md5".into(), ..good }));
         assert_eq!(presented.of_cluster(&"cd".repeat(32)).unwrap_err().code, Code::WrongCluster);
+    }
+
+    #[test]
+    fn what_no_longer_counts() {
+        let token = new_token(&"ab".repeat(32)).unwrap();
+        let good = wire::Token { one_use: true, ..stored(&token, 10) };
+        let used = wire::Token { used_ms: 5, used_for: "node/n4".into(), ..good.clone() };
+        for (token, now_ms, trades, expect) in [
+            (&good, 9, false, None),
+            (&good, 9, true, None),
+            (&good, 10, false, Some(Code::TokenExpired)),
+            (&good, 10, true, Some(Code::TokenExpired)),
+            (&used, 9, false, Some(Code::TokenUsed)),
+            (&used, 9, true, None),
+            (&used, 11, true, None),
+        ] {
+            let got = check(token, now_ms, trades).err().map(|refusal| refusal.code);
+            assert_eq!(got, expect, "{now_ms} {trades} {token:?}");
+        }
     }
 
     #[test]

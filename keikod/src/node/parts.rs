@@ -1,12 +1,12 @@
 //! What a node is made of.
 
 use super::{
-    CancellationToken, Certificates, Children, Consensus, Current, Keys, Listeners,
-    NodeCertificate, NodeState, Registry, cluster, journal, registry, security, socket,
+    CancellationToken, Certificates, Children, Consensus, Current, Keys, NodeCertificate,
+    NodeState, Registry, cluster, journal, registry, security, socket,
 };
 use crate::consensus;
-use crate::lifecycle::Addresses;
-use crate::net::{self, Names, Renewal, Server};
+use crate::lifecycle::{Addresses, Membership, Readiness};
+use crate::net::{self, Names, NodeKey, Renewal, Server, Signer};
 use crate::outbound::Http;
 use crate::outbound::a2a::CardKey;
 use crate::outbound::egress::Policy;
@@ -24,6 +24,9 @@ use tonic::service::Routes;
 /// The id of a cluster's founder. Who joins gets its id from the cluster.
 const FOUNDER_ID: u64 = 1;
 
+/// What may differ from node to node: it is no part of what is compared.
+const OWN_KEYS: &[&str] = &["data-dir", "node.", "listen.", "socket.", "credentials.dir"];
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Handles to everything that was built; a cheap clone.
@@ -39,7 +42,10 @@ pub(super) struct Parts {
     pub(super) unlink: CancellationToken,
     settings: Arc<Current>,
     certificates: Arc<Certificates>,
+    key: Arc<NodeKey>,
     names: Names,
+    pub(super) neighbours: cluster::Neighbours,
+    hosting: Arc<cluster::Hosting>,
     reach: registry::Reach,
     http: Http,
     node: wire::Node,
@@ -57,53 +63,109 @@ struct RoomMetrics {
 
 /// Opens the store and starts the groups that it holds.
 pub(super) fn open_consensus(settings: &Settings, addresses: &Addresses) -> Result<Consensus> {
+    let membership = Membership::read(&settings.data_dir.value)?;
+    let node_id = membership.as_ref().map_or(FOUNDER_ID, |membership| membership.node_id);
     Consensus::open(consensus::Settings {
-        node_addr: addresses.api.to_string(),
+        is_member: membership.is_some(),
+        node_addr: advertised(&settings.advertise.value, addresses.peer.port()),
         heartbeat_ms: *settings.heartbeat_ms,
         election_ms_min: *settings.election_ms_min,
         election_ms_max: *settings.election_ms_max,
         snapshot_entries: *settings.snapshot_entries,
         ..consensus::Settings::new(
             settings.data_dir.value.clone(),
-            FOUNDER_ID,
+            node_id,
             settings.node_name.value.clone(),
         )
     })
 }
 
+/// host:port as others write it.
+fn advertised(host: &str, port: u16) -> String {
+    match host.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => format!("[{address}]:{port}"),
+        Err(_) => format!("{host}:{port}"),
+    }
+}
+
+/// BLAKE3, hex, of all that should be the same on every node.
+fn settings_hash(settings: &Settings) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for row in settings.rows() {
+        if !OWN_KEYS.iter().any(|own| row.key.starts_with(own)) {
+            hasher.update(format!("{}={}\n", row.key, row.value).as_bytes());
+        }
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// What [`Parts::build`] is given.
+pub(super) struct Given {
+    pub(super) current: Arc<Current>,
+    pub(super) consensus: Arc<Consensus>,
+    pub(super) addresses: Addresses,
+    pub(super) peers: std::net::TcpListener,
+    pub(super) readiness: Readiness,
+    /// Ends the streams that would never end by themselves.
+    pub(super) closing: CancellationToken,
+}
+
 impl Parts {
-    pub(super) fn build(
-        current: Arc<Current>,
-        consensus: Arc<Consensus>,
-        addresses: Addresses,
-        metrics: &Registry,
-        closing: CancellationToken,
-    ) -> Result<Self> {
+    pub(super) fn build(given: Given, metrics: &Registry) -> Result<Self> {
+        let Given { current, consensus, addresses, peers, readiness, closing } = given;
         let unlink = CancellationToken::new();
         let settings = current.settings();
         let data = &settings.data_dir.value;
         let name = settings.node_name.value.clone();
-        let control = Control::new(consensus, name.clone(), closing);
-        let names = Names::new(name.clone(), [addresses.api.ip()]);
+        let host = &settings.advertise.value;
+        let control = Control::new(consensus, name.clone(), closing.clone());
+        let names = Names::new(name.clone(), [addresses.api.ip(), addresses.peer.ip()]).also(host);
         let certificates = Certificates::new(NodeCertificate::ephemeral(&names)?)?;
         let keys = Keys::open(&data.join("keys"))?;
+        let key = Arc::new(NodeKey::open_or_create(&data.join("keys"))?);
         make_private(&current.live().credentials_dir.value)?;
         let node = wire::Node {
-            id: FOUNDER_ID,
             name: name.clone(),
-            api_address: addresses.api.to_string(),
+            api_address: advertised(host, addresses.api.port()),
+            peer_address: advertised(host, addresses.peer.port()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             feature_level: features::LEVEL,
+            key_hash: key.key_hash().to_owned(),
+            ..Default::default()
         };
-        let founding = Arc::new(cluster::Founding::new(
-            control.clone(),
+        let of = Arc::clone(&current);
+        let about = cluster::About {
+            name: name.clone(),
+            version: node.version.clone(),
+            peer_address: node.peer_address.clone(),
+            certificates: Arc::clone(&certificates),
+            settings_hash: Box::new(move || settings_hash(of.settings())),
+        };
+        let neighbours = cluster::Neighbours::new(control.clone(), about);
+        let opened = tokio::sync::watch::Sender::new(None);
+        let hosting = Arc::new(cluster::Hosting {
+            neighbours: neighbours.clone(),
+            routes: std::sync::OnceLock::new(),
+            runtime: tokio::runtime::Handle::current(),
+            keys: keys.clone(),
+            authority: opened.subscribe(),
+        });
+        let founding = cluster::FoundingParts {
+            control: control.clone(),
             keys,
-            names.clone(),
-            Arc::clone(&certificates),
-            data.join("ca.pem"),
-            node.clone(),
-        ));
-        let own_ports = vec![addresses.api.port(), addresses.metrics.port()];
+            key: Arc::clone(&key),
+            names: names.clone(),
+            certificates: Arc::clone(&certificates),
+            data_dir: data.clone(),
+            node: node.clone(),
+            neighbours: neighbours.clone(),
+            hosting: Arc::clone(&hosting),
+            readiness,
+            shutdown: closing,
+        };
+        let founding = Arc::new(cluster::Founding::new(founding, peers, opened));
+        let own_ports =
+            vec![addresses.api.port(), addresses.peer.port(), addresses.metrics.port()];
         let http = Http::new(egress(&current.live(), &own_ports)?)?;
         let covered =
             vec![settings.socket_path.value.clone(), current.live().credentials_dir.value.clone()];
@@ -127,6 +189,7 @@ impl Parts {
             control.clone(),
             reach.clone(),
             room_metrics.registry.clone(),
+            Arc::new(neighbours.clone()),
             unlink.clone(),
         );
         let feed = registry::Feed::new(control.clone(), fleet.soft().clone());
@@ -141,7 +204,10 @@ impl Parts {
             unlink,
             settings: current,
             certificates,
+            key,
             names,
+            neighbours,
+            hosting,
             reach,
             http,
             node,
@@ -154,12 +220,15 @@ impl Parts {
     /// Opens the doors.
     pub(super) fn serve(
         &self,
-        listeners: Listeners,
+        api: std::net::TcpListener,
+        scrape: std::net::TcpListener,
         socket: socket::Bound,
         state: Arc<NodeState>,
         metrics: &Registry,
         shutdown: &CancellationToken,
     ) -> Result<net::Handle> {
+        let routes = self.routes(&state);
+        let _once = self.hosting.routes.set(routes.clone());
         let settings = Arc::clone(&self.settings);
         let named = move |uid| settings.live().socket_uids.value.contains(&uid);
         let text = metrics.clone();
@@ -169,8 +238,8 @@ impl Parts {
                 uids: net::uids(named),
                 limits: net::Limits::default(),
             },
-            listeners: net::Listeners { api: listeners.api, metrics: listeners.metrics, socket },
-            routes: self.routes(&state),
+            listeners: net::Listeners { api, metrics: scrape, socket },
+            routes,
             pages: Arc::new(registry::Publisher {
                 control: self.control.clone(),
                 api_address: self.node.api_address.clone(),
@@ -203,6 +272,8 @@ impl Parts {
                 addresses: self.addresses,
                 children: self.children.clone(),
             }),
+            neighbours: self.neighbours.clone(),
+            hosted: Arc::new(registry::hosted_by),
         };
         let security =
             security::Service { control: self.control.clone(), authority: self.founding.opened() };
@@ -224,13 +295,17 @@ impl Parts {
     /// Starts what runs for as long as the node serves.
     pub(super) fn start_drivers(&self, shutdown: &CancellationToken) -> Result<()> {
         let control = self.control.clone();
-        let authority = self.founding.opened().borrow().clone().ok_or_else(|| {
-            Refusal::new(Code::Internal, "the drivers were started before the cluster was opened")
-        })?;
+        self.neighbours.feed(self.feed.clone());
+        let signer = match self.founding.opened().borrow().clone() {
+            Some(authority) => Signer::Own(authority),
+            None => Signer::Remote(Arc::new(self.neighbours.clone())),
+        };
         let renewal = Renewal {
-            authority,
+            signer,
             certificates: Arc::clone(&self.certificates),
             names: self.names.clone(),
+            key: Arc::clone(&self.key),
+            keep: Some(self.settings.settings().data_dir.value.join("node.pem")),
         };
         tokio::spawn(renewal.run(shutdown.clone()));
         let driver = cluster::Driver { control: control.clone(), node: self.node.clone() };
@@ -243,6 +318,8 @@ impl Parts {
         tokio::spawn(leases.run(shutdown.clone()));
         let driver = registry::Driver { fleet: self.fleet.clone() };
         tokio::spawn(driver.run(shutdown.clone()));
+        let placer = registry::Placer { fleet: self.fleet.clone() };
+        tokio::spawn(placer.run(shutdown.clone()));
         let days = u32::try_from(*self.settings.settings().keep_days).unwrap_or(u32::MAX);
         let metrics = self.room_metrics.journal.clone();
         let keep_bytes = *self.settings.settings().keep_bytes;

@@ -109,24 +109,19 @@ impl Control {
 
     /// True if this node leads the group: only then do its drivers propose.
     pub fn is_leader(&self) -> bool {
-        self.group().is_ok_and(|group| group.status().state == "leader")
+        self.group().is_ok_and(|group| group.leads())
     }
 
     /// Proposes one command and waits for its reply. A refusal of the law is an error here.
     pub async fn write(&self, caller: Caller, room: Room) -> Result<Done> {
-        self.submit(caller, room).await?.done().await
+        settled(self.group()?.propose(entry(caller, room), WRITE_DEADLINE).await?)
     }
 
     /// Proposes one command behind all that were submitted before; its reply may be waited for
     /// while the next ones are submitted.
     pub async fn submit(&self, caller: Caller, room: Room) -> Result<Submitted> {
-        let entry = entry(caller, room);
-        let group = self.group()?;
-        let proposal = match frees(entry.room.as_ref()) {
-            true => group.submit_freeing(entry, WRITE_DEADLINE).await?,
-            false => group.submit(entry, WRITE_DEADLINE).await?,
-        };
-        Ok(Submitted(proposal))
+        let submitted = self.group()?.submit(entry(caller, room), WRITE_DEADLINE).await;
+        submitted.map(Submitted).map_err(|(refusal, _)| refusal)
     }
 
     /// What the law would answer now. Nothing is proposed, and nothing kept.
@@ -216,24 +211,6 @@ fn entry(caller: Caller, room: Room) -> wire::Entry {
         trace_id: caller.trace_id,
         room: Some(room),
         ..Default::default()
-    }
-}
-
-/// True for what must go on while the disk is nearly full: it makes room, or tells that something
-/// is no longer so.
-fn frees(room: Option<&Room>) -> bool {
-    use wire::registry_op::Op as Registry;
-    use wire::security_op::Op as Security;
-    match room {
-        Some(Room::Journal(_)) => true,
-        Some(Room::Registry(op)) => {
-            use Registry::{Delete, SetAdminState, SetHealth};
-            matches!(op.op, Some(Delete(_) | SetHealth(_) | SetAdminState(_)))
-        }
-        Some(Room::Security(op)) => {
-            matches!(op.op, Some(Security::RevokeToken(_) | Security::PruneTokens(_)))
-        }
-        Some(Room::Cluster(_)) | None => false,
     }
 }
 

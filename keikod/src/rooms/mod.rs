@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod journal;
+pub mod peers;
 pub mod registry;
 pub mod security;
 
@@ -14,3 +15,4 @@ mod control;
 mod follow;
 
 pub use control::{Caller, Control, Submitted};
+pub use peers::{NoPeers, PeerCallError, Peers};

@@ -31,6 +31,7 @@ impl Settings {
         }
         if holder.is_none() {
             found.extend(check_port("--listen", &self.api));
+            found.extend(check_port("--listen-peer", &self.peer));
             found.extend(check_port("--metrics-listen", &self.metrics));
         }
         found

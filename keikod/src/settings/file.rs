@@ -24,7 +24,9 @@ const KEEP_BYTES: (u64, u64) = (64 << 20, 4 << 40);
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) node_name: Option<Valued<String>>,
+    pub(super) advertise: Option<Valued<String>>,
     pub(super) api: Option<Valued<SocketAddr>>,
+    pub(super) peer: Option<Valued<SocketAddr>>,
     pub(super) metrics: Option<Valued<SocketAddr>>,
     pub(super) socket_path: Option<Valued<PathBuf>>,
     pub(super) socket_group: Option<Valued<String>>,
@@ -63,7 +65,10 @@ impl File {
         let file = Self {
             node_name: document
                 .parsed(&["node", "name"], |text: String| values::node_name(&text))?,
+            advertise: document
+                .parsed(&["node", "advertise"], |text: String| values::host(&text))?,
             api: document.parsed(&["listen", "api"], |text: String| values::address(&text))?,
+            peer: document.parsed(&["listen", "peer"], |text: String| values::address(&text))?,
             metrics: document
                 .parsed(&["listen", "metrics"], |text: String| values::loopback(&text))?,
             socket_path: document

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 /// Dotted paths; `*` stands for one name that the writer chooses.
 pub const KEYS: &[&str] = &[
     "node.name",
+    "node.advertise",
     "listen.api",
+    "listen.peer",
     "listen.metrics",
     "socket.path",
     "socket.group",

@@ -35,6 +35,8 @@ use std::path::{Path, PathBuf};
 pub const DATA_DIR_DEFAULT: &str = "/var/lib/keiko";
 /// The API, on loopback until somebody decides otherwise.
 pub const API_DEFAULT: SocketAddr = loopback(7340);
+/// Other nodes, unless the API's port is any.
+pub const PEER_PORT_DEFAULT: u16 = 7341;
 /// `/metrics`, without TLS, hence on loopback.
 pub const METRICS_DEFAULT: SocketAddr = loopback(7342);
 /// What rmcp finds wrong with a server comes back as a refusal, and a server decides how often.
@@ -44,6 +46,22 @@ const HEARTBEATS_PER_ELECTION: u64 = 3;
 
 const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// Which cluster an empty node is to become a member of.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Join {
+    /// host:port of the API of any member.
+    pub address: String,
+    /// A one-use token of the role node.
+    pub token: String,
+}
+
+/// Never the token.
+impl std::fmt::Debug for Join {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Join").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// What the command line and the environment say.
@@ -57,8 +75,14 @@ pub struct Flags {
     pub init: bool,
     /// `--listen`
     pub api: Option<Valued<SocketAddr>>,
+    /// `--listen-peer`
+    pub peer: Option<Valued<SocketAddr>>,
     /// `--metrics-listen`
     pub metrics: Option<Valued<SocketAddr>>,
+    /// `--advertise`
+    pub advertise: Option<Valued<String>>,
+    /// `--join` and its token
+    pub join: Option<Join>,
     /// `--socket`
     pub socket_path: Option<Valued<PathBuf>>,
     /// `--node-name`
@@ -76,10 +100,16 @@ pub struct Settings {
     pub config: Option<Valued<PathBuf>>,
     /// Whether an empty data folder founds a cluster.
     pub init: bool,
+    /// Which cluster an empty data folder joins.
+    pub join: Option<Join>,
     /// `[node] name`, by default the machine's.
     pub node_name: Valued<String>,
     /// `[listen] api`
     pub api: Valued<SocketAddr>,
+    /// `[listen] peer`: by default at the API's address, on 7341, or on any port if the API is.
+    pub peer: Valued<SocketAddr>,
+    /// `[node] advertise`: under which host others reach this node.
+    pub advertise: Valued<String>,
     /// `[listen] metrics`, loopback.
     pub metrics: Valued<SocketAddr>,
     /// `[socket] path`, by default `keiko.sock` in the data folder.
@@ -118,14 +148,22 @@ impl Settings {
         let data_dir = data_dir.map(|path| absolute(&path));
         let socket = flags.socket_path.clone().map(|path| path.map(|path| absolute(&path)));
         let live = Live::merge(&file, flags, &data_dir);
+        let api = Valued::first(flags.api.clone(), file.api, || API_DEFAULT);
+        let port = if api.port() == 0 { 0 } else { PEER_PORT_DEFAULT };
+        let beside = SocketAddr::new(api.ip(), port);
         let settings = Self {
             init: flags.init,
+            join: flags.join.clone(),
+            peer: Valued::first(flags.peer.clone(), file.peer, || beside),
+            advertise: Valued::first(flags.advertise.clone(), file.advertise, || {
+                values::advertise_default(api.ip())
+            }),
             node_name: Valued::first(
                 flags.node_name.clone(),
                 file.node_name,
                 values::node_name_default,
             ),
-            api: Valued::first(flags.api.clone(), file.api, || API_DEFAULT),
+            api,
             metrics: Valued::first(flags.metrics.clone(), file.metrics, || METRICS_DEFAULT),
             socket_path: Valued::first(socket, file.socket_path, || data_dir.join("keiko.sock")),
             socket_group: file.socket_group,

@@ -22,7 +22,9 @@ impl Settings {
         let mut rows = vec![
             row("data-dir", &self.data_dir),
             row("node.name", &self.node_name),
+            row("node.advertise", &self.advertise),
             Row { value: format!("\"{}\"", *self.api), ..row("listen.api", &self.api) },
+            Row { value: format!("\"{}\"", *self.peer), ..row("listen.peer", &self.peer) },
             Row { value: format!("\"{}\"", *self.metrics), ..row("listen.metrics", &self.metrics) },
             row("socket.path", &self.socket_path),
         ];

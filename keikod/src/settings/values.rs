@@ -36,6 +36,31 @@ pub fn address(text: &str) -> Parsed<SocketAddr> {
     text.parse().map_err(|_| "expected IP:PORT, such as 127.0.0.1:7340 or [::]:7340".to_owned())
 }
 
+/// A host name or an address, without a port.
+pub fn host(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let plain = text.trim_start_matches('[').trim_end_matches(']');
+    let fits = plain.parse::<std::net::IpAddr>().map_or_else(
+        |_| rustls_pki_types::DnsName::try_from(plain).is_ok(),
+        |address| !address.is_unspecified(),
+    );
+    match fits {
+        true => Ok(plain.to_owned()),
+        false => Err("expected a host name or an address, without a port".to_owned()),
+    }
+}
+
+/// Where others reach a node that listens there. Who listens on any address is reached at the
+/// machine's first one that is not its own alone.
+pub(super) fn advertise_default(listens: std::net::IpAddr) -> String {
+    if !listens.is_unspecified() {
+        return listens.to_string();
+    }
+    let addresses = crate::net::machine_addresses(listens);
+    let outward = addresses.iter().find(|address| !address.is_loopback());
+    outward.map_or_else(|| "127.0.0.1".to_owned(), ToString::to_string)
+}
+
 /// The same for the listener without TLS, which must stay on this machine.
 pub fn loopback(text: &str) -> Parsed<SocketAddr> {
     let address = address(text)?;

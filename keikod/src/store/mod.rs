@@ -19,6 +19,7 @@ mod check;
 pub mod counters;
 pub mod flusher;
 pub mod folder;
+pub mod incoming;
 mod log;
 pub mod note;
 mod options;

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 /// Bytes of keys and values in one file; with its index and filter it stays below 64 MiB, the
 /// largest message between nodes.
 const FILE_BYTES_MAX: usize = 60 << 20;
-const MANIFEST: &str = "manifest";
+pub(super) const MANIFEST: &str = "manifest";
 /// In the name of a snapshot of which nothing was applied.
 const EMPTY: &str = "empty";
 const MANIFEST_MAGIC: &[u8] = b"keiko snapshot manifest 1";
@@ -74,9 +74,7 @@ impl Snapshot {
     /// Reads the manifest of a snapshot of `group`; looks at no other file.
     pub fn open(folder: &Path, group: GroupId) -> Result<(Self, Manifest)> {
         let path = folder.join(MANIFEST);
-        let bytes = fs::read(&path).map_err(|error| fault(&path, "read", error))?;
-        let manifest = open(MANIFEST_MAGIC, &bytes).and_then(|body| Manifest::decode(body).ok());
-        let manifest = manifest.filter(|manifest| manifest.group == u32::from(group.0));
+        let manifest = Manifest::decode_sealed(&manifest_of(folder)?, group);
         let manifest = manifest.ok_or_else(|| mismatch(&path))?;
         let applied = match &manifest.applied[..] {
             [] => None,
@@ -92,14 +90,43 @@ impl Snapshot {
     }
 }
 
+/// The sealed manifest of the snapshot in `folder`, as it is on disk.
+pub fn manifest_of(folder: &Path) -> Result<Vec<u8>> {
+    let path = folder.join(MANIFEST);
+    fs::read(&path).map_err(|error| fault(&path, "read", error))
+}
+
 impl Manifest {
+    fn decode_sealed(sealed: &[u8], group: GroupId) -> Option<Self> {
+        let manifest = open(MANIFEST_MAGIC, sealed).and_then(|body| Self::decode(body).ok());
+        manifest.filter(|manifest| manifest.group == u32::from(group.0))
+    }
+
+    /// The manifest of a snapshot of `group` that another node has; every file of it may lie in
+    /// `folder`.
+    pub(super) fn received(sealed: &[u8], group: GroupId, folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST);
+        let manifest = Self::decode_sealed(sealed, group).ok_or_else(|| mismatch(&path))?;
+        manifest.check_names(folder)?;
+        Ok(manifest)
+    }
+
+    fn check_names(&self, folder: &Path) -> Result<()> {
+        let known = |part: &Part| {
+            let named = |family: &Space| Family::from(*family).name() == part.family;
+            let plain = !part.name.contains(['/', '\\']) && part.name.ends_with(".sst");
+            Space::ALL.iter().any(named) && plain
+        };
+        match self.files.iter().all(known) {
+            true => Ok(()),
+            false => Err(mismatch(&folder.join(MANIFEST))),
+        }
+    }
+
     /// Compares every file in `folder` with what the manifest says of it.
     pub fn verify(&self, folder: &Path) -> Result<()> {
+        self.check_names(folder)?;
         for part in &self.files {
-            let named = |family: &Space| Family::from(*family).name() == part.family;
-            if !Space::ALL.iter().any(named) || part.name.contains(['/', '\\']) {
-                return Err(mismatch(&folder.join(MANIFEST)));
-            }
             let path = folder.join(&part.name);
             let (length, blake3) = digest(&path)?;
             if (length, &blake3[..]) != (part.length, &part.blake3[..]) {
@@ -396,7 +423,7 @@ fn mismatch(path: &Path) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(test)]
 mod fuzz;

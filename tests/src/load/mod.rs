@@ -5,6 +5,7 @@
 //! ends, every queue is bounded, and a part that fails says so in place of a figure.
 
 mod cards;
+pub mod cluster;
 mod commands;
 mod echo;
 mod figures;
@@ -34,14 +35,15 @@ const OF_THE_FLEET: [&str; 6] = ["memory", "lookup", "list", "tokens", "watchers
 /// What one call may take before it counts as failed.
 const CALL: Duration = Duration::from_secs(30);
 
-/// The program: `keiko-load registry …`, `keiko-load node …`, or `keiko-load echo`, which is the
-/// server that is called.
+/// The program: `keiko-load registry …`, `keiko-load node …`, `keiko-load cluster …`, or
+/// `keiko-load echo`, which is the server that is called.
 pub fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let ended = match words.split_first().map(|(word, rest)| (word.as_str(), rest)) {
         Some(("echo", _)) => return echo::serve(),
         Some(("registry", rest)) => begin(rest),
         Some(("node", rest)) => node::begin(rest),
+        Some(("cluster", rest)) => cluster::begin(rest),
         _ => {
             complain("usage: keiko-load registry --socket PATH --pid N --folder D …");
             return ExitCode::from(2);

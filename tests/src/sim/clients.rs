@@ -81,6 +81,7 @@ fn actor(dice: &mut Dice) -> wire::Actor {
         1 => Who::Node("one".to_owned()),
         2 => Who::Socket(wire::SocketPeer { node: "two".to_owned(), uid: Some(1000) }),
         3 => return wire::Actor::default(),
+        4 => Who::Person(wire::Person { name: "ada".to_owned() }),
         _ => Who::Socket(wire::SocketPeer { node: "one".to_owned(), uid: Some(0) }),
     };
     wire::Actor { who: Some(who) }

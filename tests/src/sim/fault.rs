@@ -4,7 +4,7 @@
 //! A bug of the law is put into every node and into the replay alike, because the law is the same
 //! everywhere; only what is true of the state itself finds it. A bug of a node is put into one.
 
-use super::layout::{self, BEGINNING, HEAD, NEEDED_BY, REPLIES, TOOLS_BY_NAME};
+use super::layout::{self, BEGINNING, HEAD, LAST_ID, NEEDED_BY, REPLIES, TOKENS, TOOLS_BY_NAME};
 use keiko_core::hash;
 use keiko_core::store::{Space, Store, Write};
 use keiko_proto::v1::{self as wire, actor::Who, entry::Room, registry_op};
@@ -33,6 +33,10 @@ pub enum Fault {
     ExpiresAnyone,
     /// The law takes a token for the node's administrator.
     TrustsTokens,
+    /// The law does not remember which ids nodes had.
+    ForgetsIds,
+    /// The law does not remember which tokens were traded.
+    ForgetsTrades,
     /// The law leaves what it compacted.
     KeepsCompacted,
     /// The law panics at bytes that it can't read.
@@ -65,6 +69,8 @@ impl Fault {
         Self::AppliesRetryTwice,
         Self::ExpiresAnyone,
         Self::TrustsTokens,
+        Self::ForgetsIds,
+        Self::ForgetsTrades,
         Self::KeepsCompacted,
         Self::Panics,
         Self::HashesBatches,
@@ -88,6 +94,8 @@ impl Fault {
             | Self::AppliesRetryTwice
             | Self::ExpiresAnyone
             | Self::TrustsTokens
+            | Self::ForgetsIds
+            | Self::ForgetsTrades
             | Self::KeepsCompacted
             | Self::Panics => true,
             Self::HashesBatches
@@ -195,6 +203,10 @@ impl Faulty {
             Fault::KeepsCompacted => {
                 writes.retain(|write| !(write.space == Space::Journal && write.value.is_none()));
             }
+            Fault::ForgetsIds => {
+                writes.retain(|write| layout::place(&write.key) != LAST_ID);
+            }
+            Fault::ForgetsTrades => forget_trades(&mut writes),
             Fault::CountsRefusals => edit_head(&mut writes, |head| {
                 let revision = number(head, 1) + self.refused;
                 head[1..9].copy_from_slice(&revision.to_be_bytes());
@@ -228,6 +240,16 @@ impl Faulty {
             Some(Fault::SnapshotEndsEarly) => space == Space::Journal && is_last,
             _ => false,
         }
+    }
+}
+
+fn forget_trades(writes: &mut [Write]) {
+    let is_token = |write: &&mut Write| layout::place(&write.key) == TOKENS;
+    for row in writes.iter_mut().filter(is_token).filter_map(|write| write.value.as_mut()) {
+        let token = wire::Token::decode(&row[1..]).unwrap_or_default();
+        let token = wire::Token { used_ms: 0, used_for: String::new(), ..token };
+        row.truncate(1);
+        row.extend(token.encode_to_vec());
     }
 }
 

@@ -55,6 +55,8 @@ pub enum Invariant {
     Leases,
     /// What may run, and what credentials go out, is for whom it was registered.
     Grants,
+    /// An id is one node's for ever, and a token that is traded lets one in.
+    Admission,
     /// One more for each accepted command, the same for any other.
     Revisions,
     /// Stamps never go back.
@@ -81,6 +83,7 @@ impl Invariant {
         Self::Deduplication,
         Self::Leases,
         Self::Grants,
+        Self::Admission,
         Self::Revisions,
         Self::Stamps,
         Self::Indexes,
@@ -154,8 +157,8 @@ impl Default for Settings {
             actions: 40,
             nodes: 2,
             rooms: [
-                (Room::Cluster, 2),
-                (Room::Security, 4),
+                (Room::Cluster, 4),
+                (Room::Security, 7),
                 (Room::Registry, 17),
                 (Room::Journal, 1),
             ]

@@ -1,6 +1,7 @@
 //! The harness finds what is there: each bug that is put in on purpose, by the invariant that it
 //! breaks, alone, within a few seeds.
 
+use super::admission;
 use keiko_tests::sim::{Action, Fault, Invariant, Settings, find, record, shrink};
 
 /// Seeds within which each bug is found; most are found by the first, all by the first hundred.
@@ -23,7 +24,16 @@ const fn broken_by(fault: Fault) -> Invariant {
         }
         Fault::ReadsNewer => Invariant::Levels,
         Fault::TrustsTokens => Invariant::Grants,
+        Fault::ForgetsIds | Fault::ForgetsTrades => Invariant::Admission,
         Fault::Panics => Invariant::Totality,
+    }
+}
+
+/// Members and tokens are a small part of what is asked for otherwise.
+fn settings(fault: Fault) -> Settings {
+    match broken_by(fault) {
+        Invariant::Admission => admission::settings(),
+        _ => Settings::default(),
     }
 }
 
@@ -31,7 +41,7 @@ const fn broken_by(fault: Fault) -> Invariant {
 fn every_bug_is_found() {
     for fault in Fault::ALL {
         let invariant = broken_by(*fault);
-        let settings = Settings::default().with(*fault).only(invariant);
+        let settings = settings(*fault).with(*fault).only(invariant);
         let found = find(&settings, SEEDS);
         let (seed, violation) = found.unwrap_or_else(|| panic!("{fault:?} is not found"));
         eprintln!("{fault:?}: seed {seed}, {violation}");
@@ -49,7 +59,8 @@ fn every_invariant_can_be_broken() {
 
 #[test]
 fn what_is_found_is_made_short() {
-    let settings = Settings::default().with(Fault::AppliesRetryTwice);
+    let settings =
+        Settings::default().with(Fault::AppliesRetryTwice).only(Invariant::Deduplication);
     let (seed, violation) = find(&settings, SEEDS).expect("this bug is found");
     let (script, _) = record(seed, &settings);
     let (shortest, broken) = shrink(seed, &script, &settings, &violation);

@@ -9,6 +9,7 @@
 //!
 //! `./x test --seed 17 sim::` plays one seed again.
 
+mod admission;
 mod agreement;
 mod bugs;
 mod compaction;

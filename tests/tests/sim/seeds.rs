@@ -21,17 +21,23 @@ fn every_invariant_holds() {
         let count = hunted.report.counts.get(&(what, outcome));
         assert!(count.is_some_and(|count| *count > 0), "no {what} {outcome} in {hunted:?}");
     }
+    // Who joins and leaves is rare among all the others: sim::admission has much of that.
     for op in [
         "cluster.found",
         "cluster.note_node",
+        "cluster.set_node_state",
+        "cluster.note_reach",
         "security.store_authority",
         "security.create_token",
         "security.revoke_token",
+        "security.enroll_person",
+        "security.note_refusals",
         "registry.put_agent",
         "registry.put_mcp_server",
         "registry.apply",
         "registry.set_health",
         "registry.set_admin_state",
+        "registry.place_server",
         "registry.delete",
         "journal.compact",
     ] {

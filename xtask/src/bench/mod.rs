@@ -4,6 +4,7 @@
 //! be memory, and then a sync costs nothing. What is started is ended, also on Ctrl-C. It gates on
 //! nothing: figures of different machines can't be compared.
 
+mod cluster;
 mod node;
 
 use crate::demo::node::Started;
@@ -21,9 +22,11 @@ pub(crate) fn run(checkout: &Checkout, arguments: &[String]) -> Outcome {
     match arguments.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         Some(("registry", rest)) => registry(checkout, rest),
         Some(("node", rest)) => node::run(checkout, rest),
+        Some(("cluster", rest)) => cluster::run(checkout, rest),
         _ => bail!(
             "usage: ./x bench registry [--json] [--seconds N] [--agents N] [PARTS…]\n\
-             \x20      ./x bench node [--vs etcd[=FOLDER]] [--json] [--seconds N] [PARTS…]"
+             \x20      ./x bench node [--vs etcd[=FOLDER]] [--json] [--seconds N] [PARTS…]\n\
+             \x20      ./x bench cluster [--vs etcd[=FOLDER]] [--json] [--short] [--seconds N] [PARTS…]"
         ),
     }
 }
@@ -37,7 +40,8 @@ fn registry(checkout: &Checkout, rest: &[String]) -> Outcome {
     on_signal(&cleanup, Started::end)?;
     let shell = Shell::new(checkout, &cleanup);
     let folder = lock(&cleanup).folder().display().to_string();
-    let ports = ["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    let ports = ["--listen", "--listen-peer", "--metrics-listen"];
+    let ports = ports.into_iter().flat_map(|port| [port, "127.0.0.1:0"]);
     let words = ["run", "--init", "--data-dir", &folder, "--socket", &socket, "--log", "warn"];
     let words: Vec<&str> = words.into_iter().chain(ports).collect();
     lock(&cleanup).start_daemon(shell.program("keikod", &words))?;

@@ -1,4 +1,5 @@
 //! `./x bench node`: one node beside one member of etcd, both started and loaded by `keiko-load`.
+//! `./x bench cluster` ([`super::cluster`]) is the same with three of each.
 //!
 //! Their folders lie in the build folder, on the disk that builds use: a temporary folder may be
 //! memory, and then a sync costs nothing. `keiko-load` and its servers are one process group, so
@@ -24,8 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 
 /// What must be ended: a folder, and the processes that write into it.
-struct Started {
+pub(super) struct Started {
     folder: PathBuf,
+    /// Sockets whose path in the folder would be too long.
+    sockets: Option<PathBuf>,
     group: Option<Pid>,
     ended: bool,
 }
@@ -34,25 +37,41 @@ struct Started {
 pub(super) fn run(checkout: &Checkout, rest: &[String]) -> Outcome {
     eprintln!("building keikod and keiko-load");
     process::build(checkout)?;
-    let started = Started::new(&checkout.target)?;
-    let folder = started.folder.clone();
-    let cleanup = Arc::new(Mutex::new(started));
-    on_signal(&cleanup, Started::end)?;
+    let started = Started::new(&checkout.target, "node")?;
     let mut load = Command::new(checkout.programs().join("keiko-load"));
-    load.arg("node").arg("--folder").arg(&folder).arg("--socket").arg(socket(&folder));
-    load.args(rest).stdin(Stdio::null()).process_group(0);
-    let mut load = lock(&cleanup).start(load)?;
-    let status = load.wait().context("waiting for keiko-load")?;
-    lock(&cleanup).end();
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    load.arg("node").arg("--folder").arg(&started.folder);
+    load.arg("--socket").arg(socket(&started.folder)).args(rest);
+    started.run(load)
 }
 
 impl Started {
-    fn new(parent: &Path) -> Result<Self> {
-        let folder = parent.join(format!("keiko-node-{}", std::process::id()));
+    /// A folder under `parent` for what is measured.
+    pub(super) fn new(parent: &Path, what: &str) -> Result<Self> {
+        let folder = parent.join(format!("keiko-{what}-{}", std::process::id()));
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.with_context(|| format!("{}", folder.display()))?;
-        Ok(Self { folder, group: None, ended: false })
+        Ok(Self { folder, sockets: None, group: None, ended: false })
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// With a folder elsewhere, which ends with this one.
+    pub(super) fn with_sockets(mut self, sockets: PathBuf) -> Self {
+        self.sockets = Some(sockets);
+        self
+    }
+
+    /// Runs `keiko-load` to its end, or until a signal comes.
+    pub(super) fn run(self, mut load: Command) -> Outcome {
+        let cleanup = Arc::new(Mutex::new(self));
+        on_signal(&cleanup, Self::end)?;
+        load.stdin(Stdio::null()).process_group(0);
+        let mut load = lock(&cleanup).start(load)?;
+        let status = load.wait().context("waiting for keiko-load")?;
+        lock(&cleanup).end();
+        Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     fn start(&mut self, mut command: Command) -> Result<Child> {
@@ -76,8 +95,11 @@ impl Started {
             }
             let _ = killpg(group, Signal::SIGKILL);
         }
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            eprintln!("{} is left behind: {error}", self.folder.display());
+        let sockets = self.sockets.take().filter(|sockets| sockets.exists());
+        for folder in [Some(&self.folder), sockets.as_ref()].into_iter().flatten() {
+            if let Err(error) = fs::remove_dir_all(folder) {
+                eprintln!("{} is left behind: {error}", folder.display());
+            }
         }
     }
 }
@@ -103,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_group_ends_with_its_folder() {
-        let mut started = Started::new(&std::env::temp_dir()).unwrap();
+        let mut started = Started::new(&std::env::temp_dir(), "node").unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 60 & sleep 60"]).process_group(0);
         let mut child = started.start(command).unwrap();

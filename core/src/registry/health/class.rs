@@ -120,8 +120,12 @@ impl FailureClass {
             | Code::FeatureLevel
             | Code::UnknownMethod
             | Code::NoEndpoint
+            | Code::WrongNode
             | Code::Unauthenticated
             | Code::TokenInvalid
+            | Code::TokenUsed
+            | Code::TokenExpired
+            | Code::CertificateInvalid
             | Code::PermissionDenied
             | Code::NotFound
             | Code::NameTaken
@@ -130,11 +134,16 @@ impl FailureClass {
             | Code::Compacted
             | Code::FutureRevision
             | Code::RequestIdExpired
+            | Code::MembershipRefused
+            | Code::NotAMember
+            | Code::ClockOff
             | Code::NoLeader
             | Code::NotFounded
             | Code::AlreadyFounded
             | Code::Draining
             | Code::DiskFull
+            | Code::StateDiverged
+            | Code::Isolated
             | Code::DataFolderLocked
             | Code::DataFolderUnwritable
             | Code::DataFolderNewer

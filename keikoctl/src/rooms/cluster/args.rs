@@ -1,34 +1,174 @@
 //! What `cluster` and `node` can do.
 
-use crate::rooms::registry::flags::Look;
-use clap::Subcommand;
+use crate::rooms::registry::flags::{DryRun, Look, Patience, RequestId};
+use crate::rooms::security::TokenVerb;
+use clap::{Args, Subcommand};
+use keiko_client::Endpoint;
+use std::convert::Infallible;
 
 #[derive(Subcommand)]
 pub(crate) enum ClusterVerb {
     /// Founds a cluster on an empty node, over its socket.
     #[command(before_help = "Examples:\n  keikoctl --endpoint unix:D/keiko.sock cluster init")]
     Init,
-    /// What the cluster looks like.
+    /// Makes an empty node a member of a cluster, over its socket.
+    #[command(
+        before_help = "Examples:\n  keikoctl --endpoint unix:D/keiko.sock cluster join n1.example.com:7340 --token-file node.token\n  keikoctl --endpoint unix:D/keiko.sock cluster join 10.0.0.1:7340 --token \"$T\""
+    )]
+    Join(JoinArgs),
+    /// What the cluster looks like, and how well its members hear each other.
     #[command(
         before_help = "Examples:\n  keikoctl cluster status\n  keikoctl cluster status -o json"
     )]
     Status,
+    /// Hands leadership to another voter, and waits until it leads.
+    #[command(
+        before_help = "Examples:\n  keikoctl cluster transfer-leader\n  keikoctl cluster transfer-leader --to n2"
+    )]
+    TransferLeader(TransferArgs),
+    /// Tokens, for nodes that join and for people and agents that come in.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl cluster token create --for node\n  keikoctl cluster token create --for operator --name anna\n  keikoctl cluster token list"
+    )]
+    Token(TokenVerb),
+}
+
+#[derive(Args)]
+pub(crate) struct JoinArgs {
+    /// The API of any member.
+    #[arg(value_name = "HOST:PORT", value_parser = address)]
+    pub address: String,
+    /// The token that the cluster made for a node; or name its file with --token-file.
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct TransferArgs {
+    /// The voter that shall lead; the one that is furthest if nothing is said.
+    #[arg(long, value_name = "NODE", value_parser = name)]
+    pub to: Option<String>,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum NodeVerb {
     /// Every member, with how far it is.
-    #[command(before_help = "Examples:\n  keikoctl node list\n  keikoctl node list -o wide")]
-    List(Look),
-    /// One member.
+    #[command(
+        before_help = "Examples:\n  keikoctl node list\n  keikoctl node list -o wide\n  keikoctl node list --watch"
+    )]
+    List(ListArgs),
+    /// Shows one member.
+    #[command(
+        before_help = "Examples:\n  keikoctl node get n1 -o yaml\n  keikoctl node get n1 -o jsonpath=.appliedIndex"
+    )]
+    Get(GetArgs),
+    /// Everything that the answering node knows of one member, for people.
     #[command(before_help = "Examples:\n  keikoctl node describe n1")]
-    Describe {
-        /// Its name, or node/NAME.
-        #[arg(value_name = "NAME", value_parser = name)]
-        name: String,
-    },
+    Describe(NameArgs),
+    /// Lets a node take nothing new and lead nothing, or takes that back.
+    #[command(
+        before_help = "Examples:\n  keikoctl node drain n1 --reason upgrade --wait\n  keikoctl node drain n1 --undo"
+    )]
+    Drain(DrainArgs),
+    /// Takes a node out of the cluster for good.
+    #[command(
+        before_help = "Examples:\n  keikoctl node remove n3\n  keikoctl node remove n3 --dry-run\n  keikoctl node remove n3 --yes"
+    )]
+    Remove(RemoveArgs),
 }
 
-fn name(text: &str) -> Result<String, std::convert::Infallible> {
+#[derive(Args)]
+pub(crate) struct ListArgs {
+    /// Stay and show every change.
+    #[arg(short, long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub look: Look,
+}
+
+#[derive(Args)]
+pub(crate) struct GetArgs {
+    /// Its name, or node/NAME.
+    #[arg(value_name = "NAME", value_parser = name)]
+    pub name: String,
+    #[command(flatten)]
+    pub look: Look,
+}
+
+#[derive(Args)]
+pub(crate) struct NameArgs {
+    /// Its name, or node/NAME.
+    #[arg(value_name = "NAME", value_parser = name)]
+    pub name: String,
+}
+
+#[derive(Args)]
+pub(crate) struct DrainArgs {
+    /// Its name, or node/NAME.
+    #[arg(value_name = "NAME", value_parser = name)]
+    pub name: String,
+    /// Takes it back: the node is in use again.
+    #[arg(long, conflicts_with = "reason")]
+    pub undo: bool,
+    /// Why, for whoever meets it.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub reason: String,
+    #[command(flatten)]
+    pub patience: Patience,
+    #[command(flatten)]
+    pub request: RequestId,
+}
+
+#[derive(Args)]
+pub(crate) struct RemoveArgs {
+    /// Its name, or node/NAME.
+    #[arg(value_name = "NAME", value_parser = name)]
+    pub name: String,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub dry_run: DryRun,
+    #[command(flatten)]
+    pub request: RequestId,
+}
+
+/// The name in `NAME` or `node/NAME`, as `-o name` prints it.
+fn name(text: &str) -> Result<String, Infallible> {
     Ok(text.strip_prefix("node/").unwrap_or(text).to_owned())
+}
+
+/// `host:port` of a member, also where it was written as an endpoint.
+fn address(text: &str) -> Result<String, String> {
+    match text.parse::<Endpoint>() {
+        Ok(endpoint @ Endpoint::Tls { .. }) => {
+            let text = endpoint.to_string();
+            Ok(text.strip_prefix("https://").unwrap_or(&text).to_owned())
+        }
+        Ok(Endpoint::Unix(_)) => Err("members are joined over the network".to_owned()),
+        Err(error) => Err(error.refusal.causes.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_named_in_several_forms() {
+        for (text, expect) in [
+            ("n1.example.com:7340", Some("n1.example.com:7340")),
+            ("n1.example.com", Some("n1.example.com:7340")),
+            ("https://10.0.0.1:1/", Some("10.0.0.1:1")),
+            ("[::1]:99", Some("[::1]:99")),
+            ("unix:D/keiko.sock", None),
+            ("a:b", None),
+            ("", None),
+        ] {
+            assert_eq!(address(text).ok().as_deref(), expect, "{text:?}");
+        }
+        assert_eq!(name("node/n1").as_deref(), Ok("n1"));
+        assert_eq!(name("n1").as_deref(), Ok("n1"));
+    }
 }

@@ -1,9 +1,17 @@
-//! The cluster room: `status`, `cluster status`, `cluster init`, and `node`.
+//! The cluster room: `status`, `cluster`, and `node`.
+//!
+//! `run` has the verbs of the cluster, `status` the one that is an answer even where nothing else
+//! works, `node` the members, `remove` and `watch` one verb each. The tokens of `cluster token` are
+//! the security room's.
 
 mod args;
 pub(crate) mod node;
+mod remove;
 mod run;
+mod status;
 mod table;
+mod watch;
 
 pub(crate) use args::{ClusterVerb, NodeVerb};
 pub(crate) use run::run;
+pub(crate) use status::brief as status;

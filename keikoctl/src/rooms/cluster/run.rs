@@ -1,50 +1,27 @@
-//! Status and founding.
+//! Founding, joining, and who leads.
 
-use super::args::ClusterVerb;
-use super::table::{self, NODES};
+use super::args::{ClusterVerb, JoinArgs, TransferArgs};
+use super::{status, table};
+use crate::context;
 use crate::exit::Exit;
-use crate::fault::Outcome;
-use crate::print::columns::Wanted;
-use crate::print::{Format, FormatKind, Printer};
-use crate::session::{QUICK, Session};
+use crate::fault::{Outcome, usage};
+use crate::print::{Format, FormatKind};
+use crate::rooms::security;
+use crate::session::{Interrupt, PATIENT, QUICK, Session};
+use keiko_client::Identity;
 use keiko_client::proto::json::to_json;
 use keiko_client::proto::v1 as wire;
+use serde_json::json;
 
 /// Runs a verb of the cluster.
 pub(crate) async fn run(verb: ClusterVerb, session: &Session) -> Outcome {
     match verb {
-        ClusterVerb::Status => status(session).await,
         ClusterVerb::Init => init(session).await,
+        ClusterVerb::Join(args) => join(args, session).await,
+        ClusterVerb::Status => status::full(session).await,
+        ClusterVerb::TransferLeader(args) => transfer(args, session).await,
+        ClusterVerb::Token(verb) => security::token(verb, session).await,
     }
-}
-
-async fn status(session: &Session) -> Outcome {
-    let status = session.client(QUICK).await?.status().await?;
-    let printer = &session.printer;
-    match &printer.format {
-        Format::Plain(FormatKind::Csv) => {
-            let csv = Wanted::default().csv(NODES, &status.nodes, &printer.clock, true)?;
-            printer.data(&printer.safe(&csv))?;
-        }
-        Format::Plain(FormatKind::Name) => {
-            let names = status.nodes.iter().map(|node| format!("node/{}\n", node.name));
-            printer.data(&names.collect::<String>())?;
-        }
-        _ => printer.document(&table::document(&status), |printer| human(&status, printer))?,
-    }
-    Ok(Exit::Done)
-}
-
-fn human(status: &wire::StatusResponse, printer: &Printer) -> String {
-    let head = table::summary(status).lay_out(&printer.style, printer.width(), false);
-    let kind = match printer.format {
-        Format::Plain(kind) => kind,
-        Format::Path(_) => FormatKind::Table,
-    };
-    let nodes = Wanted::default().grid(NODES, &status.nodes, kind, &printer.clock);
-    let nodes = nodes.map(|grid| grid.lay_out(&printer.style, printer.width(), true));
-    // The columns are ours, so they are all there.
-    format!("{head}\n{}", nodes.unwrap_or_default())
 }
 
 async fn init(session: &Session) -> Outcome {
@@ -56,5 +33,77 @@ async fn init(session: &Session) -> Outcome {
         .await?;
     let document = to_json("keiko.v1.InitResponse", &founded);
     session.printer.document(&document, |_| format!("cluster {} founded\n", founded.cluster_id))?;
+    Ok(Exit::Done)
+}
+
+async fn join(args: JoinArgs, session: &Session) -> Outcome {
+    session.printer.refuse_csv()?;
+    let token = token(&args, session)?;
+    // The file holds what is traded, and proves nothing to the node that joins.
+    let mut globals = session.globals.clone();
+    globals.token_file = None;
+    let near = Session::new(globals, session.globals.printer());
+    let client = near.client(PATIENT).await?;
+    session.on_interrupt(Interrupt::Detaches(
+        "detached; the node goes on with it: keikoctl cluster status".to_owned(),
+    ));
+    let progress = session.progress(format!("joining the cluster of {}", args.address));
+    let request = wire::JoinRequest { address: args.address, token };
+    let joined = client
+        .once(request, |client, request| async move { client.cluster().join(request).await })
+        .await?;
+    drop(progress);
+    let document = to_json("keiko.v1.JoinResponse", &joined);
+    let wire::JoinResponse { cluster_id, node_id, .. } = &joined;
+    session
+        .printer
+        .document(&document, |_| format!("joined cluster {cluster_id} as node {node_id}\n"))?;
+    session.printer.note("it catches up and becomes a voter by itself: keikoctl node list");
+    Ok(Exit::Done)
+}
+
+/// The token that is traded. What the environment says is the caller's own identity.
+fn token(args: &JoinArgs, session: &Session) -> Outcome<String> {
+    let globals = &session.globals;
+    let file = globals.token_file.as_ref().filter(|_| globals.given.is_flag("token_file"));
+    let text = match (&args.token, file) {
+        (Some(_), Some(_)) => {
+            return Err(usage("--token does not go with --token-file")
+                .hint("leave one of them away: both name what is traded")
+                .into());
+        }
+        (Some(text), None) => text.clone(),
+        (None, Some(path)) => String::from_utf8_lossy(&context::read(path)?).into_owned(),
+        (None, None) => {
+            return Err(usage("a token is missing: --token, or --token-file")
+                .hint("a member makes it: keikoctl cluster token create --for node")
+                .into());
+        }
+    };
+    let text = text.trim();
+    text.parse::<Identity>()?;
+    Ok(text.to_owned())
+}
+
+async fn transfer(args: TransferArgs, session: &Session) -> Outcome {
+    session.printer.refuse_csv()?;
+    let client = session.client(PATIENT).await?;
+    let progress = session.progress("handing leadership over");
+    let request = wire::TransferLeaderRequest { to: args.to.unwrap_or_default() };
+    let handed = client
+        .once(
+            request,
+            |client, request| async move { client.cluster().transfer_leader(request).await },
+        )
+        .await?;
+    drop(progress);
+    let mut document = to_json("keiko.v1.TransferLeaderResponse", &handed);
+    // A field at its default is left out by the mapping, and scripts read all of them.
+    document["before"] = json!(handed.before);
+    document["tookMs"] = json!(handed.took_ms);
+    session.printer.document(&document, |printer| match &printer.format {
+        Format::Plain(FormatKind::Name) => format!("node/{}\n", handed.leader),
+        _ => format!("{}\n", table::handed(&handed)),
+    })?;
     Ok(Exit::Done)
 }

@@ -40,6 +40,7 @@ fn actor(actor: Option<&Actor>) -> String {
         Some(Who::Socket(peer)) => format!("uid {} on {}", peer.uid(), peer.node),
         Some(Who::Token(bearer)) => format!("token {}", bearer.id),
         Some(Who::Node(node)) => format!("node {node}"),
+        Some(Who::Person(person)) => format!("person {}", person.name),
         None => String::new(),
     }
 }

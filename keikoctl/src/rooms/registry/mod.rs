@@ -27,7 +27,7 @@ mod state;
 mod table;
 mod vitals;
 pub(crate) mod wait;
-mod watch;
+pub(crate) mod watch;
 
 pub(crate) use args::{AgentVerb, McpVerb, SkillVerb, ToolVerb};
 pub(crate) use find::run as find;

@@ -160,7 +160,7 @@ mod tests {
                 }),
                 admin_state: admin.into(),
                 admin_reason: if admin.is_empty() { "" } else { "key leaked" }.into(),
-                live: None,
+                ..ObjectStatus::default()
             };
             let item = server(status);
             assert_eq!((word(&item).unwrap(), reason(&item).as_str()), expect);

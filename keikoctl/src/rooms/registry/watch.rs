@@ -149,7 +149,7 @@ fn draw(subject: &Subject, known: &Known, printer: &Printer) -> Outcome<()> {
 
 /// A screen: home, then row by row over what was there, then clear the rest, so that nothing
 /// flickers. A row that is too long ends at the margin: wrapped, it would push the others down.
-fn frame(text: &str, height: usize) -> String {
+pub(crate) fn frame(text: &str, height: usize) -> String {
     let rows = text.lines().take(height.saturating_sub(1));
     let rows: String = rows.map(|row| format!("\u{1b}[2K{row}\n")).collect();
     format!("\u{1b}[?7l\u{1b}[H{rows}\u{1b}[J\u{1b}[?7h")

@@ -2,6 +2,7 @@
 
 use super::harness::{bearer, get, start};
 use crate::net::{Phase, status, token};
+use http::Request;
 use keiko_core::refusal::Code;
 use keiko_proto::v1 as wire;
 use keiko_proto::v1::cluster_client::ClusterClient;
@@ -87,9 +88,9 @@ async fn tokens() {
     check(&world.token, "/v1/objects/agent/other/hello", 403, "KEIKO-0022").await;
     check(&world.token, "/metrics", 403, "KEIKO-0022").await;
     check(&world.token, "/nothing", 404, "KEIKO-0008").await;
-    check(&world.expired, HELLO, 401, "KEIKO-0021").await;
+    check(&world.expired, HELLO, 401, "KEIKO-0028").await;
     check("keiko", HELLO, 401, "KEIKO-0021").await;
-    let ours = world.renewal.authority.ca_hash();
+    let ours = world.authority.ca_hash();
     let unknown = token::new_token(ours).unwrap().text;
     check(&unknown, HELLO, 401, "KEIKO-0021").await;
     let foreign = token::new_token(&"0".repeat(64)).unwrap().text;
@@ -116,7 +117,38 @@ async fn tokens_over_grpc() {
     let refusal = status::to_refusal(&refused);
     assert!(refusal.message.contains("registry.read on agent/default/other"), "{refusal}");
     let refused = client.get(request(&world.expired, "hello")).await.unwrap_err();
-    assert_eq!(code(&refused), Code::TokenInvalid);
+    assert_eq!(code(&refused), Code::TokenExpired);
+}
+
+#[tokio::test]
+async fn a_token_that_is_traded_is_good_for_nothing_else() {
+    let world = start();
+    let check = async |token: &str, request: Request<String>, status: u16, code: &str| {
+        let answer = world.network(bearer(request, token)).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        if !code.is_empty() {
+            assert_eq!(answer.json()["code"], code);
+        }
+    };
+    let enroll = || Request::post("/v1/certificates:enroll").body("{}".to_owned()).unwrap();
+    let fresh = world.one_use(|_| {});
+    check(&fresh, get(HELLO), 403, "KEIKO-0022").await;
+    check(&fresh, enroll(), 200, "").await;
+    // Who lost the answer asks again; the law knows whether they are the same.
+    let used = world.one_use(|token| token.used_ms = 7);
+    check(&used, get(HELLO), 401, "KEIKO-0027").await;
+    check(&used, enroll(), 200, "").await;
+    let late = world.one_use(|token| token.expires_ms = 1);
+    check(&late, get(HELLO), 401, "KEIKO-0028").await;
+    check(&late, enroll(), 401, "KEIKO-0028").await;
+    // Only who has the secret hears it.
+    let unknown = token::new_token(world.authority.ca_hash()).unwrap().text;
+    let secret = unknown.split('.').nth(2).unwrap();
+    for known in [&used, &late] {
+        let mut parts: Vec<_> = known.split('.').collect();
+        parts[2] = secret;
+        check(&parts.join("."), enroll(), 401, "KEIKO-0021").await;
+    }
 }
 
 #[tokio::test]

@@ -9,12 +9,13 @@ use hyper_util::rt::TokioIo;
 use keiko_core::refusal::{Code, Refusal};
 use keiko_proto::v1::cluster_server::{Cluster, ClusterServer};
 use keiko_proto::v1::registry_server::{Registry, RegistryServer};
+use keiko_proto::v1::security_server::{Security, SecurityServer};
 use keiko_proto::v1::{self as wire};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
@@ -43,20 +44,31 @@ impl State for Node {
     }
 }
 
-/// The tokens as they are stored now.
+/// The tokens and people as they are stored now.
 #[derive(Clone, Default)]
-pub(super) struct Known(Arc<Mutex<Vec<wire::Token>>>);
+pub(super) struct Known {
+    tokens: Arc<Mutex<Vec<wire::Token>>>,
+    people: Arc<Mutex<Vec<wire::PersonEntry>>>,
+}
 
 impl Known {
     pub(super) fn change(&self, change: impl FnOnce(&mut Vec<wire::Token>)) {
-        change(&mut self.0.lock().unwrap());
+        change(&mut self.tokens.lock().unwrap());
+    }
+
+    pub(super) fn change_people(&self, change: impl FnOnce(&mut Vec<wire::PersonEntry>)) {
+        change(&mut self.people.lock().unwrap());
     }
 }
 
 #[tonic::async_trait]
 impl Tokens for Known {
     async fn find(&self, id: &str) -> Option<wire::Token> {
-        self.0.lock().unwrap().iter().find(|token| token.id == id).cloned()
+        self.tokens.lock().unwrap().iter().find(|token| token.id == id).cloned()
+    }
+
+    async fn person(&self, name: &str) -> Option<wire::PersonEntry> {
+        self.people.lock().unwrap().iter().find(|person| person.name == name).cloned()
     }
 }
 
@@ -266,6 +278,99 @@ impl Cluster for Members {
     async fn init(&self, _: tonic::Request<wire::InitRequest>) -> Reply<wire::InitResponse> {
         Ok(Response::new(wire::InitResponse { cluster_id: CLUSTER.into(), ..Default::default() }))
     }
+
+    async fn join(&self, _: tonic::Request<wire::JoinRequest>) -> Reply<wire::JoinResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn transfer_leader(
+        &self,
+        _: tonic::Request<wire::TransferLeaderRequest>,
+    ) -> Reply<wire::TransferLeaderResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_nodes(
+        &self,
+        _: tonic::Request<wire::ListNodesRequest>,
+    ) -> Reply<wire::ListNodesResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_node(&self, _: tonic::Request<wire::GetNodeRequest>) -> Reply<wire::NodeInfo> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn drain_node(
+        &self,
+        _: tonic::Request<wire::DrainNodeRequest>,
+    ) -> Reply<wire::DrainNodeResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn remove_node(
+        &self,
+        _: tonic::Request<wire::RemoveNodeRequest>,
+    ) -> Reply<wire::RemoveNodeResponse> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+/// Says who calls, and whether a token may be traded.
+struct Desk;
+
+#[tonic::async_trait]
+impl Security for Desk {
+    async fn who_am_i(
+        &self,
+        request: tonic::Request<wire::WhoAmIRequest>,
+    ) -> Reply<wire::WhoAmIResponse> {
+        let who = Identity::of(&request).map_err(|refusal| status::to_status(&refusal))?;
+        Ok(Response::new(wire::WhoAmIResponse {
+            actor: Some(who.actor()),
+            role: who.role().into(),
+            ..Default::default()
+        }))
+    }
+
+    async fn enroll(&self, _: tonic::Request<wire::EnrollRequest>) -> Reply<wire::EnrollResponse> {
+        Ok(Response::new(wire::EnrollResponse::default()))
+    }
+
+    async fn admit_node(
+        &self,
+        _: tonic::Request<wire::AdmitNodeRequest>,
+    ) -> Reply<wire::AdmitNodeResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn create_token(
+        &self,
+        _: tonic::Request<wire::CreateTokenRequest>,
+    ) -> Reply<wire::CreateTokenResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn create_agent_token(
+        &self,
+        _: tonic::Request<wire::CreateAgentTokenRequest>,
+    ) -> Reply<wire::CreateAgentTokenResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_tokens(
+        &self,
+        _: tonic::Request<wire::ListTokensRequest>,
+    ) -> Reply<wire::ListTokensResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn revoke_token(
+        &self,
+        _: tonic::Request<wire::RevokeTokenRequest>,
+    ) -> Reply<wire::RevokeTokenResponse> {
+        Err(Status::unimplemented(""))
+    }
 }
 
 /// A running server and what is needed to call it.
@@ -274,6 +379,7 @@ pub(super) struct World {
     pub(super) node: Arc<Node>,
     pub(super) shutdown: CancellationToken,
     pub(super) certificates: Arc<Certificates>,
+    pub(super) authority: Arc<Authority>,
     pub(super) renewal: Renewal,
     /// Of agent default/hello.
     pub(super) token: String,
@@ -297,9 +403,15 @@ pub(super) fn start_with(limits: Limits) -> World {
     let authority = Arc::new(Authority::open(&stored, &keys).unwrap());
     let names = Names::new("n1", []);
     let certificates = Certificates::new(NodeCertificate::ephemeral(&names).unwrap()).unwrap();
-    let renewal = Renewal { authority, certificates: Arc::clone(&certificates), names };
-    let (good, expired) =
-        (new_token(renewal.authority.ca_hash()), new_token(renewal.authority.ca_hash()));
+    let key = Arc::new(NodeKey::open_or_create(&folder.path().join("keys")).unwrap());
+    let renewal = Renewal {
+        signer: Signer::Own(Arc::clone(&authority)),
+        certificates: Arc::clone(&certificates),
+        names,
+        key,
+        keep: None,
+    };
+    let (good, expired) = (new_token(authority.ca_hash()), new_token(authority.ca_hash()));
     let (good, expired) = (good.unwrap(), expired.unwrap());
     let stored = |token: &NewToken, expires_ms| wire::Token {
         id: token.id.clone(),
@@ -308,7 +420,7 @@ pub(super) fn start_with(limits: Limits) -> World {
         role: "agent".into(),
         scope: "agent/default/hello".into(),
         expires_ms,
-        created_ms: 0,
+        ..Default::default()
     };
     let known = Known::default();
     known.change(|all| all.extend([stored(&good, u64::MAX), stored(&expired, 1)]));
@@ -334,7 +446,8 @@ pub(super) fn start_with(limits: Limits) -> World {
             seen: seen.clone(),
             paused: Arc::clone(&paused),
         }))
-        .add_service(ClusterServer::new(Members)),
+        .add_service(ClusterServer::new(Members))
+        .add_service(SecurityServer::new(Desk)),
         pages: Arc::new(Shelf),
         state: Arc::clone(&node) as Arc<dyn State>,
         tokens: Arc::new(known.clone()),
@@ -342,12 +455,13 @@ pub(super) fn start_with(limits: Limits) -> World {
         metrics: Arc::new(|| "# EOF\n".to_owned()),
     };
     let handle = server.run(&shutdown).unwrap();
-    renewal.renew().unwrap();
+    certificates.show(authority.issue_node(&renewal.names, &renewal.key).unwrap()).unwrap();
     World {
         handle,
         node,
         shutdown,
         certificates,
+        authority,
         renewal,
         token: good.text.to_string(),
         expired: expired.text.to_string(),
@@ -391,14 +505,29 @@ impl World {
         alpn: &[u8],
         versions: &[&'static SupportedProtocolVersion],
     ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        self.tls_as(None, alpn, versions).await
+    }
+
+    /// The same, showing a certificate.
+    pub(super) async fn tls_as(
+        &self,
+        badge: Option<&Badge>,
+        alpn: &[u8],
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
-        let pem = self.renewal.authority.ca_pem();
+        let pem = self.authority.ca_pem();
         roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(tls::provider())
+        let builder = ClientConfig::builder_with_provider(tls::provider())
             .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut config = match badge {
+            None => builder.with_no_client_auth(),
+            Some(badge) => {
+                builder.with_client_auth_cert(badge.chain(), badge.key.private()).unwrap()
+            }
+        };
         config.alpn_protocols = vec![alpn.to_vec()];
         let stream = TcpStream::connect(self.handle.api_addr).await?;
         let name = ServerName::try_from("localhost").unwrap();
@@ -415,6 +544,46 @@ impl World {
         ask(stream, request).await
     }
 
+    /// One HTTP/1.1 call over TLS by whoever has this certificate.
+    pub(super) async fn network_as(&self, badge: &Badge, request: Request<String>) -> Answer {
+        let version = &[&rustls::version::TLS13];
+        let stream = self.tls_as(Some(badge), b"http/1.1", version).await.unwrap();
+        ask(stream, request).await
+    }
+
+    /// Makes somebody known, with a certificate.
+    pub(super) fn enroll(&self, name: &str, role: &str) -> Badge {
+        let badge = Badge::of(&self.authority, name, SystemTime::now());
+        let entry = wire::PersonEntry {
+            name: name.into(),
+            role: role.into(),
+            key_hash: badge.key.key_hash().into(),
+            ..Default::default()
+        };
+        self.known.change_people(|people| {
+            people.retain(|person| person.name != name);
+            people.push(entry);
+        });
+        badge
+    }
+
+    /// A token that is traded once.
+    pub(super) fn one_use(&self, change: impl FnOnce(&mut wire::Token)) -> String {
+        let new = new_token(self.authority.ca_hash()).unwrap();
+        let mut token = wire::Token {
+            id: new.id.clone(),
+            hash_algorithm: token::HASH_ALGORITHM.into(),
+            hash: new.hash.to_vec(),
+            role: "viewer".into(),
+            expires_ms: u64::MAX,
+            one_use: true,
+            ..Default::default()
+        };
+        change(&mut token);
+        self.known.change(|all| all.push(token));
+        new.text.to_string()
+    }
+
     /// One HTTP/1.1 call over the socket.
     pub(super) async fn local(&self, request: Request<String>) -> Answer {
         ask(self.unix().await, request).await
@@ -426,9 +595,39 @@ impl World {
         channel(stream).await
     }
 
+    /// The same by whoever has this certificate.
+    pub(super) async fn channel_as(&self, badge: &Badge) -> Channel {
+        let version = &[&rustls::version::TLS13];
+        channel(self.tls_as(Some(badge), b"h2", version).await.unwrap()).await
+    }
+
     /// A gRPC channel over the socket.
     pub(super) async fn local_channel(&self) -> Channel {
         channel(self.unix().await).await
+    }
+}
+
+/// A client certificate with its key.
+pub(super) struct Badge {
+    pub(super) key: Arc<NodeKey>,
+    pem: String,
+}
+
+impl Badge {
+    /// Made then, by this CA.
+    pub(super) fn of(authority: &Authority, name: &str, then: SystemTime) -> Self {
+        let key = Arc::new(NodeKey::generate().unwrap());
+        let signed = authority.sign_person_at(&key.csr().unwrap(), name, then).unwrap();
+        Self { key, pem: signed.pem_chain }
+    }
+
+    /// One for the node's own key.
+    pub(super) fn of_node(renewal: &Renewal, pem: String) -> Self {
+        Self { key: Arc::clone(&renewal.key), pem }
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_slice_iter(self.pem.as_bytes()).map(Result::unwrap).collect()
     }
 }
 

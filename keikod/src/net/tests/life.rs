@@ -86,9 +86,9 @@ async fn the_certificate_is_swapped_while_running() {
     };
     let first = leaf().await;
     assert_eq!(first, leaf().await);
-    world.renewal.renew().unwrap();
+    world.renewal.renew().await.unwrap();
     assert_ne!(first, leaf().await);
-    assert_eq!(world.certificates.ca_hash().as_deref(), Some(world.renewal.authority.ca_hash()));
+    assert_eq!(world.certificates.ca_hash().as_deref(), Some(world.authority.ca_hash()));
 }
 
 #[tokio::test]

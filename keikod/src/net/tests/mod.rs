@@ -4,4 +4,5 @@ mod access;
 mod harness;
 mod json;
 mod life;
+mod people;
 mod streams;

@@ -5,6 +5,7 @@
 //! Invariant: a call by JSON is the gRPC call, served by the same routes with the same identity;
 //! there is no second way in. Never: knows a service or a message by name.
 
+pub mod behalf;
 mod call;
 mod fields;
 mod frames;

@@ -74,6 +74,7 @@ fn finding(check: &str, status: &str, message: impl Into<String>, remedy: &str) 
         status: status.to_owned(),
         message: message.into(),
         remedy: remedy.to_owned(),
+        node: String::new(),
     }
 }
 

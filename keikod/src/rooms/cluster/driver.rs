@@ -13,7 +13,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub struct Driver {
     /// Where it proposes.
     pub control: Control,
-    /// What this node is.
+    /// What this node is; the id is the cluster's.
     pub node: Node,
 }
 
@@ -30,7 +30,9 @@ impl Driver {
     }
 
     async fn note(&self) -> Result<()> {
-        let op = cluster_op::Op::NoteNode(NoteNode { node: Some(self.node.clone()) });
+        let id = self.control.consensus().node_id();
+        let node = Node { id, ..self.node.clone() };
+        let op = cluster_op::Op::NoteNode(NoteNode { node: Some(node) });
         let room = Room::Cluster(ClusterOp { op: Some(op) });
         self.control.write(self.control.as_node(), room).await.map(drop)
     }

@@ -1,13 +1,23 @@
-//! The cluster room's hands: founding, status, and the note that each node leaves of itself.
+//! The cluster room's hands: founding and joining, who is there, and the note that each node leaves
+//! of itself.
 
+mod beats;
 mod diagnose;
 mod driver;
 mod founding;
+mod host;
+mod joining;
+mod members;
 mod metrics;
+mod neighbours;
+mod nodes;
 mod service;
+mod watch;
 
 pub use diagnose::{Diagnosis, DiagnosisParts};
 pub use driver::Driver;
-pub use founding::Founding;
+pub use founding::{Founding, FoundingParts};
+pub use host::Hosting;
 pub use metrics::Metrics;
-pub use service::Service;
+pub use neighbours::{About, Neighbours};
+pub use service::{Hosted, Service};

@@ -1,17 +1,20 @@
 //! Parse, authorise, propose or query, answer.
 
 use super::super::{Caller, Control};
-use super::{Diagnosis, Founding, diagnose};
+use super::{Diagnosis, Founding, Neighbours, diagnose};
 use crate::lifecycle::Readiness;
 use crate::net::{Identity, Permission, Resource, status::to_status};
+use crate::settings::Join;
+use crate::store::View;
 use keiko_core::cluster;
-use keiko_core::hash::hex;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::cluster_server::Cluster;
 use keiko_proto::v1::{
-    ClusterInfo, DiagnoseRequest, DiagnoseResponse, InitRequest, InitResponse, NodeInfo, Quorum,
-    StatusRequest, StatusResponse,
+    ClusterInfo, DiagnoseRequest, DiagnoseResponse, DrainNodeRequest, DrainNodeResponse, Finding,
+    GetNodeRequest, InitRequest, InitResponse, JoinRequest, JoinResponse, ListNodesRequest,
+    ListNodesResponse, NodeInfo, Quorum, RemoveNodeRequest, RemoveNodeResponse, StatusRequest,
+    StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -29,7 +32,14 @@ pub struct Service {
     pub api_address: String,
     /// What looks around.
     pub diagnosis: Diagnosis,
+    /// The other nodes.
+    pub neighbours: Neighbours,
+    /// Which servers a node runs, by name.
+    pub hosted: Hosted,
 }
+
+/// Which servers a node runs, as the room that knows says.
+pub type Hosted = Arc<dyn Fn(&View<'_>, &str) -> Vec<String> + Send + Sync>;
 
 #[tonic::async_trait]
 impl Cluster for Service {
@@ -51,7 +61,15 @@ impl Cluster for Service {
         let allowed = Identity::of(&request)
             .and_then(|caller| caller.require(Permission::ClusterRead, &Resource::All("cluster")));
         allowed.map_err(|refusal| to_status(&refusal))?;
-        let items = self.diagnosis.run().await;
+        let all = request.get_ref().all_nodes;
+        let identity = Identity::of(&request).cloned().map_err(|refusal| to_status(&refusal))?;
+        let mut items = self.diagnosis.run().await;
+        for item in &mut items {
+            self.control.node().clone_into(&mut item.node);
+        }
+        if all && !identity.is_remote() {
+            items.extend(self.diagnose_others(&identity).await);
+        }
         Ok(Response::new(DiagnoseResponse { items, server_unix_ms: diagnose::now_ms() }))
     }
 
@@ -73,9 +91,87 @@ impl Cluster for Service {
             ca_hash: authority.ca_hash().to_owned(),
         }))
     }
+
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
+        Identity::of(&request)
+            .and_then(|caller| caller.require(Permission::ClusterInit, &Resource::All("cluster")))
+            .map_err(|refusal| to_status(&refusal))?;
+        let JoinRequest { address, token } = request.into_inner();
+        // To its end even if the caller goes away: the token is used up by then.
+        let founding = Arc::clone(&self.founding);
+        let join = Join { address, token };
+        let joined = tokio::spawn(async move { founding.join(&join).await }).await;
+        let joined = joined.unwrap_or_else(|error| {
+            Err(Refusal::new(Code::Internal, "the joining broke off").cause(error))
+        });
+        joined.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<TransferLeaderRequest>,
+    ) -> Result<Response<TransferLeaderResponse>, Status> {
+        self.transfer(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<ListNodesRequest>,
+    ) -> Result<Response<ListNodesResponse>, Status> {
+        self.list(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
+    async fn get_node(
+        &self,
+        request: Request<GetNodeRequest>,
+    ) -> Result<Response<NodeInfo>, Status> {
+        self.get(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
+    async fn drain_node(
+        &self,
+        request: Request<DrainNodeRequest>,
+    ) -> Result<Response<DrainNodeResponse>, Status> {
+        self.drain(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
+    async fn remove_node(
+        &self,
+        request: Request<RemoveNodeRequest>,
+    ) -> Result<Response<RemoveNodeResponse>, Status> {
+        self.remove(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
 }
 
+const DIAGNOSE: &str = "/keiko.v1.Cluster/Diagnose";
+/// Its own checks take six seconds at most.
+const DIAGNOSE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+
 impl Service {
+    /// What every other member finds; one that does not answer is a finding itself.
+    async fn diagnose_others(&self, identity: &Identity) -> Vec<Finding> {
+        let nodes = self.neighbours.read_nodes().await.unwrap_or_default();
+        let own = self.control.node();
+        let asked = nodes.into_iter().filter(|node| node.name != own).map(|node| async move {
+            let request = DiagnoseRequest::default();
+            let answer: Result<DiagnoseResponse> = self
+                .neighbours
+                .ask(&node.name, DIAGNOSE, identity, &request, DIAGNOSE_DEADLINE)
+                .await;
+            match answer {
+                Ok(answer) => answer.items,
+                Err(refusal) => vec![Finding {
+                    check: "answers".to_owned(),
+                    status: "failed".to_owned(),
+                    message: format!("it does not answer: {refusal}"),
+                    remedy: "see whether it runs, and whether its port for peers is reached".to_owned(),
+                    node: node.name,
+                }],
+            }
+        });
+        futures::future::join_all(asked).await.into_iter().flatten().collect()
+    }
+
     /// Answers whatever the state of the group is, even before there is one.
     async fn describe(&self) -> Result<StatusResponse> {
         let missing = self.readiness.missing();
@@ -83,6 +179,7 @@ impl Service {
             server_unix_ms: self.control.now_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             missing: missing.into_iter().map(|missing| missing.remedy).collect(),
+            node: self.control.node().to_owned(),
             ..Default::default()
         };
         let Ok(group) = self.control.group() else {
@@ -97,50 +194,42 @@ impl Service {
             response.cluster = Some(ClusterInfo::default());
             return Ok(response);
         };
-        let (record, nodes) = self
-            .control
-            .read_local(|view| {
-                (cluster::record(view, GroupId::CONTROL), cluster::nodes(view, GroupId::CONTROL))
-            })
-            .await?;
+        let (record, nodes) = group.read_now(|view| {
+            (cluster::record(view, GroupId::CONTROL), cluster::nodes(view, GroupId::CONTROL))
+        })?;
         let status = group.status();
         let ca_hash = self.founding.opened().borrow().as_ref().map(|ca| ca.ca_hash().to_owned());
         response.cluster = Some(ClusterInfo {
             id: record.map(|record| record.cluster_id).unwrap_or_default(),
             ca_hash: ca_hash.unwrap_or_default(),
         });
-        let leader = nodes.iter().find(|node| Some(node.id) == status.leader);
+        let leader = status.leader.filter(|_| status.quorum);
+        let leader = nodes.iter().find(|node| Some(node.id) == leader);
         response.leader = leader.map(|node| node.name.clone()).unwrap_or_default();
         (response.term, response.revision) = (status.term, status.revision);
-        response.quorum = Some(quorum(&status));
+        let reachable = self.reachable(&group.members());
+        response.quorum = Some(quorum(&status, reachable));
         if let Some(step_ms) = group.clock_alarm() {
             response
                 .alarms
                 .push(format!("the wall clock is {step_ms} ms away from the clock of the log"));
         }
+        response.alarms.extend(self.neighbours.alarms());
+        let last = nodes.iter().find(|node| Some(node.id) == status.last_leader);
+        response.last_leader = last.map(|node| node.name.clone()).unwrap_or_default();
         response.nodes =
-            nodes.into_iter().map(|node| info(node, self.control.node(), &status)).collect();
+            nodes.into_iter().map(|node| self.info(node, &group, &status)).collect();
         Ok(response)
     }
 }
 
-fn quorum(status: &crate::consensus::Status) -> Quorum {
-    let voters = u32::try_from(status.voters.len()).unwrap_or(u32::MAX);
-    let needed = voters / 2 + 1;
-    let reachable = if status.leader.is_some() { needed } else { 0 };
-    Quorum { voters, needed, reachable, ok: status.leader.is_some() }
-}
-
-fn info(node: keiko_proto::v1::Node, name: &str, status: &crate::consensus::Status) -> NodeInfo {
-    let own = node.name == name;
-    let state = if own { status.state } else { "follower" };
-    NodeInfo {
-        id: node.id,
-        name: node.name,
-        state: state.to_owned(),
-        api_address: node.api_address,
-        version: node.version,
-        applied_index: if own { status.applied_index.unwrap_or_default() } else { 0 },
-        state_hash: if own { hex(&status.state_hash) } else { String::new() },
+fn quorum(status: &crate::consensus::Status, reachable: usize) -> Quorum {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let voters = status.voters.len();
+    Quorum {
+        voters: count(voters),
+        needed: count(voters / 2 + 1),
+        reachable: count(reachable),
+        ok: status.quorum,
     }
 }

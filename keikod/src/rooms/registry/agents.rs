@@ -3,12 +3,13 @@
 //! The card is fetched again by its ETag; only what changed is proposed, and nothing of a card
 //! with a bad signature. An agent is ready while its card can be had. One with a lease has its
 //! heartbeat for a pulse: once its card is known, the probe keeps what it offers up to date, and
-//! leaves its health alone.
+//! leaves its health alone. One node asks ([`super::teller`]); the others go by what is declared.
 
-use super::super::{Control, clock};
+use super::super::Control;
 use super::convert;
 use super::driver::Fleet;
-use super::prober::{Look, Prober};
+use super::home::Home;
+use super::prober::{Look, Prober, seldom};
 use super::put::refresh;
 use super::reach::Reach;
 use super::ready::{failed, is_gone, offered, unkept};
@@ -23,6 +24,7 @@ use keiko_proto::v1::{
     Agent, AgentSpec, Health, Metadata, ObjectStatus, PutAgent, PutMode, Skill, registry_op,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,9 +32,6 @@ use url::Url;
 
 /// What one probe may take.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// How often the card of an agent that sends heartbeats is fetched, 20 % more or less.
-const LEASED_EVERY: Duration = Duration::from_secs(300);
 
 /// As much of its name as its spec keeps.
 const TITLE_CHARS_MAX: usize = 256;
@@ -149,8 +148,10 @@ pub(super) struct AgentProbe {
     card: Option<(Url, String)>,
     /// What the entry says, as far as this probe knows, and what that says of its health.
     told: Option<(Found, Seen)>,
-    /// The entry has a card.
-    is_known: bool,
+    /// By what right this node told that.
+    right: Option<u64>,
+    /// The entry has a card, whoever fetched it.
+    has_card: Arc<AtomicBool>,
     restless: Restless,
 }
 
@@ -164,9 +165,15 @@ impl AgentProbe {
     ) -> Self {
         let (control, reach) = (fleet.control.clone(), fleet.reach.clone());
         let spec = agent.spec.unwrap_or_default();
-        let (given, is_known) = (given_agent(&spec), !spec.card.is_empty());
-        let (card, told, restless) = (None, None, Restless::default());
-        Self { control, reach, prober, key, uid, given, card, told, is_known, restless }
+        let has_card = Arc::new(AtomicBool::new(!spec.card.is_empty()));
+        let given = given_agent(&spec);
+        let (card, told, right, restless) = (None, None, None, Restless::default());
+        Self { control, reach, prober, key, uid, given, card, told, right, has_card, restless }
+    }
+
+    /// To be set when another node kept a card.
+    pub(super) fn has_card(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.has_card)
     }
 
     pub(super) fn start(mut self, stop: CancellationToken) {
@@ -187,6 +194,12 @@ impl AgentProbe {
 
     /// Looks once, and tells what is news. False if the entry is gone.
     async fn look(&mut self) -> bool {
+        let right = self.prober.right();
+        if right.is_none() || right != self.right {
+            // Another node told meanwhile: the entry may say something else by now.
+            self.told = None;
+        }
+        self.right = right;
         let begun = Instant::now();
         let found = match self.fetch().await {
             Ok(Some(found)) => match found.check_signature() {
@@ -262,6 +275,9 @@ impl AgentProbe {
     }
 
     async fn keep(&mut self, found: Found, seen: Seen) -> bool {
+        if self.right.is_none() {
+            return self.tell().await;
+        }
         let health = (!self.beats()).then(|| self.prober.health());
         let metadata = Metadata {
             name: self.key.name.clone(),
@@ -275,7 +291,8 @@ impl AgentProbe {
                     self.prober.told(health);
                 }
                 self.prober.done();
-                (self.told, self.is_known) = (Some((found, seen)), true);
+                self.told = Some((found, seen));
+                self.has_card.store(true, Ordering::Relaxed);
                 true
             }
             // Deleted, or made anew: another probe is there for it.
@@ -310,7 +327,7 @@ impl AgentProbe {
 
     /// True if its heartbeats say how it is.
     fn beats(&self) -> bool {
-        self.given.lease.is_some() && self.is_known
+        self.given.lease.is_some() && self.has_card.load(Ordering::Relaxed)
     }
 
     fn pause(&self) -> Duration {
@@ -320,11 +337,7 @@ impl AgentProbe {
 
 /// How long to leave an agent alone that sends heartbeats, or does not.
 fn pause(beats: bool) -> Duration {
-    if !beats {
-        return Duration::ZERO;
-    }
-    let spread = u32::try_from(clock::jitter() % 401).unwrap_or(0);
-    LEASED_EVERY * 4 / 5 + LEASED_EVERY * spread / 1000
+    if beats { seldom() } else { Duration::ZERO }
 }
 
 /// The prober of an agent as its entry is.
@@ -332,6 +345,6 @@ pub(super) fn prober(fleet: &Fleet, key: &ObjectKey, uid: &str, agent: &Agent) -
     let spec = agent.spec.as_ref();
     let beats = spec.is_some_and(|spec| spec.lease.is_some() && !spec.card.is_empty());
     let known = agent.status.as_ref().and_then(|status| status.health.as_ref());
-    let (control, soft) = (fleet.control.clone(), fleet.soft().clone());
-    Prober::new(control, soft, key.clone(), uid.to_owned(), known, pause(beats))
+    let home = spec.map(Home::of_agent).unwrap_or_default();
+    Prober::new(fleet, key.clone(), uid.to_owned(), home, known, pause(beats))
 }

@@ -4,6 +4,9 @@
 //! does no harm. Otherwise the caller learns that the outcome is unknown. New calls go only to who
 //! may be called now; running ones end when their owner is suspended.
 //!
+//! A server that another node runs is called through that node, by the same rule: what surely did
+//! not run there may go to another one. A call is passed on once.
+//!
 //! ```text
 //! tool.rs     a tool, over the link of its server        agent.rs  a message to an agent
 //! resolve.rs  which of those who offer a tool
@@ -34,6 +37,9 @@ const LINK_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Calls of one call, the first included.
 const ATTEMPTS_MAX: u32 = 3;
+
+/// Between the attempts to reach what refuses connections.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// The deadline of a call that asks for `timeout_ms`.
 fn deadline(timeout_ms: u64) -> Instant {

@@ -1,16 +1,20 @@
-//! One supervisor for each entry, none for those that are gone.
+//! One supervisor for each entry, none for those that are gone, and none for a command that another
+//! node runs.
 //!
 //! Follows the journal of this node: what is there at the start gets its supervisor, and every
 //! later change is met by starting, restarting or stopping one.
 
-use super::super::Control;
 use super::super::follow::{Followed, Follower};
+use super::super::{Control, Peers};
 use super::agents::{self, AgentProbe, given_agent};
+use super::home::Home;
 use super::link::Link;
 use super::live::Soft;
+use super::place::Strays;
 use super::present::each;
 use super::prober::Prober;
 use super::supervise::{Supervised, Supervisor};
+use super::teller::Teller;
 use super::{Metrics, Reach};
 use crate::store::View;
 use keiko_core::refusal::Result;
@@ -21,6 +25,7 @@ use keiko_proto::v1::{
     self as wire, Agent, AgentSpec, McpServer, McpServerSpec, Object, object::Object as Inner,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -35,8 +40,11 @@ const STOP_DEADLINE: Duration = Duration::from_secs(20);
 pub struct Fleet {
     pub(super) control: Control,
     pub(super) reach: Reach,
+    pub(super) teller: Teller,
+    peers: Arc<dyn Peers>,
     soft: Soft,
     metrics: Metrics,
+    strays: Strays,
     servers: Arc<Mutex<BTreeMap<ObjectKey, Supervised>>>,
     /// Links that registration opened, with what for, until their entry is met.
     offered: Arc<Mutex<BTreeMap<ObjectKey, (McpServerSpec, Link)>>>,
@@ -48,14 +56,42 @@ struct Probed {
     uid: String,
     given: AgentSpec,
     prober: Arc<Prober>,
+    has_card: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
 impl Fleet {
     /// Ends with `stop`.
-    pub fn new(control: Control, reach: Reach, metrics: Metrics, stop: CancellationToken) -> Self {
-        let (servers, offered, agents) = (Arc::default(), Arc::default(), Arc::default());
-        Self { control, reach, soft: Soft::default(), metrics, servers, offered, agents, stop }
+    pub fn new(
+        control: Control,
+        reach: Reach,
+        metrics: Metrics,
+        peers: Arc<dyn Peers>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            teller: Teller::new(control.node(), Arc::clone(&peers)),
+            soft: Soft::new(control.node(), Arc::clone(&peers)),
+            control,
+            reach,
+            peers,
+            metrics,
+            strays: Strays::default(),
+            servers: Arc::default(),
+            offered: Arc::default(),
+            agents: Arc::default(),
+            stop,
+        }
+    }
+
+    /// The other nodes.
+    pub(super) fn peers(&self) -> &dyn Peers {
+        &*self.peers
+    }
+
+    /// Servers whose command does not run here.
+    pub(super) fn strays(&self) -> &Strays {
+        &self.strays
     }
 
     /// What this node knows at this moment, and never keeps.
@@ -110,7 +146,7 @@ impl Fleet {
         match &object.object {
             Some(Inner::McpServer(server)) => {
                 if let Some(key) = key(Kind::McpServer) {
-                    self.meet_server(key, &metadata.uid, server);
+                    self.meet_server(key, &metadata.uid, server, Home::of(object));
                 }
             }
             Some(Inner::Agent(agent)) => {
@@ -122,10 +158,19 @@ impl Fleet {
         }
     }
 
-    fn meet_server(&self, key: ObjectKey, uid: &str, server: &McpServer) {
+    fn meet_server(&self, key: ObjectKey, uid: &str, server: &McpServer, home: Home) {
         let spec = server.spec.clone().unwrap_or_default();
         let status = server.status.clone().unwrap_or_default();
+        self.strays.meet(&key, uid, &home, &spec, self.control.node());
         let mut servers = self.lock();
+        if !self.is_ours(&home, &spec) {
+            // Its home and its log stay: it may come back.
+            if let Some(old) = servers.remove(&key) {
+                old.stop.cancel();
+                self.soft.unprobed(&key);
+            }
+            return;
+        }
         let known = servers.get(&key);
         if let Some(known) = known
             && known.uid == uid
@@ -133,6 +178,7 @@ impl Fleet {
         {
             let admin = AdminState::parse(&status.admin_state).unwrap_or(AdminState::Active);
             known.admin.send_if_modified(|state| std::mem::replace(state, admin) != admin);
+            known.prober.moved(&home);
             status.health.iter().for_each(|health| known.prober.told(health));
             return;
         }
@@ -143,21 +189,26 @@ impl Fleet {
         let link = self.take_back(&key, &spec);
         let (control, reach) = (self.control.clone(), self.reach.clone());
         let (metrics, uid) = (self.metrics.clone(), uid.to_owned());
-        let prober = Prober::new(
-            control.clone(),
-            self.soft.clone(),
-            key.clone(),
-            uid.clone(),
-            status.health.as_ref(),
-            Duration::ZERO,
-        );
+        let health = status.health.as_ref();
+        let prober = Prober::new(self, key.clone(), uid.clone(), home, health, Duration::ZERO);
         let (key_of, server) = (key.clone(), server.clone());
         let supervisor = Supervisor { control, reach, metrics, key: key_of, uid, server, prober };
         servers.insert(key, supervisor.start(link, self.stop.child_token(), after));
     }
 
+    /// True if this node links it. A command that no node runs yet is not started by just any that
+    /// may: a node that may takes it over first, and one that may not says why.
+    fn is_ours(&self, home: &Home, spec: &McpServerSpec) -> bool {
+        match home {
+            Home::Everywhere | Home::Bound(_) => true,
+            Home::Hosted(_) => home.elsewhere(self.control.node()).is_none(),
+            Home::Nowhere => !self.reach.allows(spec),
+        }
+    }
+
     fn meet_agent(&self, key: ObjectKey, uid: &str, agent: &Agent) {
-        let given = given_agent(&agent.spec.clone().unwrap_or_default());
+        let spec = agent.spec.clone().unwrap_or_default();
+        let given = given_agent(&spec);
         let mut agents = self.agents();
         if let Some(known) = agents.get(&key)
             && known.uid == uid
@@ -165,13 +216,18 @@ impl Fleet {
         {
             let health = agent.status.as_ref().and_then(|status| status.health.as_ref());
             health.iter().for_each(|health| known.prober.told(health));
+            if !spec.card.is_empty() {
+                known.has_card.store(true, Ordering::Relaxed);
+            }
             return;
         }
         let (uid, stop) = (uid.to_owned(), self.stop.child_token());
         let prober = agents::prober(self, &key, &uid, agent);
-        AgentProbe::new(self, Arc::clone(&prober), key.clone(), uid.clone(), agent.clone())
-            .start(stop.clone());
-        if let Some(old) = agents.insert(key, Probed { uid, given, prober, stop }) {
+        let probe =
+            AgentProbe::new(self, Arc::clone(&prober), key.clone(), uid.clone(), agent.clone());
+        let has_card = probe.has_card();
+        probe.start(stop.clone());
+        if let Some(old) = agents.insert(key, Probed { uid, given, prober, has_card, stop }) {
             old.stop.cancel();
         }
     }
@@ -183,11 +239,14 @@ impl Fleet {
         match &object.object {
             Some(Inner::McpServer(_)) => {
                 let Some(key) = key(Kind::McpServer) else { return };
+                let strayed = self.strays.part(&key, &metadata.uid);
                 let mut servers = self.lock();
                 if servers.get(&key).is_some_and(|known| known.uid == metadata.uid)
                     && let Some(old) = servers.remove(&key)
                 {
                     self.forget(key, old);
+                } else if strayed {
+                    self.forget_remains(key);
                 }
             }
             Some(Inner::Agent(_)) => {
@@ -218,11 +277,27 @@ impl Fleet {
         });
     }
 
+    /// Forgets what a command left here that ran here once.
+    fn forget_remains(&self, key: ObjectKey) {
+        let fleet = self.clone();
+        tokio::spawn(async move {
+            fleet.reach.vacated(&key).await;
+            if fleet.server(&key).is_none()
+                && let Err(refusal) = fleet.reach.forget(&key)
+            {
+                tracing::warn!(code = %refusal.code, "{refusal}");
+            }
+        });
+    }
+
     /// Stops everything that is not among the present.
     fn keep_only(&self, present: &[Object]) {
         let uids: BTreeSet<_> =
             present.iter().filter_map(registry::metadata).map(|data| data.uid.as_str()).collect();
         let is_gone = |uid: &str| !uids.contains(uid);
+        for key in self.strays.keep_only(is_gone) {
+            self.forget_remains(key);
+        }
         let gone: Vec<_> = self.lock().extract_if(.., |_, known| is_gone(&known.uid)).collect();
         for (key, old) in gone {
             self.forget(key, old);
@@ -282,6 +357,10 @@ pub struct Driver {
 impl Driver {
     /// Runs until shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
+        let (teller, control) = (self.fleet.teller.clone(), self.fleet.control.clone());
+        // Who leads already tells from the first look on.
+        teller.look(&control);
+        tokio::spawn(teller.run(control, shutdown.clone()));
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,

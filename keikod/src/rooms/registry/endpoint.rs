@@ -194,10 +194,9 @@ pub(super) fn own_name(kind: Kind, namespace: &str, title: &str) -> Result<Objec
 }
 
 pub(super) fn grant_of(identity: &Identity) -> Option<Grant> {
-    match identity {
-        Identity::Socket { node, uid } => Some(Grant { node: node.clone(), uid: Some(*uid) }),
-        Identity::Token { .. } => None,
-    }
+    // Nobody else brings commands and credentials.
+    let Identity::Socket { node, uid } = identity else { return None };
+    Some(Grant { node: node.clone(), uid: Some(*uid) })
 }
 
 #[cfg(test)]

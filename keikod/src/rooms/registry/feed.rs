@@ -7,13 +7,16 @@
 
 use super::super::Control;
 use super::super::follow::{Followed, Follower};
-use super::live::{Met, Soft, owner_key};
+use super::home::Home;
+use super::leases::is_news;
+use super::live::{Met, Readiness, Soft, owner_key};
 use super::present::each;
 use super::tools::Tools;
 use crate::store::View;
 use keiko_core::refusal::Result;
 use keiko_core::registry::directory::{Directory, Standing};
 use keiko_core::registry::{self, Kind, ObjectKey};
+use keiko_proto::peer::AgentBeat;
 use keiko_proto::v1::event::Body;
 use keiko_proto::v1::object::Object as Inner;
 use keiko_proto::v1::registry_event::Event as Change;
@@ -65,8 +68,33 @@ impl Feed {
     }
 
     /// What only this node knows.
-    pub(super) fn soft(&self) -> &Soft {
+    pub fn soft(&self) -> &Soft {
         &self.soft
+    }
+
+    /// Heartbeats of agents that came to another node: they count as if they had come here, from
+    /// when they came there.
+    pub fn take_beats(&self, from: &str, beats: Vec<AgentBeat>) {
+        for beat in beats {
+            if let Err(refusal) = self.take_beat(&beat) {
+                tracing::debug!(from, code = %refusal.code, "a heartbeat is of no use: {refusal}");
+            }
+        }
+    }
+
+    fn take_beat(&self, beat: &AgentBeat) -> Result<()> {
+        let key = ObjectKey::parse(Kind::Agent, &beat.namespace, &beat.name)?;
+        let readiness = Readiness::parse(&beat.readiness)?;
+        let directory = self.directory();
+        // It may be unknown here for a moment, or be gone already.
+        let owner = directory.owner(Kind::Agent, key.namespace.as_str(), &key.name);
+        let Some(owner) = owner else { return Ok(()) };
+        let age = Duration::from_millis(beat.age_ms);
+        self.soft.late_beat(&key, readiness, &beat.reason, beat.load, age);
+        if is_news(owner, readiness) {
+            self.soft.mark(key);
+        }
+        Ok(())
     }
 
     /// Tools that are called, as they are kept.
@@ -177,7 +205,7 @@ fn met(object: &Object) -> Option<(ObjectKey, Met)> {
     let metadata = registry::metadata(object)?;
     let suspended = Standing::of(registry::status(object)) == Standing::Suspended;
     let (uid, generation) = (metadata.uid.as_str().into(), metadata.generation);
-    Some((key, Met { uid, generation, lease, suspended }))
+    Some((key, Met { uid, generation, lease, suspended, home: Home::of(object) }))
 }
 
 /// Everything, and the revision at which it was read.

@@ -1,7 +1,8 @@
 //! Heartbeats: agents say that they are here and how they are, and learn what they are to do.
 //!
 //! A beat costs a look at the directory and a row of soft state. It makes no entry unless it says
-//! something that the declared state does not know yet.
+//! something that the declared state does not know yet. An agent may beat at any node: the others
+//! hear of it within a second, and the leader judges.
 
 use super::feed::Feed;
 use super::leases::is_news;

@@ -8,13 +8,21 @@
 //! more) for each one that they can run at a time, and *context* (tokens used of those there are).
 //! **Cost** is what one more call is thought to suffer: (1 + pressure) × the peak-EWMA of how long
 //! calls take here, with a half-life of 10 s, at least 50 ms and at most 10 s.
+//!
+//! Heartbeats that come to this node go on to the others, and theirs come here: load, readiness and
+//! leases are the same everywhere, a moment later.
 
+mod outbox;
 mod row;
 
 use super::super::clock::unix_ms;
+use super::super::{NoPeers, Peers};
+use super::home::Home;
 use keiko_core::registry::directory::Standing;
 use keiko_core::registry::{self, Kind, ObjectKey};
+use keiko_proto::peer::AgentBeat;
 use keiko_proto::v1::{Lease, Live, Load, Object};
+use outbox::Outbox;
 use row::{Beat, Row, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -47,16 +55,20 @@ pub(super) struct Met {
     pub(super) generation: u64,
     pub(super) lease: Option<Lease>,
     pub(super) suspended: bool,
+    pub(super) home: Home,
 }
 
 /// The soft state of this node; a cheap clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Soft {
     inner: Arc<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
+    /// This node.
+    node: Box<str>,
+    peers: Arc<dyn Peers>,
+    outbox: Outbox,
     rows: RwLock<BTreeMap<ObjectKey, Arc<Row>>>,
     /// When each lease is to be looked at: at its end as it was when it was put here, which may
     /// have moved on since. One place for each; a heartbeat in time touches its row only.
@@ -93,10 +105,37 @@ impl Drop for InFlight {
     }
 }
 
+impl Default for Soft {
+    fn default() -> Self {
+        Self::new("", Arc::new(NoPeers))
+    }
+}
+
 impl Soft {
+    /// Of the node with this name.
+    pub(super) fn new(node: &str, peers: Arc<dyn Peers>) -> Self {
+        let inner = Inner {
+            node: node.into(),
+            peers,
+            outbox: Outbox::default(),
+            rows: RwLock::default(),
+            wheel: Mutex::default(),
+            marked: Mutex::default(),
+            wake: Notify::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
     /// The prober looked.
     pub(super) fn probed(&self, key: &ObjectKey, report: ProbeReport) {
         self.row(key).lock().probe = Some(report);
+    }
+
+    /// Another node looks from now on.
+    pub(super) fn unprobed(&self, key: &ObjectKey) {
+        if let Some(row) = self.known(key) {
+            row.lock().probe = None;
+        }
     }
 
     /// The declared state of an owner. `kept`: it was there before this process looked, so that
@@ -139,6 +178,7 @@ impl Soft {
         load: Option<Load>,
     ) -> u64 {
         let beat = Beat { at: Instant::now(), readiness, reason: reason.into(), load };
+        self.inner.outbox.put(key, &beat);
         let (lease_ms, due) = self.row(key).lock().beat(beat);
         if let Some(due) = due {
             self.plan(due, key.clone());
@@ -146,9 +186,53 @@ impl Soft {
         lease_ms
     }
 
+    /// A heartbeat that came to another node, `age` ago.
+    pub(super) fn late_beat(
+        &self,
+        key: &ObjectKey,
+        readiness: Readiness,
+        reason: &str,
+        load: Option<Load>,
+        age: Duration,
+    ) {
+        let now = Instant::now();
+        let Some(at) = now.checked_sub(age) else { return };
+        let beat = Beat { at, readiness, reason: reason.into(), load };
+        let (_, due) = self.row(key).lock().late_beat(now, beat);
+        if let Some(due) = due {
+            self.plan(due, key.clone());
+        }
+    }
+
+    /// At most `max` of the heartbeats that came to this node and were not drained yet: the newest
+    /// of each agent. Nothing waits here before this was called once: a node that is alone tells
+    /// nobody.
+    pub fn drain_beats(&self, max: usize) -> Vec<AgentBeat> {
+        self.inner.outbox.drain(Instant::now(), max)
+    }
+
     /// Why it gets no calls now, whatever its declared state says.
     pub(super) fn block(&self, key: &ObjectKey) -> Option<Block> {
-        self.known(key)?.lock().block(Instant::now())
+        let row = self.known(key)?;
+        let (block, home) = {
+            let state = row.lock();
+            (state.block(Instant::now()), state.home.clone())
+        };
+        block.or_else(|| self.away(&home))
+    }
+
+    /// Why nobody can be sent to the node that runs it.
+    fn away(&self, home: &Home) -> Option<Block> {
+        let node = home.hosted_elsewhere(&self.inner.node)?;
+        if self.inner.peers.is_isolated() {
+            return Some(Block::Isolated);
+        }
+        self.inner.peers.is_down(node).then(|| Block::NodeDown(Arc::clone(node)))
+    }
+
+    /// Where it is at home.
+    pub(super) fn home(&self, key: &ObjectKey) -> Home {
+        self.known(key).map(|row| row.lock().home.clone()).unwrap_or_default()
     }
 
     /// What it says of itself by its heartbeats, and whether they still come.
@@ -178,11 +262,9 @@ impl Soft {
         let Some(key) = owner_key(object) else { return };
         let standing = Standing::of(registry::status(object));
         let mut live = Live::default();
-        let mut block = None;
+        let block = self.block(&key);
         if let Some(row) = self.known(&key) {
-            let state = row.lock();
-            block = state.block(Instant::now());
-            state.show(&mut live, Instant::now(), unix_ms());
+            row.lock().show(&mut live, Instant::now(), unix_ms());
         }
         live.routable = standing.is_callable() && block.is_none();
         live.why_not = match (standing.is_callable(), block) {

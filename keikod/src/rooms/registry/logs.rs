@@ -2,12 +2,14 @@
 
 use super::super::Control;
 use super::Reach;
+use super::home::Home;
 use super::read::require_on;
 use crate::exec::LogLine as Line;
 use crate::net::{Identity, Permission};
 use crate::store::View;
+use keiko_core::cluster;
 use keiko_core::id::GroupId;
-use keiko_core::refusal::Result;
+use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::{self, Kind, ObjectKey};
 use keiko_proto::v1::{LogLine, LogsRequest};
 use tokio::sync::broadcast::error::RecvError;
@@ -31,11 +33,17 @@ pub(super) async fn logs(
         tail => tail as usize,
     };
     let followed = reach.follow_logs(&key, tail);
-    if followed.lines.is_empty() {
+    let wanted = key.clone();
+    let query = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &wanted, None);
+    match control.read_local(query).await? {
+        Ok(object) => {
+            if let Some(node) = Home::of(&object).hosted_elsewhere(control.node()) {
+                return Err(elsewhere(control, &key, node).await);
+            }
+        }
+        Err(refusal) if followed.lines.is_empty() => return Err(refusal),
         // A server that never linked is not registered, but what it wrote says why.
-        control
-            .read_local(move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &key, None))
-            .await??;
+        Err(_) => {}
     }
     let (sender, receiver) = mpsc::channel(QUEUE);
     let closing = control.closing().clone();
@@ -69,6 +77,20 @@ pub(super) async fn logs(
         }
     });
     Ok(receiver)
+}
+
+/// What it wrote is where it runs.
+async fn elsewhere(control: &Control, key: &ObjectKey, node: &str) -> Refusal {
+    let message = format!("the logs of {} are on node {node}", key.subject());
+    let refusal = Refusal::new(Code::NotReadyEntry, message);
+    let name = node.to_owned();
+    let query = move |view: &View<'_>| cluster::member(view, GroupId::CONTROL, &name);
+    let known = control.read_local(query).await.ok().flatten();
+    match known.map(|known| known.api_address).filter(|address| !address.is_empty()) {
+        Some(address) => refusal
+            .hint(format!("ask there: keikoctl --endpoint {address} mcp logs {}", key.typed())),
+        None => refusal.hint("keikoctl node list"),
+    }
 }
 
 fn wire(line: Line) -> LogLine {

@@ -7,6 +7,7 @@
 //! put.rs        what the law answers to that, and nothing proposed that it has already
 //! call.rs       finds who offers a tool or is an agent, checks the arguments, calls
 //! tools.rs      the tools that are called, read once
+//! forward.rs    passes a request on to the node that can answer it
 //! find.rs       who offers a capability, and whom to call
 //! feed.rs       feeds the directory: who offers what, in memory
 //! live.rs       soft state: probes, leases, heartbeats, load, calls under way
@@ -20,6 +21,8 @@
 //! link.rs       one live MCP server: a session and, for stdio, its process
 //! logs.rs       what a stdio server wrote to its standard error
 //! supervise.rs  keeps a link alive, refreshes the entry, tells transitions
+//! home.rs       which node an entry is at home at     teller.rs  which node tells the law of it
+//! place.rs      takes over the commands of nodes that are down
 //! restless.rs   who says something else at every look
 //! agents.rs     asks an agent for its card, and goes on asking
 //! present.rs    what is registered now, read once
@@ -38,13 +41,16 @@ mod driver;
 mod endpoint;
 mod feed;
 mod find;
+mod forward;
 mod heartbeat;
+mod home;
 mod impact;
 mod leases;
 mod link;
 mod live;
 mod logs;
 mod metrics;
+mod place;
 mod present;
 mod probe;
 mod prober;
@@ -57,6 +63,7 @@ mod register;
 mod restless;
 mod service;
 mod supervise;
+mod teller;
 mod tools;
 mod watch;
 
@@ -65,6 +72,8 @@ pub use feed::Feed;
 pub use leases::Leases;
 pub use live::Soft;
 pub use metrics::Metrics;
+pub use present::hosted_by;
+pub use place::Placer;
 pub use publish::Publisher;
 pub use reach::Reach;
 pub use service::Service;

@@ -6,9 +6,25 @@ use keiko_core::id::GroupId;
 use keiko_core::refusal::Result;
 use keiko_core::registry::{self, Filter, Kind};
 use keiko_core::selector::Selector;
-use keiko_proto::v1::Object;
+use keiko_proto::v1::{Object, object::Object as Inner};
 
 const GROUP: GroupId = GroupId::CONTROL;
+
+/// The servers whose commands a node runs, as namespace/name.
+pub fn hosted_by(view: &View<'_>, node: &str) -> Vec<String> {
+    let mut hosted = Vec::new();
+    let visited = each(view, &[Kind::McpServer], |object| {
+        let Some(Inner::McpServer(server)) = &object.object else { return };
+        let is_there = server.status.as_ref().is_some_and(|status| status.node == node);
+        if let Some(metadata) = server.metadata.as_ref().filter(|_| is_there) {
+            hosted.push(format!("{}/{}", metadata.namespace, metadata.name));
+        }
+    });
+    if let Err(refusal) = visited {
+        tracing::warn!(code = %refusal.code, "{refusal}");
+    }
+    hosted
+}
 
 /// Visits every object of these kinds, kind by kind. The revision at which they were read.
 pub(super) fn each(view: &View<'_>, kinds: &[Kind], mut visit: impl FnMut(Object)) -> Result<u64> {

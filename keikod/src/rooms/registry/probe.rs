@@ -1,11 +1,14 @@
 //! Probe: looks at a registered agent or server now, or once at any endpoint.
 //!
 //! A registered one is looked at by its own prober, so that there is one look at a time and its
-//! health hears of it. Of an endpoint that is not registered nothing is kept, and no credential is
-//! sent to it.
+//! health hears of it; by the node that tells of it, if that is another one. Of an endpoint that is
+//! not registered nothing is kept, and no credential is sent to it.
 
+use super::super::Control;
 use super::agents;
 use super::endpoint::{ASK_DEADLINE, NAMELESS};
+use super::forward::{PROBE, To, forward};
+use super::home::Home;
 use super::millis;
 use super::read::require_on;
 use super::ready::{class_of, offered};
@@ -13,6 +16,7 @@ use super::service::Service;
 use crate::net::{Identity, Permission, Resource};
 use crate::outbound::http::parse_url;
 use crate::store::View;
+use keiko_core::cluster;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::health::{FailureClass, Seen};
@@ -26,6 +30,9 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 
 /// Who asks again within a second is told what was just found.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// What the answer of another node may take beyond its look.
+const WAY_BACK: Duration = Duration::from_secs(1);
 
 pub(super) async fn probe(
     service: Service,
@@ -48,7 +55,11 @@ pub(super) async fn probe(
         (name, "") if !name.is_empty() => {
             let key = ObjectKey::parse(kind, &asked.namespace, name)?;
             require_on(&caller, Permission::RegistryRead, &key)?;
-            by_name(&service, &key, timeout).await
+            let object = read(&service, &key).await?;
+            match elsewhere(&service, &caller, &object, &asked, timeout).await {
+                Some(answer) => answer,
+                None => by_name(&service, &key, object, timeout).await,
+            }
         }
         ("", url) if !url.is_empty() => {
             caller.require(Permission::RegistryWrite, &Resource::All(kind.noun()))?;
@@ -59,8 +70,50 @@ pub(super) async fn probe(
     }
 }
 
-async fn by_name(service: &Service, key: &ObjectKey, timeout: Duration) -> Result<ProbeResponse> {
-    let object = read(service, key).await?;
+/// What the node answers that tells of the entry, unless that is this one, or was asked by another.
+/// A command is looked at by the node that runs it; for everything else this node will do.
+async fn elsewhere(
+    service: &Service,
+    caller: &Identity,
+    object: &Object,
+    asked: &ProbeRequest,
+    timeout: Duration,
+) -> Option<Result<ProbeResponse>> {
+    if caller.is_remote() {
+        return None;
+    }
+    let (own, home) = (service.control.node(), Home::of(object));
+    let hosted = matches!(home, Home::Hosted(_));
+    let node = match home.node() {
+        Some(node) => node.to_string(),
+        None => leader(&service.control).await?,
+    };
+    let peers = service.fleet.peers();
+    if node == own || (!hosted && peers.is_down(&node)) {
+        return None;
+    }
+    let deadline = tokio::time::Instant::now() + timeout + WAY_BACK;
+    let to = To { node: &node, method: PROBE, caller, trace: None, deadline };
+    match forward(peers, &to, asked).await {
+        Ok(answer) => Some(Ok(answer)),
+        Err(error) if error.surely_not_run && !hosted => None,
+        Err(error) => Some(Err(error.refusal)),
+    }
+}
+
+/// The name of the node that leads, as far as this one knows.
+async fn leader(control: &Control) -> Option<String> {
+    let id = control.group().ok()?.leader()?;
+    let query = move |view: &View<'_>| cluster::node(view, GroupId::CONTROL, id);
+    Some(control.read_local(query).await.ok()??.name)
+}
+
+async fn by_name(
+    service: &Service,
+    key: &ObjectKey,
+    object: Object,
+    timeout: Duration,
+) -> Result<ProbeResponse> {
     let status = registry::status(&object).cloned().unwrap_or_default();
     let suspended = AdminState::Suspended.as_str();
     if key.kind == Kind::McpServer && status.admin_state == suspended {
@@ -68,7 +121,12 @@ async fn by_name(service: &Service, key: &ObjectKey, timeout: Duration) -> Resul
             .hint(format!("keikoctl {} resume {}", key.kind, key.typed())));
     }
     let prober = service.fleet.prober(key).ok_or_else(|| {
-        Refusal::new(Code::NotReadyEntry, format!("this node does not probe {}", key.subject()))
+        let message = format!("this node does not probe {}", key.subject());
+        let refusal = Refusal::new(Code::NotReadyEntry, message);
+        match Home::of(&object).elsewhere(service.control.node()) {
+            Some(node) => refusal.cause(format!("node {node} runs it")),
+            None => refusal,
+        }
     })?;
     let look = prober.look(FRESH, timeout).await?;
     let object = read(service, key).await?;

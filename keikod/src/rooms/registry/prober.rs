@@ -1,16 +1,22 @@
 //! What the prober of one entry knows: its health, what the law was told of it, when to look again.
 //!
 //! Shared by the loop that looks and by those who want a look now. Invariants: the law is told of
-//! transitions and of nothing else; what could not be told is told after the next look; time is
-//! monotonic here, whatever the wall clock does.
+//! transitions and of nothing else, by one node; what could not be told is told after the next
+//! look; time is monotonic here, whatever the wall clock does.
+//!
+//! Of whom another node tells, an agent is not looked at here at all, and a server that answers
+//! hardly ever: its link is kept for calls. What is seen of it stays here.
 
 use super::super::{Control, clock};
+use super::driver::Fleet;
+use super::home::Home;
 use super::live::{ProbeReport, Soft};
 use super::millis;
 use super::ready::{class_of, is_gone};
+use super::teller::Teller;
 use keiko_core::refusal::{Code, Refusal, Result};
-use keiko_core::registry::ObjectKey;
-use keiko_core::registry::health::{FailureClass, Seen, Tracker};
+use keiko_core::registry::health::{FailureClass, Seen, State, Tracker};
+use keiko_core::registry::{Kind, ObjectKey};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{Health, RegistryOp, SetHealth, registry_op};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +24,22 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How often somebody is looked at whose health others tell: the node that leads, or its heartbeats.
+/// 20 % more or less.
+const SELDOM: Duration = Duration::from_secs(300);
+
+/// How often it is asked again whether this node tells of what is bound to another one.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+
+/// Without a reason to look, this long.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// How long to leave somebody alone whose health others tell.
+pub(super) fn seldom() -> Duration {
+    let spread = u32::try_from(clock::jitter() % 401).unwrap_or(0);
+    SELDOM * 4 / 5 + SELDOM * spread / 1000
+}
 
 /// What one look found, for who waits for it.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +58,7 @@ pub(super) struct Look {
 pub(super) struct Prober {
     control: Control,
     soft: Soft,
+    teller: Teller,
     key: ObjectKey,
     uid: String,
     begun: (u64, Instant),
@@ -49,6 +72,9 @@ pub(super) struct Prober {
 struct Kept {
     tracker: Tracker,
     told: Option<Said>,
+    home: Home,
+    /// Another node tells of it, so that the next look is far away.
+    rests: bool,
     next_ms: u64,
     last_ms: u64,
     /// Of which nobody heard yet.
@@ -65,10 +91,10 @@ fn said(health: &Health) -> Said {
 impl Prober {
     /// Of an entry whose health is `known`. The first look is not before `pause`.
     pub(super) fn new(
-        control: Control,
-        soft: Soft,
+        fleet: &Fleet,
         key: ObjectKey,
         uid: String,
+        home: Home,
         known: Option<&Health>,
         pause: Duration,
     ) -> Arc<Self> {
@@ -79,10 +105,12 @@ impl Prober {
         };
         let due_ms = tracker.due(now_ms, clock::jitter());
         let next_ms = due_ms.max(now_ms.saturating_add(millis(pause)));
-        let kept = Kept { tracker, told: known.map(said), next_ms, last_ms: 0, look: None };
+        let told = known.map(said);
+        let kept = Kept { tracker, told, home, rests: false, next_ms, last_ms: 0, look: None };
         Arc::new(Self {
-            control,
-            soft,
+            control: fleet.control.clone(),
+            soft: fleet.soft().clone(),
+            teller: fleet.teller.clone(),
             key,
             uid,
             begun: (now_ms, Instant::now()),
@@ -103,9 +131,13 @@ impl Prober {
     pub(super) fn saw(&self, seen: Seen, look: Look, pause: Duration) {
         let now_ms = self.now_ms();
         let look = Look { class: class_of(&seen), ..look };
+        let tells = self.right().is_some();
         let report = {
             let mut kept = self.lock();
             kept.tracker.see(now_ms, seen);
+            kept.rests = !tells && kept.tracker.is_up();
+            let seldom = kept.rests && self.key.kind == Kind::McpServer;
+            let pause = if seldom { pause.max(self::seldom()) } else { pause };
             let due_ms = kept.tracker.due(now_ms, clock::jitter());
             kept.next_ms = due_ms.max(now_ms.saturating_add(millis(pause)));
             kept.last_ms = now_ms;
@@ -140,22 +172,82 @@ impl Prober {
         self.lock().tracker.is_up()
     }
 
+    /// By what right this node tells of it, if it does: under another one, what was told before may
+    /// not be so any more.
+    pub(super) fn right(&self) -> Option<u64> {
+        let home = self.lock().home.clone();
+        self.teller.right(&home)
+    }
+
+    /// It is at home there from now on.
+    pub(super) fn moved(&self, home: &Home) {
+        let moved = {
+            let mut kept = self.lock();
+            let moved = kept.home != *home;
+            kept.home.clone_from(home);
+            moved
+        };
+        if moved {
+            self.nudge();
+        }
+    }
+
     /// Waits until it is time for the next look, or somebody wants one.
     pub(super) async fn due(&self) {
-        let next_ms = self.lock().next_ms;
-        let wait = Duration::from_millis(next_ms.saturating_sub(self.now_ms()));
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = self.nudge.notified() => {}
+        let mut changes = self.teller.changes();
+        loop {
+            let (wait, looks) = self.wait();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => if looks { return },
+                () = self.nudge.notified() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
         }
+    }
+
+    /// How long to wait, and whether there is a look at the end of that.
+    fn wait(&self) -> (Duration, bool) {
+        let tells = self.right().is_some();
+        let (now_ms, is_agent) = (self.now_ms(), self.key.kind == Kind::Agent);
+        let mut kept = self.lock();
+        if tells && std::mem::take(&mut kept.rests) {
+            // From now on this node tells, also of all the others: looks are spread.
+            let due_ms = kept.tracker.due(now_ms, clock::jitter());
+            let soon_ms = now_ms + clock::jitter() % (due_ms.saturating_sub(now_ms) + 1);
+            if kept.next_ms <= now_ms || (!is_agent && soon_ms < kept.next_ms) {
+                kept.next_ms = soon_ms;
+            }
+        }
+        kept.rests |= !tells && is_agent;
+        let wait = Duration::from_millis(kept.next_ms.saturating_sub(now_ms));
+        let most = match &kept.home {
+            Home::Bound(_) if !tells => ASK_AGAIN,
+            Home::Bound(_) | Home::Everywhere | Home::Hosted(_) | Home::Nowhere => LONG,
+        };
+        let looks = tells || !is_agent;
+        if looks && wait <= most { (wait, true) } else { (most, false) }
     }
 
     /// The entry says so: nobody needs to tell it.
     pub(super) fn told(&self, health: &Health) {
-        self.lock().told = Some(said(health));
+        let tells = self.right().is_some();
+        let answers = State::parse(&health.state).is_some_and(State::is_callable);
+        let now_ms = self.now_ms();
+        let mut kept = self.lock();
+        kept.told = Some(said(health));
+        if tells {
+            return;
+        }
+        match self.key.kind {
+            // It is not looked at from here: what is declared is all that there is.
+            Kind::Agent => kept.tracker = Tracker::resumed(health, now_ms),
+            // Another node reaches it again: so may this one.
+            Kind::McpServer if answers && !kept.tracker.is_up() => self.nudge(),
+            Kind::McpServer | Kind::Tool | Kind::Skill => {}
+        }
     }
 
-    /// Tells the law, if there is news. False if the entry is gone.
+    /// Tells the law, if there is news and it is this node's to tell. False if the entry is gone.
     pub(super) async fn tell(&self) -> bool {
         let stays = self.tell_news().await;
         self.done();
@@ -163,6 +255,9 @@ impl Prober {
     }
 
     async fn tell_news(&self) -> bool {
+        if self.right().is_none() {
+            return true;
+        }
         let health = {
             let kept = self.lock();
             let health = kept.tracker.health();

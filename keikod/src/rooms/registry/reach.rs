@@ -168,6 +168,25 @@ impl Reach {
         self.children.forget_home(&child_id(key))
     }
 
+    /// True if a line of `[exec] allow` lets the command run here, whoever registered it.
+    pub(super) fn allows(&self, spec: &McpServerSpec) -> bool {
+        self.policy().is_ok_and(|policy| policy.decide(&spec.command, None).is_ok())
+    }
+
+    /// True if this node may run the command, has it, and has what it is given in its environment.
+    pub(super) fn can_take(&self, spec: &McpServerSpec) -> bool {
+        let Some(program) = spec.command.first().map(PathBuf::from) else { return false };
+        if !self.allows(spec) || !program.is_file() {
+            return false;
+        }
+        let destination = Destination::Command(program);
+        let Ok(credentials) = self.credentials() else { return false };
+        let has = |reference: &CredentialRef| {
+            credentials.value_for(&reference.credential, &destination, false).is_ok()
+        };
+        spec.env.iter().all(has)
+    }
+
     /// Registered over this node's own socket: its credentials are bound to where it points.
     fn is_bound(&self, grant: Option<&WireGrant>) -> bool {
         grant.is_some_and(|grant| grant.node == self.node)

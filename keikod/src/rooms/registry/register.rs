@@ -12,6 +12,7 @@ use super::endpoint::{
 };
 use super::link::Inventory;
 use super::live::Readiness;
+use super::place;
 use super::prober::Look;
 use super::put::put_reply;
 use super::read::require_on;
@@ -294,15 +295,21 @@ async fn rehearse(
 /// an old one, of a request that was sent again: then the entry as it is now decides. False if it
 /// is gone.
 pub(super) async fn meet(service: &Service, key: &ObjectKey, uid: &str) -> Result<bool> {
+    let Some(mut object) = find(service, key, uid).await? else { return Ok(false) };
+    if place::settle(service, key, &object).await {
+        let Some(placed) = find(service, key, uid).await? else { return Ok(false) };
+        object = placed;
+    }
+    service.fleet.meet(&object);
+    Ok(true)
+}
+
+/// The entry as it is now, if it is still this life of it.
+async fn find(service: &Service, key: &ObjectKey, uid: &str) -> Result<Option<Object>> {
     let wanted = key.clone();
     let query = move |view: &View<'_>| registry::get(view, GroupId::CONTROL, &wanted, None);
-    if let Ok(object) = service.control.read_local(query).await?
-        && registry::metadata(&object).is_some_and(|metadata| metadata.uid == uid)
-    {
-        service.fleet.meet(&object);
-        return Ok(true);
-    }
-    Ok(false)
+    let found = service.control.read_local(query).await?.ok();
+    Ok(found.filter(|object| registry::metadata(object).is_some_and(|known| known.uid == uid)))
 }
 
 fn require_write(identity: &Identity, kind: Kind, named: Option<&ObjectKey>) -> Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! Only transitions are proposed: a server that says what it said costs nothing. That a proposal
 //! fails says nothing of the server: it stays linked, and calls go on. A suspended server has no
-//! link and no process until it is resumed.
+//! link and no process until it is resumed. A server with a URL is linked by every node, and one of
+//! them proposes what it says ([`super::teller`]).
 
 use super::super::Control;
 use super::link::{Inventory, Link};
@@ -76,6 +77,8 @@ struct Told {
     kept: Option<Inventory>,
     /// What the law did not take, and why.
     refused: Option<(Inventory, Refusal)>,
+    /// By what right this node told that; without one, it knows and did not tell.
+    right: Option<u64>,
 }
 
 /// A supervisor at work.
@@ -307,7 +310,11 @@ impl Work {
         let known = self.told.kept.as_ref();
         let is_known = known == Some(&inventory);
         self.restless.saw(known.is_some() && !is_known, Instant::now());
-        let refused = self.told.refused.as_ref().filter(|(refused, _)| *refused == inventory);
+        let right = self.supervisor.prober.right();
+        // Under another right another node told meanwhile, and the entry may say something else.
+        let holds = right.is_some() && right == self.told.right;
+        let refused = self.told.refused.as_ref();
+        let refused = refused.filter(|(refused, _)| holds && *refused == inventory);
         let seen = match refused {
             _ if self.restless.is_calmed() => Seen::Incomplete {
                 class: FailureClass::Schema,
@@ -316,18 +323,24 @@ impl Work {
             Some((_, refusal)) => unkept(refusal),
             None => offered("tools", inventory.left_out, &inventory.reasons),
         };
-        let is_told = is_known || refused.is_some();
+        let is_told = holds && (is_known || refused.is_some());
         let left_out = inventory.reasons.clone();
         let look = Look { took: begun.elapsed(), left_out, ..Look::default() };
         self.saw(seen, look.clone());
         if is_told {
             return Ok(self.supervisor.prober.tell().await);
         }
-        Ok(self.keep(inventory, look).await)
+        let Some(right) = right else {
+            // Another node tells it.
+            self.supervisor.server.spec = Some(inventory.spec.clone());
+            self.told = Told { kept: Some(inventory), ..Told::default() };
+            return Ok(self.supervisor.prober.tell().await);
+        };
+        Ok(self.keep(inventory, look, right).await)
     }
 
     /// False if the entry is gone.
-    async fn keep(&mut self, inventory: Inventory, look: Look) -> bool {
+    async fn keep(&mut self, inventory: Inventory, look: Look, right: u64) -> bool {
         let supervisor = &mut self.supervisor;
         let health = supervisor.prober.health();
         let put = supervisor.put(&inventory, health.clone());
@@ -336,7 +349,7 @@ impl Work {
                 supervisor.prober.told(&health);
                 supervisor.prober.done();
                 supervisor.server.spec = Some(inventory.spec.clone());
-                self.told = Told { kept: Some(inventory), refused: None };
+                self.told = Told { kept: Some(inventory), refused: None, right: Some(right) };
                 true
             }
             Err(refusal) if is_gone(&refusal) => false,
@@ -347,6 +360,9 @@ impl Work {
                 // A fault of the cluster passes: the next look says it again. A limit does not.
                 if matches!(code.class(), Class::Usage | Class::Exhausted) && !code.retryable() {
                     self.saw(unkept(&refusal), look);
+                    if self.told.right != Some(right) {
+                        self.told = Told { right: Some(right), ..Told::default() };
+                    }
                     self.told.refused = Some((inventory, refusal));
                 }
                 self.supervisor.prober.tell().await

@@ -1,7 +1,9 @@
-//! Removes tokens that expired; only the leader proposes.
+//! Removes tokens that expired, which only the leader proposes, and tells of refused attempts.
 
 use super::super::Control;
 use super::Metrics;
+use super::refusals::Teller;
+use crate::net::Refusals;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::Result;
 use keiko_core::{house, security};
@@ -12,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 /// An expired token is refused at once; removing it is housekeeping.
 const EVERY: Duration = Duration::from_secs(60);
+/// Who shows a token that expired within the hour hears that it did; after that it is unknown.
+const REMEMBERED_MS: u64 = 3600 * 1000;
 
-/// The loop.
+/// The loops.
 pub struct Driver {
     /// Where it reads and proposes.
     pub control: Control,
@@ -24,6 +28,11 @@ pub struct Driver {
 impl Driver {
     /// Runs until shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
+        let teller = Teller { control: self.control.clone(), refusals: Refusals::of_process() };
+        tokio::join!(teller.run(shutdown.clone()), self.keep_house(shutdown));
+    }
+
+    async fn keep_house(self, shutdown: CancellationToken) {
         loop {
             if let Err(refusal) = self.prune().await {
                 tracing::warn!(code = %refusal.code, "expired tokens stay: {refusal}");
@@ -36,17 +45,18 @@ impl Driver {
     }
 
     async fn prune(&self) -> Result<()> {
-        let (tokens, expired) = self
+        let (tokens, is_due) = self
             .control
             .read_local(|view| {
                 let now_ms = house::last_stamp_ms(view, GroupId::CONTROL);
                 let tokens = security::tokens(view, GroupId::CONTROL);
-                let expired = tokens.iter().filter(|token| token.expires_ms <= now_ms).count();
-                (tokens.len(), expired)
+                let forgotten_ms = now_ms.saturating_sub(REMEMBERED_MS);
+                let is_due = tokens.iter().any(|token| token.expires_ms <= forgotten_ms);
+                (tokens.len(), is_due)
             })
             .await?;
         self.metrics.tokens.set(i64::try_from(tokens).unwrap_or(i64::MAX));
-        if expired == 0 || !self.control.is_leader() {
+        if !is_due || !self.control.is_leader() {
             return Ok(());
         }
         let op = security_op::Op::PruneTokens(PruneTokens {});

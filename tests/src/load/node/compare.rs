@@ -4,10 +4,11 @@ use super::Bench;
 use super::drive::{Run, Work, drive};
 use super::line::Side;
 use anyhow::{Context as _, Result};
+use std::fmt::Debug;
 use std::time::Duration;
 
 /// How often each server has its turn.
-const ROUNDS: u32 = 2;
+pub(in crate::load) const ROUNDS: u32 = 2;
 
 /// Which server, and how it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +26,30 @@ pub(super) enum Via {
 }
 
 /// What each of them reached.
-pub(super) struct Measured(Vec<(Via, Run)>);
+pub(in crate::load) struct Measured<V>(Vec<(V, Run)>);
 
-impl Measured {
+impl<V: Copy + Debug + PartialEq> Measured<V> {
     /// An error for a server that is not there.
-    pub(super) fn take(&mut self, via: Via) -> Result<Side> {
+    pub(in crate::load) fn take(&mut self, via: V) -> Result<Side> {
         let found = self.0.iter_mut().find(|(known, _)| *known == via);
         let (_, run) = found.with_context(|| format!("{via:?} was not measured"))?;
         Ok(Side::of(run))
     }
+}
+
+/// Each of them in turn, round after round.
+pub(in crate::load) async fn in_turns<V: Copy>(
+    vias: Vec<V>,
+    work: Work,
+    once: impl AsyncFn(V) -> Result<Run>,
+) -> Result<Measured<V>> {
+    let mut runs: Vec<(V, Run)> = vias.into_iter().map(|via| (via, Run::of(work))).collect();
+    for _ in 0..ROUNDS {
+        for (via, sum) in &mut runs {
+            sum.add(once(*via).await?);
+        }
+    }
+    Ok(Measured(runs))
 }
 
 impl Bench<'_> {
@@ -43,16 +59,13 @@ impl Bench<'_> {
         vias: &[Via],
         work: Work,
         clients: usize,
-    ) -> Result<Measured> {
+    ) -> Result<Measured<Via>> {
         let there: Vec<Via> = vias.iter().copied().filter(|via| self.has(*via)).collect();
-        let mut runs: Vec<_> = there.into_iter().map(|via| (via, Run::of(work))).collect();
-        for _ in 0..ROUNDS {
-            for (via, sum) in &mut runs {
-                let run = self.once(*via, work, clients, self.settings.time / ROUNDS).await;
-                sum.add(run.with_context(|| format!("{via:?}, {clients} clients"))?);
-            }
-        }
-        Ok(Measured(runs))
+        let once = async |via| {
+            let run = self.once(via, work, clients, self.settings.time / ROUNDS).await;
+            run.with_context(|| format!("{via:?}, {clients} clients"))
+        };
+        in_turns(there, work, once).await
     }
 
     fn has(&self, via: Via) -> bool {

@@ -12,20 +12,20 @@ const PAGE_MAX: Duration = Duration::from_secs(10);
 
 /// What a server cost since it began; all of it only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Spent {
+pub(in crate::load) struct Spent {
     /// CPU time, all threads.
-    pub(super) cpu: Duration,
+    pub(in crate::load) cpu: Duration,
     /// Bytes that it caused to be sent to the disk.
-    pub(super) written: u64,
+    pub(in crate::load) written: u64,
     /// Syncs of its log.
-    pub(super) syncs: u64,
+    pub(in crate::load) syncs: u64,
     /// Log entries that they made durable; zero if it does not count them.
-    pub(super) entries: u64,
+    pub(in crate::load) entries: u64,
 }
 
 impl Spent {
     /// By the kernel's account.
-    pub(super) fn of(pid: u32) -> Result<Self> {
+    pub(in crate::load) fn of(pid: u32) -> Result<Self> {
         let io = fs::read_to_string(format!("/proc/{pid}/io")).context("the server is gone")?;
         let written = io.lines().find_map(|line| line.strip_prefix("write_bytes:"));
         let written = written.and_then(|text| text.trim().parse().ok());
@@ -34,7 +34,7 @@ impl Spent {
     }
 
     /// What was spent from `before` to this.
-    pub(super) fn since(self, before: Self) -> Self {
+    pub(in crate::load) fn since(self, before: Self) -> Self {
         Self {
             cpu: self.cpu.saturating_sub(before.cpu),
             written: self.written.saturating_sub(before.written),
@@ -44,7 +44,7 @@ impl Spent {
     }
 
     /// Both together.
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(in crate::load) fn plus(self, other: Self) -> Self {
         Self {
             cpu: self.cpu + other.cpu,
             written: self.written + other.written,
@@ -55,7 +55,7 @@ impl Spent {
 }
 
 /// How often the threads of a process went to sleep by themselves: each time something woke them.
-pub(super) fn wake_ups(pid: u32) -> Result<u64> {
+pub(in crate::load) fn wake_ups(pid: u32) -> Result<u64> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).context("the server is gone")?;
     let of = |status: String| {
         let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
@@ -67,7 +67,7 @@ pub(super) fn wake_ups(pid: u32) -> Result<u64> {
 }
 
 /// The value of one metric without labels on a page of OpenMetrics.
-pub(super) fn metric(page: &str, name: &str) -> Result<u64> {
+pub(in crate::load) fn metric(page: &str, name: &str) -> Result<u64> {
     let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let value = value.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
     // Both servers write counters as floats; below 2^53 nothing is lost.
@@ -75,7 +75,7 @@ pub(super) fn metric(page: &str, name: &str) -> Result<u64> {
 }
 
 /// A page of a listener without TLS on this machine.
-pub(super) fn page(address: SocketAddr, path: &str) -> Result<String> {
+pub(in crate::load) fn page(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PAGE_MAX)?;
     stream.set_read_timeout(Some(PAGE_MAX))?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n").as_bytes())?;

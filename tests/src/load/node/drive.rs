@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep_until};
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// What one written value has.
-pub(super) const VALUE_BYTES: usize = 256;
+pub(in crate::load) const VALUE_BYTES: usize = 256;
 
 /// What callers ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
+pub(in crate::load) enum Work {
     /// Another value under a name that is there; acknowledged when it is durable.
     Write,
     /// The value of a name, with everything that was acknowledged before.
@@ -27,39 +27,39 @@ pub(super) enum Work {
 }
 
 /// One caller with its connection, which others may share.
-pub(super) trait Caller: Send + 'static {
+pub(in crate::load) trait Caller: Send + 'static {
     /// Asks once, about the name with this number.
     fn call(&mut self, work: Work, number: usize) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// What was measured.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Run {
-    pub(super) times: Times,
+pub(in crate::load) struct Run {
+    pub(in crate::load) times: Times,
     /// How long was counted.
-    pub(super) time: Duration,
+    pub(in crate::load) time: Duration,
     /// What the server cost meanwhile.
-    pub(super) spent: Spent,
+    pub(in crate::load) spent: Spent,
     /// What the callers cost.
-    pub(super) own_cpu: Duration,
+    pub(in crate::load) own_cpu: Duration,
     /// Only writes have syncs and bytes of their own.
-    pub(super) is_write: bool,
+    pub(in crate::load) is_write: bool,
 }
 
 impl Run {
     /// A run that others are added to.
-    pub(super) fn of(work: Work) -> Self {
+    pub(in crate::load) fn of(work: Work) -> Self {
         Self { is_write: work == Work::Write, ..Self::default() }
     }
 
-    pub(super) fn add(&mut self, other: Self) {
+    pub(in crate::load) fn add(&mut self, other: Self) {
         self.times.append(other.times);
         self.time += other.time;
         self.spent = self.spent.plus(other.spent);
         self.own_cpu += other.own_cpu;
     }
 
-    pub(super) fn entries_per_sync(&self) -> Option<f64> {
+    pub(in crate::load) fn entries_per_sync(&self) -> Option<f64> {
         // Who does not count its entries has one for each write.
         let entries = match self.spent.entries {
             0 => self.times.len() as f64,
@@ -68,7 +68,13 @@ impl Run {
         (self.is_write && self.spent.syncs > 0).then(|| entries / self.spent.syncs as f64)
     }
 
-    pub(super) fn bytes_per_byte(&self) -> Option<f64> {
+    /// On how many disks each acknowledged write is, where its servers count their entries.
+    pub(in crate::load) fn copies(&self) -> Option<f64> {
+        let is_known = self.is_write && self.times.len() > 0 && self.spent.entries > 0;
+        is_known.then(|| self.spent.entries as f64 / self.times.len() as f64)
+    }
+
+    pub(in crate::load) fn bytes_per_byte(&self) -> Option<f64> {
         let acknowledged = self.times.len() * VALUE_BYTES;
         let is_known = self.is_write && acknowledged > 0;
         is_known.then(|| self.spent.written as f64 / acknowledged as f64)
@@ -76,7 +82,7 @@ impl Run {
 }
 
 /// Lets all of them ask for `time`, over `names` names; `spent` tells what the server cost so far.
-pub(super) async fn drive<C: Caller>(
+pub(in crate::load) async fn drive<C: Caller>(
     callers: Vec<C>,
     work: Work,
     names: usize,
@@ -139,7 +145,11 @@ async fn ask<C: Caller>(
 }
 
 /// Asks once about each name, `callers` at a time.
-pub(super) async fn each<C: Caller>(callers: Vec<C>, work: Work, names: usize) -> Result<()> {
+pub(in crate::load) async fn each<C: Caller>(
+    callers: Vec<C>,
+    work: Work,
+    names: usize,
+) -> Result<()> {
     let (count, mut running) = (callers.len(), JoinSet::new());
     for (first, mut caller) in callers.into_iter().enumerate() {
         running.spawn(async move {
@@ -201,6 +211,7 @@ mod tests {
         sum.add(one(4));
         assert_eq!((sum.entries_per_sync(), sum.bytes_per_byte()), (Some(3.0), Some(2.0)));
         assert_eq!(one(0).entries_per_sync(), Some(0.5));
+        assert_eq!((sum.copies(), one(0).copies()), (Some(6.0), None));
         assert_eq!(Run { is_write: false, ..one(8) }.entries_per_sync(), None);
     }
 }

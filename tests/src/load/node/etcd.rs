@@ -3,9 +3,9 @@
 use super::Settings;
 use super::cost::{self, Spent};
 use super::drive::{Caller, VALUE_BYTES, Work};
-use super::etcd_rpc::{PutRequest, RangeRequest, Rpc};
+use super::etcd_rpc::{self, PutRequest, RangeRequest, Rpc};
 use super::process::Process;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustls::pki_types::CertificateDer;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Its default of 2 GiB would refuse the end of a long run.
-const QUOTA_BYTES: u64 = 8 << 30;
+pub(in crate::load) const QUOTA_BYTES: u64 = 8 << 30;
 
 /// Makes every write another one, in this process.
 static WRITES: AtomicU64 = AtomicU64::new(0);
@@ -39,7 +39,7 @@ impl Etcd {
         let folder = settings.folder.join(if with_tls { "etcd-tls" } else { "etcd-plain" });
         std::fs::create_dir_all(&folder)?;
         let authority = if with_tls { Some(certificate(&folder)?) } else { None };
-        let [client, metrics, peer] = free_ports()?;
+        let [client, metrics, peer] = free_ports(3)?[..] else { bail!("no three ports") };
         let mut etcd = Self { program, folder, authority, client, metrics, peer, process: None };
         let took = etcd.start()?;
         Ok(Some((etcd, took)))
@@ -90,7 +90,8 @@ impl Etcd {
     }
 
     pub(super) async fn connect(&self) -> Result<Rpc> {
-        Rpc::connect(self.client, self.authority.as_ref()).await.context("connecting to etcd")
+        let connector = self.authority.as_ref().map(|authority| etcd_rpc::tls(authority, None));
+        Rpc::connect(self.client, connector.transpose()?).await.context("connecting to etcd")
     }
 
     /// Callers that share so many connections.
@@ -104,7 +105,7 @@ impl Etcd {
 }
 
 /// One caller.
-pub(super) struct Client(Rpc);
+pub(in crate::load) struct Client(pub(in crate::load) Rpc);
 
 impl Caller for Client {
     async fn call(&mut self, work: Work, number: usize) -> Result<()> {
@@ -118,7 +119,7 @@ impl Caller for Client {
 
 impl Client {
     /// Puts another value; gives the revision.
-    pub(super) async fn write(&mut self, number: usize) -> Result<u64> {
+    pub(in crate::load) async fn write(&mut self, number: usize) -> Result<u64> {
         let write = WRITES.fetch_add(1, Relaxed);
         let value = format!("{write:0VALUE_BYTES$}").into_bytes();
         let reply = self.0.put(PutRequest { key: key(number), value }).await?;
@@ -135,7 +136,7 @@ impl Client {
 }
 
 /// As long as the agent's namespace and name.
-pub(super) fn key(number: usize) -> Vec<u8> {
+pub(in crate::load) fn key(number: usize) -> Vec<u8> {
     format!("bench/agent-{number:05}").into_bytes()
 }
 
@@ -149,9 +150,8 @@ fn certificate(folder: &Path) -> Result<CertificateDer<'static>> {
 }
 
 /// Ports that are free now: etcd can't be told to choose. Held together, so that they differ.
-fn free_ports() -> Result<[SocketAddr; 3]> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port");
-    let held = [bind()?, bind()?, bind()?];
-    let [client, metrics, peer] = held.each_ref().map(TcpListener::local_addr);
-    Ok([client?, metrics?, peer?])
+pub(in crate::load) fn free_ports(count: usize) -> Result<Vec<SocketAddr>> {
+    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port");
+    let held: Vec<TcpListener> = (0..count).map(bind).collect::<Result<_>>()?;
+    held.iter().map(|port| port.local_addr().context("a port without an address")).collect()
 }

@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, Result};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -19,93 +19,93 @@ use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct PutRequest {
+pub(in crate::load) struct PutRequest {
     #[prost(bytes = "vec", tag = "1")]
-    pub(super) key: Vec<u8>,
+    pub(in crate::load) key: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
-    pub(super) value: Vec<u8>,
+    pub(in crate::load) value: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Header {
+pub(in crate::load) struct Header {
     #[prost(int64, tag = "3")]
-    pub(super) revision: i64,
+    pub(in crate::load) revision: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct PutResponse {
+pub(in crate::load) struct PutResponse {
     #[prost(message, optional, tag = "1")]
-    pub(super) header: Option<Header>,
+    pub(in crate::load) header: Option<Header>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct RangeRequest {
+pub(in crate::load) struct RangeRequest {
     #[prost(bytes = "vec", tag = "1")]
-    pub(super) key: Vec<u8>,
+    pub(in crate::load) key: Vec<u8>,
     #[prost(bool, tag = "7")]
-    pub(super) serializable: bool,
+    pub(in crate::load) serializable: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct KeyValue {
+pub(in crate::load) struct KeyValue {
     #[prost(bytes = "vec", tag = "1")]
-    pub(super) key: Vec<u8>,
+    pub(in crate::load) key: Vec<u8>,
     #[prost(int64, tag = "3")]
-    pub(super) mod_revision: i64,
+    pub(in crate::load) mod_revision: i64,
     #[prost(bytes = "vec", tag = "5")]
-    pub(super) value: Vec<u8>,
+    pub(in crate::load) value: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct RangeResponse {
+pub(in crate::load) struct RangeResponse {
     #[prost(message, repeated, tag = "2")]
-    pub(super) kvs: Vec<KeyValue>,
+    pub(in crate::load) kvs: Vec<KeyValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct WatchRequest {
+pub(in crate::load) struct WatchRequest {
     /// The first of what is a `oneof` there.
     #[prost(message, optional, tag = "1")]
-    pub(super) create: Option<WatchCreate>,
+    pub(in crate::load) create: Option<WatchCreate>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct WatchCreate {
+pub(in crate::load) struct WatchCreate {
     #[prost(bytes = "vec", tag = "1")]
-    pub(super) key: Vec<u8>,
+    pub(in crate::load) key: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Event {
+pub(in crate::load) struct Event {
     #[prost(message, optional, tag = "2")]
-    pub(super) kv: Option<KeyValue>,
+    pub(in crate::load) kv: Option<KeyValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct WatchResponse {
+pub(in crate::load) struct WatchResponse {
     #[prost(bool, tag = "3")]
-    pub(super) created: bool,
+    pub(in crate::load) created: bool,
     #[prost(bool, tag = "4")]
-    pub(super) canceled: bool,
+    pub(in crate::load) canceled: bool,
     #[prost(message, repeated, tag = "11")]
-    pub(super) events: Vec<Event>,
+    pub(in crate::load) events: Vec<Event>,
 }
 
 /// One connection to one member; a cheap clone.
 #[derive(Clone)]
-pub(super) struct Rpc(Grpc<Channel>);
+pub(in crate::load) struct Rpc(Grpc<Channel>);
 
 impl Rpc {
-    /// Over TLS if there is an authority.
-    pub(super) async fn connect(
+    /// Over TLS if there is a connector.
+    pub(in crate::load) async fn connect(
         address: SocketAddr,
-        authority: Option<&CertificateDer<'static>>,
+        connector: Option<TlsConnector>,
     ) -> Result<Self> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
-        let Some(authority) = authority else {
+        let Some(connector) = connector else {
             return Ok(Self(Grpc::new(endpoint.connect().await?)));
         };
-        let (connector, name) = (tls(authority)?, ServerName::from(address.ip()));
+        let name = ServerName::from(address.ip());
         let connect = service_fn(move |_| {
             let (connector, name) = (connector.clone(), name.clone());
             async move {
@@ -117,11 +117,11 @@ impl Rpc {
         Ok(Self(Grpc::new(endpoint.connect_with_connector(connect).await?)))
     }
 
-    pub(super) async fn put(&mut self, message: PutRequest) -> Result<PutResponse> {
+    pub(in crate::load) async fn put(&mut self, message: PutRequest) -> Result<PutResponse> {
         self.unary("/etcdserverpb.KV/Put", message).await
     }
 
-    pub(super) async fn range(&mut self, message: RangeRequest) -> Result<RangeResponse> {
+    pub(in crate::load) async fn range(&mut self, message: RangeRequest) -> Result<RangeResponse> {
         self.unary("/etcdserverpb.KV/Range", message).await
     }
 
@@ -136,7 +136,10 @@ impl Rpc {
     }
 
     /// A stream of its own for one watch, which lasts until it is dropped.
-    pub(super) async fn watch(&mut self, key: Vec<u8>) -> Result<Streaming<WatchResponse>> {
+    pub(in crate::load) async fn watch(
+        &mut self,
+        key: Vec<u8>,
+    ) -> Result<Streaming<WatchResponse>> {
         self.0.ready().await?;
         let request = WatchRequest { create: Some(WatchCreate { key }) };
         let requests = tokio_stream::iter([request]).chain(tokio_stream::pending());
@@ -146,14 +149,22 @@ impl Rpc {
     }
 }
 
-fn tls(authority: &CertificateDer<'static>) -> Result<TlsConnector> {
+/// Trusts this authority, and shows a certificate with its key if there is one.
+pub(in crate::load) fn tls(
+    authority: &CertificateDer<'static>,
+    shown: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+) -> Result<TlsConnector> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority.clone())?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .context("TLS 1.3")?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    let builder = builder.with_root_certificates(roots);
+    let mut config = match shown {
+        Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key)?,
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -13,7 +13,7 @@ pub struct Side {
     pub p50_ms: f64,
     /// All but one of a hundred came within.
     pub p99_ms: f64,
-    /// CPU time of the server for one.
+    /// CPU time of the server for one; of a cluster, of all of them.
     pub cpu_us: f64,
     /// CPU time of the callers for one.
     pub client_cpu_us: f64,
@@ -21,6 +21,8 @@ pub struct Side {
     pub entries_per_sync: Option<f64>,
     /// Bytes that went to the disk for each byte of a value that was acknowledged; of writes.
     pub bytes_per_byte: Option<f64>,
+    /// Disks that have what was acknowledged; of writes.
+    pub copies: Option<f64>,
 }
 
 /// The same work on the node and on its peer.
@@ -50,16 +52,19 @@ pub enum Said {
 }
 
 impl Said {
-    /// One line of JSON.
+    /// One line of JSON, of the benchmark of one node.
     pub fn json(&self) -> String {
-        match self {
-            Self::Line(line) => line.json().to_string(),
-            Self::Point(point) => {
-                let mut value: Value = serde_json::from_str(&point.json()).unwrap_or_default();
-                value["bench"] = json!("node");
-                value.to_string()
-            }
-        }
+        self.json_of("node")
+    }
+
+    /// The same of another benchmark.
+    pub fn json_of(&self, bench: &str) -> String {
+        let mut value = match self {
+            Self::Line(line) => line.json(),
+            Self::Point(point) => serde_json::from_str(&point.json()).unwrap_or_default(),
+        };
+        value["bench"] = json!(bench);
+        value.to_string()
     }
 
     /// One line for people.
@@ -73,7 +78,7 @@ impl Said {
 
 impl Side {
     /// Of what was driven.
-    pub(super) fn of(run: &mut Run) -> Self {
+    pub(in crate::load) fn of(run: &mut Run) -> Self {
         let count = run.times.len().max(1) as f64;
         let seconds = run.time.as_secs_f64().max(f64::EPSILON);
         Self {
@@ -84,6 +89,7 @@ impl Side {
             client_cpu_us: run.own_cpu.as_secs_f64() * 1e6 / count,
             entries_per_sync: run.entries_per_sync(),
             bytes_per_byte: run.bytes_per_byte(),
+            copies: run.copies(),
         }
     }
 
@@ -96,6 +102,7 @@ impl Side {
             ("client_cpu_us", Some(self.client_cpu_us)),
             ("entries_per_sync", self.entries_per_sync),
             ("bytes_per_byte", self.bytes_per_byte),
+            ("copies", self.copies),
         ] {
             if let Some(value) = value {
                 line[format!("{prefix}_{name}")] = json!(rounded(value));
@@ -104,10 +111,16 @@ impl Side {
     }
 
     fn row(&self) -> String {
-        let Self { per_s, p50_ms, p99_ms, cpu_us, .. } = self;
+        let Self { per_s, p50_ms, p99_ms, cpu_us, client_cpu_us, .. } = self;
         let syncs = self.entries_per_sync.map(|per| format!(" {per:.1}/sync")).unwrap_or_default();
         let bytes = self.bytes_per_byte.map(|per| format!(" {per:.0} B/B")).unwrap_or_default();
-        format!("{per_s:>8.0}/s {p50_ms:>8.3} {p99_ms:>8.3} ms {cpu_us:>6.0} µs{syncs}{bytes}")
+        // One server has one, give or take what else it writes.
+        let copies = self.copies.filter(|copies| *copies >= 1.5);
+        let copies = copies.map(|copies| format!(" on {copies:.1}")).unwrap_or_default();
+        format!(
+            "{per_s:>8.0}/s {p50_ms:>8.3} {p99_ms:>8.3} ms {cpu_us:>6.0} + {client_cpu_us:>4.0} µs\
+             {syncs}{bytes}{copies}"
+        )
     }
 }
 
@@ -127,7 +140,7 @@ impl Line {
     }
 
     fn json(&self) -> Value {
-        let mut line = json!({"bench": "node", "work": self.work, "clients": self.clients});
+        let mut line = json!({"bench": "", "work": self.work, "clients": self.clients});
         self.keiko.put("keiko", &mut line);
         if let Some(peer) = &self.peer {
             line["peer"] = json!(self.peer_name);
@@ -207,5 +220,8 @@ mod tests {
         let said = Said::Point(Point::new("idle", "keiko: CPU", 0.2, "% core"));
         let json: Value = serde_json::from_str(&said.json()).unwrap();
         assert_eq!((&json["bench"], &json["value"]), (&json!("node"), &json!(0.2)));
+        let said = Said::Line(line((1.0, 1.0), None, None));
+        let json: Value = serde_json::from_str(&said.json_of("cluster")).unwrap();
+        assert_eq!((&json["bench"], &json["work"]), (&json!("cluster"), &json!("write")));
     }
 }

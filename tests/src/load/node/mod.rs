@@ -6,17 +6,18 @@
 //! again as soon as they are answered. Invariants: a call that fails ends its part, so no refusal
 //! counts as an answer; what was started is ended with this process.
 
-mod compare;
-mod cost;
-mod drive;
-mod etcd;
-mod etcd_rpc;
-mod keiko;
+pub(super) mod callers;
+pub(super) mod compare;
+pub(super) mod cost;
+pub(super) mod drive;
+pub(super) mod etcd;
+pub(super) mod etcd_rpc;
+pub(super) mod keiko;
 mod life;
-mod line;
-mod process;
-mod settings;
-mod watch;
+pub(super) mod line;
+pub(super) mod process;
+pub(super) mod settings;
+pub(super) mod watch;
 
 pub use line::{Line, Said, Side};
 pub use settings::{PARTS, Settings};
@@ -36,7 +37,7 @@ use tokio::time::{Instant, sleep};
 use tonic::metadata::{Ascii, MetadataValue};
 
 /// Callers that write every name once.
-const PREPARERS: usize = 64;
+pub(super) const PREPARERS: usize = 64;
 /// Between two looks at what an idle node costs.
 const LOOK: Duration = Duration::from_secs(1);
 /// Looks in a row that find little: longer than the longest lull between two rounds of probes.
@@ -45,7 +46,7 @@ const CALM_LOOKS: usize = 20;
 const SETTLED: f64 = 0.05;
 
 /// Gives what is measured, as soon as it is there.
-type Say<'y> = dyn FnMut(Said) + 'y;
+pub(super) type Say<'y> = dyn FnMut(Said) + 'y;
 
 /// The verb: `keiko-load node …`.
 pub(super) fn begin(words: &[String]) -> Result<()> {
@@ -55,10 +56,15 @@ pub(super) fn begin(words: &[String]) -> Result<()> {
         // Nobody is there to be told that stdout is closed.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     };
+    unless_asked_to_end(run(&settings, &mut say))
+}
+
+/// Does the work, and leaves it when a signal comes.
+pub(super) fn unless_asked_to_end(work: impl Future<Output = Result<()>>) -> Result<()> {
     super::runtime()?.block_on(async {
         let mut asked = signal(SignalKind::terminate()).context("catching signals")?;
         tokio::select! {
-            ended = run(&settings, &mut say) => ended,
+            ended = work => ended,
             _ = tokio::signal::ctrl_c() => bail!("interrupted"),
             _ = asked.recv() => bail!("asked to end"),
         }
@@ -105,12 +111,12 @@ pub async fn run(settings: &Settings, say: &mut Say<'_>) -> Result<()> {
     Ok(())
 }
 
-fn points(points: Vec<Point>) -> Vec<Said> {
+pub(super) fn points(points: Vec<Point>) -> Vec<Said> {
     points.into_iter().map(Said::Point).collect()
 }
 
 /// One part. Its failure is a line of its own and ends nothing else.
-fn tell(part: &str, say: &mut Say<'_>, outcome: Result<Vec<Said>>) {
+pub(super) fn tell(part: &str, say: &mut Say<'_>, outcome: Result<Vec<Said>>) {
     match outcome {
         Ok(all) => all.into_iter().for_each(say),
         Err(error) => super::complain(&format!("{part}: {error:#}")),
@@ -154,29 +160,14 @@ impl<'s> Bench<'s> {
         }
         self.tokens = Arc::new(self.keiko.tokens(names).await?);
         let begun = Instant::now();
-        let share = self.settle(begun + self.settings.settle_time_max).await?;
+        let (pid, end) = (self.keiko.pid()?, begun + self.settings.settle_time_max);
+        let share = settle(|| machine::cpu_time(pid), end).await?;
         let what =
             format!("keikod: CPU beside the load, probing {names} agents that are not there");
         say(Said::Point(Point::new("names", what, 100.0 * share, "% core")));
         let waited = begun.elapsed().as_secs_f64();
         say(Said::Point(Point::new("names", "waited for the first probes", waited, "s")));
         Ok(())
-    }
-
-    /// Waits until the node's idle cost is small and stays so: its probes come further and further
-    /// apart, with lulls in between. Gives the share of a core that it last took.
-    async fn settle(&self, end: Instant) -> Result<f64> {
-        let (pid, mut calm) = (self.keiko.pid()?, 0);
-        loop {
-            let before = machine::cpu_time(pid)?;
-            sleep(LOOK).await;
-            let spent = machine::cpu_time(pid)?.saturating_sub(before);
-            let share = spent.as_secs_f64() / LOOK.as_secs_f64();
-            calm = if share <= SETTLED { calm + 1 } else { 0 };
-            if calm >= CALM_LOOKS || Instant::now() >= end {
-                return Ok(share);
-            }
-        }
     }
 
     /// Callers over TLS: as many as tokens may have calls open.
@@ -254,5 +245,20 @@ fn write_goal(clients: usize) -> f64 {
         0..16 => 1.0,
         16..64 => 1.2,
         _ => 1.5,
+    }
+}
+
+/// Waits until the idle cost of nodes is small and stays so: their probes come further and further
+/// apart, with lulls in between. Gives the share of a core that they last took.
+pub(super) async fn settle(cpu: impl Fn() -> Result<Duration>, end: Instant) -> Result<f64> {
+    let mut calm = 0;
+    loop {
+        let before = cpu()?;
+        sleep(LOOK).await;
+        let share = cpu()?.saturating_sub(before).as_secs_f64() / LOOK.as_secs_f64();
+        calm = if share <= SETTLED { calm + 1 } else { 0 };
+        if calm >= CALM_LOOKS || Instant::now() >= end {
+            return Ok(share);
+        }
     }
 }

@@ -19,42 +19,55 @@ const POLL: Duration = Duration::from_millis(1);
 const LOG_LINES: usize = 20;
 
 /// A running server; killed when this is dropped.
-pub(super) struct Process {
+pub(in crate::load) struct Process {
     child: Child,
+    command: String,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts it and waits until `is_ready`; gives how long that took.
-    pub(super) fn start(
-        mut command: Command,
+    pub(in crate::load) fn start(
+        command: Command,
         log: &Path,
         is_ready: impl Fn() -> bool,
     ) -> Result<(Self, Duration)> {
-        let file = File::options().create(true).append(true).open(log)?;
-        // A node that tests built ends with this process; another one does not know the mark.
-        command.env(MARK, HELD).stdin(Stdio::piped()).stdout(file.try_clone()?).stderr(file);
         let begun = Instant::now();
-        let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
-        let mut process = Self { child, log: log.to_owned() };
-        while !is_ready() {
-            if let Some(status) = process.child.try_wait()? {
-                bail!("{command:?} ended: {status}\n{}", process.last_words());
-            }
-            if begun.elapsed() > READY_MAX {
-                bail!("not ready after {READY_MAX:?}: {command:?}\n{}", process.last_words());
-            }
-            std::thread::sleep(POLL);
-        }
+        let mut process = Self::spawn(command, log)?;
+        process.wait(is_ready)?;
         Ok((process, begun.elapsed()))
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    /// Starts it and waits for nothing.
+    pub(in crate::load) fn spawn(mut command: Command, log: &Path) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(log)?;
+        // A node that tests built ends with this process; another one does not know the mark.
+        command.env(MARK, HELD).stdin(Stdio::piped()).stdout(file.try_clone()?).stderr(file);
+        let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+        Ok(Self { child, command: format!("{command:?}"), log: log.to_owned() })
+    }
+
+    /// Waits until `is_ready`.
+    pub(in crate::load) fn wait(&mut self, is_ready: impl Fn() -> bool) -> Result<()> {
+        let end = Instant::now() + READY_MAX;
+        while !is_ready() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended: {status}\n{}", self.command, self.last_words());
+            }
+            if Instant::now() > end {
+                bail!("not ready after {READY_MAX:?}: {}\n{}", self.command, self.last_words());
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    pub(in crate::load) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Ends it politely.
-    pub(super) fn terminate(mut self) -> Result<()> {
+    pub(in crate::load) fn terminate(mut self) -> Result<()> {
         kill(Pid::from_raw(i32::try_from(self.pid())?), Signal::SIGTERM)?;
         let end = Instant::now() + END_MAX;
         while self.child.try_wait()?.is_none() {

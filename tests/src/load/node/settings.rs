@@ -108,7 +108,7 @@ impl Settings {
 }
 
 /// `1,16,64`: each of them between one and `most`.
-fn list(value: &str, most: usize) -> Result<Vec<usize>> {
+pub(in crate::load) fn list(value: &str, most: usize) -> Result<Vec<usize>> {
     let number = |word: &str| {
         let number: usize = word.trim().parse().with_context(|| format!("{word:?} in {value}"))?;
         ensure!((1..=most).contains(&number), "{number} is not between 1 and {most}");
@@ -118,7 +118,7 @@ fn list(value: &str, most: usize) -> Result<Vec<usize>> {
 }
 
 /// `etcd`, which is on `PATH`, or `etcd=FOLDER`, where it was unpacked.
-fn peer(value: &str) -> Result<PathBuf> {
+pub(in crate::load) fn peer(value: &str) -> Result<PathBuf> {
     let folders: Vec<PathBuf> = match value.split_once('=') {
         None if value == "etcd" => {
             std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect()

@@ -6,8 +6,9 @@
 use super::super::figures::Times;
 use super::super::watchers::{OF_CONNECTION, QUEUE, Seen, WATCHING, follow, last_of};
 use super::Bench;
+use super::callers::{NAMESPACE, name};
 use super::drive::{Run, Work};
-use super::keiko::{NAMESPACE, name};
+use super::etcd_rpc::Rpc;
 use super::line::{Line, Said, Side};
 use super::{cost::Spent, etcd, machine};
 use anyhow::{Context as _, Result, ensure};
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// The name that is written.
-const WATCHED: usize = 0;
+pub(in crate::load) const WATCHED: usize = 0;
 /// Writes before it counts.
 const WARM_UP: u32 = 5;
 
@@ -73,7 +74,8 @@ async fn on_etcd(bench: &Bench<'_>, count: usize) -> Result<Side> {
     fan_out(write, seen, count, bench.settings.time, || etcd.spent()).await
 }
 
-async fn follow_etcd(mut rpc: super::etcd_rpc::Rpc, seen: mpsc::Sender<Seen>) -> Result<()> {
+/// Says when each revision of the watched name came, and first that it watches.
+pub(in crate::load) async fn follow_etcd(mut rpc: Rpc, seen: mpsc::Sender<Seen>) -> Result<()> {
     let mut stream = rpc.watch(etcd::key(WATCHED)).await?;
     while let Some(response) = stream.message().await? {
         ensure!(!response.canceled, "etcd cancelled a watch");
@@ -88,7 +90,7 @@ async fn follow_etcd(mut rpc: super::etcd_rpc::Rpc, seen: mpsc::Sender<Seen>) ->
 }
 
 /// Writes and waits for the last watcher, again and again; the rate is of what watchers received.
-async fn fan_out(
+pub(in crate::load) async fn fan_out(
     mut write: impl AsyncFnMut() -> Result<u64>,
     mut seen: mpsc::Receiver<Seen>,
     count: usize,

@@ -4,7 +4,9 @@
 
 use super::objects::{metadata, table};
 use super::{Check, Class, ensure, objects};
-use crate::sim::layout::{self, AUTHORITY, NODES, OLDEST, RECORD, TOKENS, is_object, place};
+use crate::sim::layout::{
+    self, AUTHORITY, NODES, OLDEST, PEOPLE, RECORD, TOKENS, is_object, place,
+};
 use crate::sim::oracle::Step;
 use keiko_core::hash::hex;
 use keiko_core::id::GroupId;
@@ -131,10 +133,23 @@ fn row_of(group: GroupId, event: &wire::Event) -> Result<Option<Told>, String> {
                 let node = noted.node.unwrap_or_default();
                 set(key(NODES).number(node.id), versioned(&node.encode_to_vec()))
             }
+            cluster_event::Event::NodeAdmitted(changed)
+            | cluster_event::Event::NodeStateChanged(changed)
+            | cluster_event::Event::NodeDown(changed)
+            | cluster_event::Event::NodeUp(changed) => {
+                let node = changed.node.unwrap_or_default();
+                set(key(NODES).number(node.id), versioned(&node.encode_to_vec()))
+            }
+            cluster_event::Event::NodeRemoved(changed) => {
+                let node = changed.node.unwrap_or_default();
+                let key = key(NODES).number(node.id).into_bytes();
+                Told { key, before: Some(node.encode_to_vec()), after: None }
+            }
         },
         Body::Security(body) => match body.event.ok_or("a security event is empty")? {
             security_event::Event::AuthorityStored(_) => set(key(AUTHORITY), Vec::new()),
-            security_event::Event::TokenCreated(token) => {
+            security_event::Event::TokenCreated(token)
+            | security_event::Event::TokenUsed(token) => {
                 set(key(TOKENS).text(&token.id), Vec::new())
             }
             security_event::Event::TokenRevoked(token)
@@ -142,6 +157,10 @@ fn row_of(group: GroupId, event: &wire::Event) -> Result<Option<Told>, String> {
                 let key = key(TOKENS).text(&token.id).into_bytes();
                 Told { key, before: Some(Vec::new()), after: None }
             }
+            security_event::Event::PersonEnrolled(person) => {
+                set(key(PEOPLE).text(&person.name), versioned(&person.encode_to_vec()))
+            }
+            security_event::Event::Refused(_) => return Ok(None),
         },
         Body::Journal(body) => match body.event.ok_or("a journal event is empty")? {
             journal_event::Event::Compacted(compacted) => {
@@ -165,7 +184,7 @@ fn object_key(group: GroupId, object: &wire::Object) -> Key {
 fn same_rows(step: &Step<'_>, mut told: BTreeMap<Vec<u8>, Told>) -> Check {
     let is_declared = |key: &[u8]| {
         let place = place(key);
-        is_object(place) || [RECORD, NODES, AUTHORITY, TOKENS, OLDEST].contains(&place)
+        is_object(place) || [RECORD, NODES, AUTHORITY, TOKENS, PEOPLE, OLDEST].contains(&place)
     };
     for change in &step.changes {
         let declared = change.space == Space::State && is_declared(&change.key);

@@ -4,6 +4,7 @@
 //! knows the bytes of rows and the words of the wire, and of the law only what everybody may read;
 //! where it could ask the law or find out by itself, it finds out.
 
+mod admission;
 mod compaction;
 mod deduplication;
 mod events;
@@ -32,6 +33,7 @@ pub(super) type Check = Result<(), String>;
 /// All checks with what they remember.
 #[derive(Default)]
 pub(super) struct Checks {
+    admission: admission::Admission,
     deduplication: deduplication::Deduplication,
     events: events::Events,
     history: history::History,
@@ -62,7 +64,7 @@ impl Checks {
         self.classes.resize(step.index as usize, Class::New);
         self.classes.push(class);
         report.count(op_name(step), outcome(step, class));
-        let Self { deduplication, events, history, indexes, .. } = self;
+        let Self { admission, deduplication, events, history, indexes, .. } = self;
         let mut first = First { invariants, found: None };
         first.check(Invariant::Totality, || totality::step(step, class));
         first.check(Invariant::Deduplication, || deduplication.step(step, class));
@@ -71,6 +73,7 @@ impl Checks {
         first.check(Invariant::Events, || events.step(step, class));
         first.check(Invariant::History, || history.step(step));
         first.check(Invariant::Grants, || grants::step(step));
+        first.check(Invariant::Admission, || admission.step(step));
         first.check(Invariant::Leases, || leases::step(step, class));
         first.check(Invariant::Compaction, || compaction::step(step, class));
         first.check(Invariant::Indexes, || indexes.step(step));
@@ -139,6 +142,9 @@ fn op_name(step: &Step<'_>) -> &'static str {
         Some(Room::Cluster(op)) => match op.op {
             Some(cluster_op::Op::Found(_)) => "cluster.found",
             Some(cluster_op::Op::NoteNode(_)) => "cluster.note_node",
+            Some(cluster_op::Op::SetNodeState(_)) => "cluster.set_node_state",
+            Some(cluster_op::Op::NoteReach(_)) => "cluster.note_reach",
+            Some(cluster_op::Op::RemoveNode(_)) => "cluster.remove_node",
             None => "cluster",
         },
         Some(Room::Security(op)) => match op.op {
@@ -146,6 +152,9 @@ fn op_name(step: &Step<'_>) -> &'static str {
             Some(security_op::Op::CreateToken(_)) => "security.create_token",
             Some(security_op::Op::RevokeToken(_)) => "security.revoke_token",
             Some(security_op::Op::PruneTokens(_)) => "security.prune_tokens",
+            Some(security_op::Op::AdmitNode(_)) => "security.admit_node",
+            Some(security_op::Op::EnrollPerson(_)) => "security.enroll_person",
+            Some(security_op::Op::NoteRefusals(_)) => "security.note_refusals",
             None => "security",
         },
         Some(Room::Registry(op)) => match op.op {
@@ -155,6 +164,7 @@ fn op_name(step: &Step<'_>) -> &'static str {
             Some(registry_op::Op::SetHealth(_)) => "registry.set_health",
             Some(registry_op::Op::SetAdminState(_)) => "registry.set_admin_state",
             Some(registry_op::Op::Apply(_)) => "registry.apply",
+            Some(registry_op::Op::PlaceServer(_)) => "registry.place_server",
             None => "registry",
         },
         Some(Room::Journal(op)) => match op.op {

@@ -28,7 +28,7 @@ pub enum Room {
 /// A request of a room, with what is there in mind.
 pub(super) fn request(dice: &mut Dice, room: Room, world: &World) -> Option<WireRoom> {
     Some(match room {
-        Room::Cluster => WireRoom::Cluster(cluster::op(dice)),
+        Room::Cluster => WireRoom::Cluster(cluster::op(dice, world)),
         Room::Security => WireRoom::Security(security::op(dice, world)),
         Room::Registry => WireRoom::Registry(registry::op(dice, world)),
         Room::Journal => WireRoom::Journal(journal::op(dice, world)),

@@ -8,9 +8,9 @@ use keiko_core::registry::{self, Filter, Kind};
 use keiko_core::selector::Selector;
 use keiko_proto::v1::{
     self as wire, Agent, AgentSpec, ApplyObject, Condition, CredentialRef, DeleteObject, Health,
-    Lease, McpServer, McpServerSpec, Metadata, Object, ObjectRef, ObjectStatus, PutAgent,
-    PutMcpServer, PutMode, RegistryOp, SetAdminState, SetHealth, Skill, SkillSpec, Tool, ToolHints,
-    ToolSpec, object::Object as Inner, registry_op::Op,
+    Lease, McpServer, McpServerSpec, Metadata, Object, ObjectRef, ObjectStatus, PlaceServer,
+    PutAgent, PutMcpServer, PutMode, RegistryOp, SetAdminState, SetHealth, Skill, SkillSpec, Tool,
+    ToolHints, ToolSpec, object::Object as Inner, registry_op::Op,
 };
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ const NEEDS: &[&str] = &[
 ];
 
 pub(super) fn op(dice: &mut Dice, world: &World) -> RegistryOp {
-    let op = match dice.below(20) {
+    let op = match dice.below(22) {
         0..=4 => Op::PutAgent(put_agent(dice, world)),
         5..=9 => Op::PutMcpServer(put_server(dice, world)),
         10..=12 => Op::Apply(apply(dice, world)),
@@ -46,6 +46,7 @@ pub(super) fn op(dice: &mut Dice, world: &World) -> RegistryOp {
             Op::SetAdminState(SetAdminState { object, state, reason })
         }
         17..=18 => Op::Delete(delete(dice, world)),
+        19..=20 => Op::PlaceServer(place(dice, world)),
         _ if once_in(dice, 6) => return RegistryOp { op: None },
         _ => Op::Delete(expire(dice, world)),
     };
@@ -68,6 +69,24 @@ fn named(dice: &mut Dice, world: &World) -> (Option<ObjectRef>, Option<Metadata>
     let Metadata { namespace, name, .. } = known.clone().unwrap_or_default();
     let kind = if kind == Kind::Agent { wire::Kind::Agent } else { wire::Kind::McpServer };
     (Some(ObjectRef { kind: kind.into(), namespace, name }), known)
+}
+
+/// A node takes a server over that may run elsewhere by now, or nowhere.
+fn place(dice: &mut Dice, world: &World) -> PlaceServer {
+    let (object, known) = named(dice, world);
+    let uid = uid(dice, known.as_ref());
+    let host = known.as_ref().and_then(|known| {
+        let key =
+            registry::ObjectKey::parse(Kind::McpServer, &known.namespace, &known.name).ok()?;
+        registry::host(&registry::get(&world.oracle.store, world.group, &key, None).ok()?)
+    });
+    let from = match once_in(dice, 6) {
+        true => pick(dice, &["", "one", "nobody"]).to_owned(),
+        false => host.unwrap_or_default(),
+    };
+    let to = pick(dice, &["one", "two", "three", "three", "nobody", "Not A Name"]).to_owned();
+    let reason = pick(dice, &["", "its node is down"]).to_owned();
+    PlaceServer { object, uid, from, to, reason }
 }
 
 fn uid(dice: &mut Dice, known: Option<&Metadata>) -> String {
@@ -289,7 +308,7 @@ fn status(dice: &mut Dice) -> ObjectStatus {
         }
     }
     let health = once_in(dice, 2).then(|| health(dice));
-    ObjectStatus { conditions, health, ..Default::default() }
+    ObjectStatus { conditions, health, node: "forged".to_owned(), ..Default::default() }
 }
 
 fn health(dice: &mut Dice) -> Health {

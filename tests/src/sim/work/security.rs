@@ -1,20 +1,31 @@
 use super::{once_in, pick};
 use crate::report::Dice;
 use crate::sim::world::World;
-use keiko_core::limits::TOKEN_TTL_MS_MAX;
+use keiko_core::limits::{REFUSAL_TEXT_BYTES_MAX, REFUSALS_NOTED_MAX, TOKEN_TTL_MS_MAX};
+use keiko_core::security;
 use keiko_proto::v1::{
-    Authority, CreateToken, PruneTokens, RevokeToken, SealedValue, SecurityOp, StoreAuthority,
-    Token, security_op::Op,
+    AdmitNode, Authority, CreateToken, EnrollPerson, Node, NoteRefusals, PruneTokens,
+    RefusedAttempt, RevokeToken, SealedValue, SecurityOp, StoreAuthority, Token, security_op::Op,
 };
 
 const IDS: &[&str] = &["t1", "t2", "t3", "t\0x", "t1", "t2", "t3", ""];
 
 pub(super) fn op(dice: &mut Dice, world: &World) -> SecurityOp {
-    let op = match dice.below(8) {
+    let op = match dice.below(16) {
         0 => Some(Op::StoreAuthority(StoreAuthority { authority: authority(dice) })),
         1 | 2 => Some(Op::RevokeToken(RevokeToken { id: pick(dice, IDS).to_owned() })),
         3 => Some(Op::PruneTokens(PruneTokens {})),
-        4 if once_in(dice, 4) => None,
+        4 if once_in(dice, 2) => None,
+        5..=7 => {
+            let node = (!once_in(dice, 24)).then(|| node(dice));
+            let token_id = traded(dice, world, |token| token.role == security::ROLE_NODE);
+            Some(Op::AdmitNode(AdmitNode { token_id, node }))
+        }
+        8..=10 => {
+            let token_id = traded(dice, world, |token| token.role != security::ROLE_NODE);
+            Some(Op::EnrollPerson(EnrollPerson { token_id, key_hash: key_hash(dice) }))
+        }
+        11 => Some(Op::NoteRefusals(refusals(dice))),
         _ => Some(Op::CreateToken(CreateToken { token: Some(token(dice, world)) })),
     };
     SecurityOp { op }
@@ -36,13 +47,64 @@ fn token(dice: &mut Dice, world: &World) -> Token {
         _ => now_ms + dice.below(20 * 60_000),
     };
     let scopes = ["agent/default/a", "agent/red/b", "agent/default/*", "mcp/default/a", "agent/a"];
+    let roles = ["agent", "agent", "node", "node", "admin", "viewer", "operator"];
+    let role = if once_in(dice, 24) { "king" } else { pick(dice, &roles) };
+    let scope = match role == "agent" || once_in(dice, 24) {
+        true => scopes[dice.below(20).saturating_sub(15) as usize],
+        false => "",
+    };
+    let names_person = ["admin", "operator", "viewer"].contains(&role) != once_in(dice, 24);
     Token {
         id: pick(dice, IDS).to_owned(),
         hash_algorithm: if once_in(dice, 24) { "md5" } else { "blake3" }.to_owned(),
         hash: vec![7; if once_in(dice, 24) { 31 } else { 32 }],
-        role: if once_in(dice, 24) { "admin" } else { "agent" }.to_owned(),
-        scope: scopes[dice.below(20).saturating_sub(15) as usize].to_owned(),
+        role: role.to_owned(),
+        scope: scope.to_owned(),
         expires_ms,
         created_ms: dice.below(3),
+        one_use: role != "agent" || once_in(dice, 2),
+        who: if names_person { pick(dice, &["ada", "ada", "bob"]) } else { "" }.to_owned(),
+        used_ms: dice.below(2),
+        used_for: pick(dice, &["", "person/ada"]).to_owned(),
     }
+}
+
+/// A token that is good for it, or any.
+fn traded(dice: &mut Dice, world: &World, is_good: fn(&Token) -> bool) -> String {
+    let mut tokens = security::tokens(&world.oracle.store, world.group);
+    tokens.retain(is_good);
+    let some = tokens.get(dice.below(tokens.len().max(1) as u64) as usize);
+    let good = some.filter(|_| !once_in(dice, 6)).map(|token| token.id.clone());
+    good.unwrap_or_else(|| pick(dice, IDS).to_owned())
+}
+
+/// Two keys, so that both the same one and another one come again.
+fn key_hash(dice: &mut Dice) -> String {
+    if once_in(dice, 24) { "no hash".to_owned() } else { pick(dice, &["a", "b"]).repeat(64) }
+}
+
+fn node(dice: &mut Dice) -> Node {
+    Node {
+        id: dice.below(4),
+        name: pick(dice, &["two", "three", "four", "two", "three", "No"]).to_owned(),
+        key_hash: key_hash(dice),
+        down_since_ms: 7,
+        ..Default::default()
+    }
+}
+
+fn refusals(dice: &mut Dice) -> NoteRefusals {
+    let attempt = |bytes| RefusedAttempt {
+        code: 22,
+        resource: "x".repeat(bytes),
+        count: 1,
+        ..Default::default()
+    };
+    let items = match dice.below(8) {
+        0 => Vec::new(),
+        1 => vec![attempt(1); REFUSALS_NOTED_MAX + 1],
+        2 => vec![attempt(REFUSAL_TEXT_BYTES_MAX + 1)],
+        _ => vec![attempt(REFUSAL_TEXT_BYTES_MAX); 1 + dice.below(2) as usize],
+    };
+    NoteRefusals { items, left_out: dice.below(2) as u32 }
 }

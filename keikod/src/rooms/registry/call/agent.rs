@@ -2,10 +2,14 @@
 
 use super::super::convert;
 use super::super::find::why_not_owner;
+use super::super::forward::{CALL_AGENT, To, forward, left_ms};
+use super::super::home::Home;
 use super::super::read::require_on;
 use super::super::service::Service;
 use super::resolve::is_soon;
-use super::{ATTEMPTS_MAX, LINK_WAIT_MAX, deadline, millis, not_now, outcome_of, stopped};
+use super::{
+    AGAIN_AFTER, ATTEMPTS_MAX, LINK_WAIT_MAX, deadline, millis, not_now, outcome_of, stopped,
+};
 use crate::net::{Identity, Permission, TraceContext};
 use crate::outbound::a2a;
 use crate::rooms::registry::metrics::CallOutcome;
@@ -17,12 +21,9 @@ use keiko_core::registry::{self, Kind, ObjectKey};
 use keiko_proto::v1::{
     Agent, AgentSpec, CallAgentRequest, CallAgentResponse, Object, object::Object as Inner,
 };
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::time::Instant;
 use tonic::Request;
-
-/// Between the attempts to reach an agent that refuses connections.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// Text of one message to an agent.
 const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -52,23 +53,18 @@ pub(in super::super) async fn agent(
         given => given.to_owned(),
     };
     let message = Message { text: asked.text, id: message_id, trace, deadline };
-    let result = run(service, &key, &spec, message).await;
+    let result = run(service, &identity, &key, &spec, message).await;
     let took = begun.elapsed();
     let outcome = match &result {
         Ok(answer) if answer.failed => CallOutcome::Error,
         Ok(_) => CallOutcome::Ok,
         Err(refusal) => outcome_of(refusal),
     };
-    service.metrics.called("agent", outcome, took);
-    let answer = result?;
-    Ok(CallAgentResponse {
-        agent: key.name,
-        text: answer.text,
-        task_state: answer.task_state.unwrap_or_default(),
-        failed: answer.failed,
-        answer: answer.raw.to_string(),
-        duration_ms: millis(took),
-    })
+    // Counted once: by the node that was asked.
+    if !identity.is_remote() {
+        service.metrics.called("agent", outcome, took);
+    }
+    Ok(CallAgentResponse { duration_ms: millis(took), ..result? })
 }
 
 async fn find_agent(service: &Service, key: ObjectKey) -> Result<Agent> {
@@ -116,23 +112,90 @@ struct Message {
 /// Sends, unless and until it is suspended.
 async fn run(
     service: &Service,
+    caller: &Identity,
     key: &ObjectKey,
     spec: &AgentSpec,
     message: Message,
-) -> Result<a2a::AgentOutcome> {
+) -> Result<CallAgentResponse> {
     let flight = service.feed.soft().begin(key);
     if flight.stop().is_cancelled() {
         return Err(stopped(service, key, true));
     }
+    let sent = async {
+        match keeper(service, caller, spec) {
+            Some(node) => pass_on(service, caller, key, &node, message).await,
+            None => send(service, key, spec, message).await.map(|outcome| answer(key, outcome)),
+        }
+    };
     let result = tokio::select! {
         biased;
         () = flight.stop().cancelled() => return Err(stopped(service, key, false)),
-        result = send(service, key, spec, message) => result,
+        result = sent => result,
     };
     if result.is_ok() {
         flight.answered();
     }
     result
+}
+
+fn answer(key: &ObjectKey, outcome: a2a::AgentOutcome) -> CallAgentResponse {
+    CallAgentResponse {
+        agent: key.name.clone(),
+        text: outcome.text,
+        task_state: outcome.task_state.unwrap_or_default(),
+        failed: outcome.failed,
+        answer: outcome.raw.to_string(),
+        duration_ms: 0,
+    }
+}
+
+/// The other node that the agent's credentials are bound to, if this one lacks them.
+fn keeper(service: &Service, caller: &Identity, spec: &AgentSpec) -> Option<Arc<str>> {
+    let home = Home::of_agent(spec);
+    let node = home.elsewhere(service.control.node())?;
+    if caller.is_remote() || service.fleet.peers().is_down(node) {
+        return None;
+    }
+    let interface = convert::callable(spec)?;
+    let headers = service.reach.headers(&interface.url, &spec.headers, spec.grant.as_ref());
+    let lacks = headers.is_err_and(|refusal| {
+        matches!(refusal.code, Code::CredentialMissing | Code::CredentialRefused)
+    });
+    lacks.then(|| Arc::clone(node))
+}
+
+/// Lets the node send it that has what the agent wants to see; once more if it surely did not.
+async fn pass_on(
+    service: &Service,
+    caller: &Identity,
+    key: &ObjectKey,
+    node: &str,
+    message: Message,
+) -> Result<CallAgentResponse> {
+    let Message { text, id, trace, deadline } = message;
+    let trace = trace.as_deref();
+    let to = To { node, method: CALL_AGENT, caller, trace, deadline };
+    let mut request = CallAgentRequest {
+        namespace: key.namespace.to_string(),
+        name: key.name.clone(),
+        text,
+        timeout_ms: 0,
+        message_id: id,
+    };
+    let mut attempt = 1;
+    loop {
+        request.timeout_ms = left_ms(deadline);
+        let error = match forward(service.fleet.peers(), &to, &request).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let last = attempt == ATTEMPTS_MAX || Instant::now() + AGAIN_AFTER >= deadline;
+        if !error.surely_not_run || last {
+            return Err(error.refusal);
+        }
+        attempt += 1;
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
 }
 
 /// Sends, and once more if it surely did not arrive.

@@ -1,11 +1,12 @@
 //! Calling a tool.
 
+use super::super::forward::{CALL_TOOL, To, forward, left_ms};
 use super::super::link::Link;
 use super::super::live::InFlight;
 use super::super::service::Service;
 use super::super::supervise::Supervised;
-use super::resolve::{Offer, Wanted};
-use super::{ATTEMPTS_MAX, deadline, millis, outcome_of, stopped};
+use super::resolve::{Offer, Route, Wanted};
+use super::{AGAIN_AFTER, ATTEMPTS_MAX, deadline, millis, outcome_of, stopped};
 use crate::net::{Identity, Permission, Resource, TraceContext};
 use crate::outbound::{CallError, mcp};
 use crate::rooms::registry::metrics::CallOutcome;
@@ -35,31 +36,30 @@ pub(in super::super) async fn tool(
     identity.require(Permission::ToolCall, &resource)?;
     let begun = Instant::now();
     service.feed.caught_up().await;
-    let wanted = Wanted { feed: &service.feed, fleet: &service.fleet, namespace, capability };
+    let passed_on = identity.is_remote();
+    let (feed, fleet) = (&service.feed, &service.fleet);
     let called = Call {
         service,
-        wanted,
+        wanted: Wanted { feed, fleet, namespace, capability, passed_on },
+        caller: &identity,
         arguments: arguments(&asked.arguments)?,
         trace,
         deadline: deadline(asked.timeout_ms),
+        asked,
     };
     called.check().await?;
     let result = called.run().await;
     let took = begun.elapsed();
     let outcome = match &result {
-        Ok((_, outcome)) if outcome.is_error => CallOutcome::Error,
+        Ok(answer) if answer.is_error => CallOutcome::Error,
         Ok(_) => CallOutcome::Ok,
         Err(refusal) => outcome_of(refusal),
     };
-    service.metrics.called("tool", outcome, took);
-    let (tool, outcome) = result?;
-    Ok(CallToolResponse {
-        tool,
-        content: outcome.content.to_string(),
-        structured_content: outcome.structured.map(|value| value.to_string()).unwrap_or_default(),
-        is_error: outcome.is_error,
-        duration_ms: millis(took),
-    })
+    // Counted once: by the node that was asked.
+    if !passed_on {
+        service.metrics.called("tool", outcome, took);
+    }
+    Ok(CallToolResponse { duration_ms: millis(took), ..result? })
 }
 
 /// A JSON object; empty text is an empty one.
@@ -78,14 +78,16 @@ fn arguments(text: &str) -> Result<Value> {
 struct Call<'s> {
     service: &'s Service,
     wanted: Wanted<'s>,
+    caller: &'s Identity,
     arguments: Value,
     trace: Option<String>,
     deadline: Instant,
+    asked: CallToolRequest,
 }
 
 /// What one attempt came to.
 enum Attempt {
-    Answered(mcp::CallOutcome),
+    Answered(CallToolResponse),
     /// Whether another may follow.
     Failed(Refusal, bool),
 }
@@ -101,12 +103,20 @@ impl Call<'_> {
         schemas.check_text(&offer.tool.name, schema, hash, &self.arguments).await
     }
 
-    async fn run(&self) -> Result<(String, mcp::CallOutcome)> {
-        let mut attempt = 1;
+    async fn run(&self) -> Result<CallToolResponse> {
+        let (mut attempt, mut failed) = (1, Vec::new());
         loop {
-            let (offer, supervised, link) = self.wanted.find(self.deadline).await?;
-            match self.attempt(&offer, &supervised, &link).await {
-                Attempt::Answered(outcome) => return Ok((offer.tool.name, outcome)),
+            let (offer, route) = self.wanted.find(self.deadline, &failed).await?;
+            let attempted = match route {
+                Route::Here(supervised, link) => self.attempt(&offer, &supervised, &link).await,
+                Route::There(node) => {
+                    let attempted = self.pass_on(&offer, &node).await;
+                    failed.push(node);
+                    attempted
+                }
+            };
+            match attempted {
+                Attempt::Answered(answer) => return Ok(answer),
                 Attempt::Failed(refusal, may_repeat) => {
                     if !may_repeat || attempt == ATTEMPTS_MAX || Instant::now() >= self.deadline {
                         return Err(refusal);
@@ -135,10 +145,63 @@ impl Call<'_> {
         match result {
             Ok(outcome) => {
                 flight.answered();
-                Attempt::Answered(outcome)
+                Attempt::Answered(answer(offer, &outcome))
             }
             Err(error) => self.failed(offer, supervised, link, flight, error).await,
         }
+    }
+
+    /// Lets the node that runs the server call it.
+    async fn pass_on(&self, offer: &Offer, node: &str) -> Attempt {
+        let flight = self.service.feed.soft().begin(&offer.server);
+        if flight.stop().is_cancelled() {
+            return Attempt::Failed(stopped(self.service, &offer.server, true), false);
+        }
+        // Just this tool: another one of the same name may be elsewhere.
+        let request = CallToolRequest {
+            name: offer.tool.name.clone(),
+            timeout_ms: left_ms(self.deadline),
+            ..self.asked.clone()
+        };
+        let to = To {
+            node,
+            method: CALL_TOOL,
+            caller: self.caller,
+            trace: self.trace.as_deref(),
+            deadline: self.deadline,
+        };
+        let result = tokio::select! {
+            biased;
+            () = flight.stop().cancelled() => {
+                let refusal = stopped(self.service, &offer.server, offer.repeatable);
+                return Attempt::Failed(refusal, false);
+            }
+            result = forward(self.service.fleet.peers(), &to, &request) => result,
+        };
+        let error = match result {
+            Ok(answer) => {
+                flight.answered();
+                return Attempt::Answered(answer);
+            }
+            Err(error) => error,
+        };
+        // As with a link: that it was suspended is the reason, whatever was first.
+        self.service.feed.caught_up().await;
+        if flight.stop().is_cancelled() {
+            let surely_not_run = error.surely_not_run || offer.repeatable;
+            return Attempt::Failed(stopped(self.service, &offer.server, surely_not_run), false);
+        }
+        if error.surely_not_run {
+            // It takes others a moment to know that the node is down.
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+        let silent = error.refusal.code == Code::OutcomeUnknown;
+        // That node says that the server is not there: it may be elsewhere by now.
+        let home = self.service.feed.soft().home(&offer.server);
+        let moved = error.refusal.code == Code::NotReadyEntry
+            && home.node().is_none_or(|home| **home != *node);
+        let may_repeat = error.surely_not_run || moved || (silent && offer.repeatable);
+        Attempt::Failed(error.refusal, may_repeat)
     }
 
     async fn failed(
@@ -172,6 +235,17 @@ impl Call<'_> {
         let silent = lost || error.refusal.code == Code::OutcomeUnknown;
         let may_repeat = (lost && error.surely_not_run) || (silent && offer.repeatable);
         Attempt::Failed(error.refusal, may_repeat)
+    }
+}
+
+fn answer(offer: &Offer, outcome: &mcp::CallOutcome) -> CallToolResponse {
+    let structured = outcome.structured.as_ref();
+    CallToolResponse {
+        tool: offer.tool.name.clone(),
+        content: outcome.content.to_string(),
+        structured_content: structured.map(ToString::to_string).unwrap_or_default(),
+        is_error: outcome.is_error,
+        duration_ms: 0,
     }
 }
 

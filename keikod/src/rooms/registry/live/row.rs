@@ -1,5 +1,6 @@
 //! The soft state of one agent or server.
 
+use super::super::home::Home;
 use super::super::millis;
 use super::{Met, ProbeReport};
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -40,6 +41,15 @@ pub(crate) enum Readiness {
 }
 
 impl Readiness {
+    /// As in a heartbeat.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotReady => "not-ready",
+            Self::Draining => "draining",
+        }
+    }
+
     /// From a heartbeat.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         match text {
@@ -64,6 +74,10 @@ pub(crate) enum Block {
     NotReady(Box<str>),
     /// It said so.
     Draining,
+    /// The node that runs it is down.
+    NodeDown(Arc<str>),
+    /// Another node runs it, and this one hears none.
+    Isolated,
 }
 
 impl fmt::Display for Block {
@@ -75,6 +89,8 @@ impl fmt::Display for Block {
             }
             Self::NotReady(reason) => write!(f, "it says that it is not ready: {reason}"),
             Self::Draining => f.write_str("it says that it is draining"),
+            Self::NodeDown(node) => write!(f, "node {node} is down"),
+            Self::Isolated => f.write_str("another node runs it, and this node hears no other"),
         }
     }
 }
@@ -94,6 +110,7 @@ pub(super) struct State {
     met: bool,
     made: Option<Instant>,
     suspended: bool,
+    pub(super) home: Home,
     lease: Option<Granted>,
     /// When the lease is looked at next, as far as somebody planned it.
     pub(super) due: Option<Instant>,
@@ -112,6 +129,7 @@ struct Granted {
     until: Instant,
 }
 
+#[derive(Clone)]
 pub(super) struct Beat {
     pub(super) at: Instant,
     pub(super) readiness: Readiness,
@@ -125,6 +143,7 @@ impl State {
     pub(super) fn meet(&mut self, now: Instant, met: &Met, kept: bool) -> Option<Instant> {
         self.met = true;
         self.suspended = met.suspended;
+        self.home = met.home.clone();
         match &self.stop {
             Some(stop) if met.suspended => stop.cancel(),
             Some(stop) if stop.is_cancelled() => self.stop = None,
@@ -176,12 +195,20 @@ impl State {
     /// How long the lease lasts from now on. Also when it is to be looked at, if it had ended: its
     /// next look would be the one at the end of the grace.
     pub(super) fn beat(&mut self, beat: Beat) -> (u64, Option<Instant>) {
+        self.late_beat(beat.at, beat)
+    }
+
+    /// The same of one that came to another node before: what was heard since stands.
+    pub(super) fn late_beat(&mut self, now: Instant, beat: Beat) -> (u64, Option<Instant>) {
         let renewed = self.lease.as_mut().map(|granted| {
-            let ended = granted.until <= beat.at;
+            let ended = granted.until <= now;
             granted.until = granted.until.max(beat.at + ttl(&granted.lease));
-            (millis(granted.until - beat.at), ended.then_some(granted.until))
+            let left = granted.until.saturating_duration_since(now);
+            (millis(left), (ended && !left.is_zero()).then_some(granted.until))
         });
-        self.beat = Some(Box::new(beat));
+        if self.beat.as_ref().is_none_or(|known| known.at <= beat.at) {
+            self.beat = Some(Box::new(beat));
+        }
         renewed.unwrap_or_default()
     }
 

@@ -1,8 +1,12 @@
-//! Soft state: leases, pressure, latency, suspension.
+//! Soft state: leases, pressure, latency, suspension, other nodes.
 
+use super::super::super::PeerCallError;
+use super::outbox::BEATS_HELD_MAX;
 use super::row::{Beat, Latency};
 use super::*;
+use crate::net::Identity;
 use keiko_core::registry::Kind;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey::parse(Kind::Agent, "", name).unwrap()
@@ -10,7 +14,7 @@ fn key(name: &str) -> ObjectKey {
 
 fn met(ttl_ms: u64, grace_ms: u64) -> Met {
     let lease = Some(Lease { ttl_ms, grace_ms });
-    Met { uid: "one".into(), generation: 7, lease, suspended: false }
+    Met { uid: "one".into(), generation: 7, lease, suspended: false, home: Home::Everywhere }
 }
 
 fn load(queue_length: u32, in_flight: u32, concurrency: u32, context_used: u64) -> Option<Load> {
@@ -193,4 +197,104 @@ fn suspension_ends_what_runs_and_what_begins() {
     soft.meet(&poet, &met(1000, 0), false);
     assert!(!soft.begin(&poet).stop().is_cancelled());
     assert!(call.stop().is_cancelled());
+}
+
+#[test]
+fn a_beat_that_came_elsewhere_counts_from_when_it_came() {
+    let (begun, mut state) = (Instant::now(), State::default());
+    state.meet(begun, &met(10_000, 5_000), false);
+    let here = begun + seconds(8);
+    state.beat(beat(here, Readiness::NotReady, "no model", None));
+    // An older one says nothing any more, and a newer one does.
+    let elsewhere = beat(begun + seconds(7), Readiness::Ready, "", None);
+    assert_eq!(state.late_beat(begun + seconds(9), elsewhere), (9_000, None));
+    assert_eq!(state.block(here), Some(Block::NotReady("no model".into())));
+    let elsewhere = beat(begun + seconds(9), Readiness::Ready, "", None);
+    assert_eq!(state.late_beat(begun + seconds(10), elsewhere), (9_000, None));
+    assert_eq!(state.block(begun + seconds(18)), None);
+    // One that was long on its way brings back a lease that ended meanwhile, if there is some left.
+    let (ended, until) = (begun + seconds(20), begun + seconds(22));
+    assert_eq!(state.block(ended), Some(Block::LeaseEnded));
+    let elsewhere = beat(begun + seconds(12), Readiness::Ready, "", None);
+    assert_eq!(state.late_beat(ended, elsewhere), (2_000, Some(until)));
+    let elsewhere = beat(begun + seconds(13), Readiness::Ready, "", None);
+    assert_eq!(state.late_beat(begun + seconds(30), elsewhere), (0, None));
+}
+
+#[test]
+fn beats_are_told_to_the_others_once_and_the_newest_of_each() {
+    let soft = Soft::default();
+    soft.beat(&key("early"), Readiness::Ready, "", None);
+    assert!(soft.drain_beats(10).is_empty(), "nobody fetched yet");
+    soft.beat(&key("poet"), Readiness::Ready, "", None);
+    soft.beat(&key("actor"), Readiness::NotReady, "no model", load(1, 2, 3, 4));
+    soft.beat(&key("poet"), Readiness::Draining, "", None);
+    soft.late_beat(&key("singer"), Readiness::Ready, "", None, seconds(1));
+    let told = soft.drain_beats(1);
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].name.as_str(), told[0].readiness.as_str()), ("poet", "draining"));
+    let told = soft.drain_beats(10);
+    assert_eq!(told.len(), 1, "what came from others is not told again");
+    assert_eq!((told[0].namespace.as_str(), told[0].name.as_str()), ("default", "actor"));
+    assert_eq!((told[0].reason.as_str(), told[0].load), ("no model", load(1, 2, 3, 4)));
+    assert!(told[0].age_ms < 60_000);
+    for number in 0..=BEATS_HELD_MAX {
+        soft.beat(&key(&format!("a{number}")), Readiness::Ready, "", None);
+    }
+    let told = soft.drain_beats(usize::MAX);
+    assert_eq!((told.len(), told[0].name.as_str()), (BEATS_HELD_MAX, "a1"));
+}
+
+/// Of node n1: n2 is down, n3 is not.
+#[derive(Default)]
+struct Others {
+    isolated: AtomicBool,
+}
+
+#[tonic::async_trait]
+impl Peers for Others {
+    fn is_down(&self, node: &str) -> bool {
+        node == "n2"
+    }
+
+    fn is_isolated(&self) -> bool {
+        self.isolated.load(Ordering::Relaxed)
+    }
+
+    async fn call(
+        &self,
+        _node: &str,
+        _method: &'static str,
+        _caller: &Identity,
+        _message: Vec<u8>,
+        _timeout: Duration,
+        _trace: Option<&str>,
+    ) -> Result<Vec<u8>, PeerCallError> {
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn nobody_is_sent_to_a_node_that_is_down() {
+    let others = Arc::new(Others::default());
+    let soft = Soft::new("n1", Arc::clone(&others) as Arc<dyn Peers>);
+    let block = |home: Home| {
+        soft.meet(&key("time"), &Met { home, ..met(60_000, 0) }, false);
+        soft.block(&key("time")).map(|block| block.to_string())
+    };
+    let alone = "another node runs it, and this node hears no other";
+    for (home, reached, isolated) in [
+        (Home::Everywhere, None, None),
+        (Home::Nowhere, None, None),
+        (Home::Bound("n2".into()), None, None),
+        (Home::Hosted("n1".into()), None, None),
+        (Home::Hosted("n2".into()), Some("node n2 is down"), Some(alone)),
+        (Home::Hosted("n3".into()), None, Some(alone)),
+    ] {
+        others.isolated.store(false, Ordering::Relaxed);
+        assert_eq!(block(home.clone()).as_deref(), reached, "{home:?}");
+        others.isolated.store(true, Ordering::Relaxed);
+        assert_eq!(block(home.clone()).as_deref(), isolated, "{home:?}");
+        assert_eq!(soft.home(&key("time")), home);
+    }
 }

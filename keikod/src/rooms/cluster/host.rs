@@ -1,0 +1,132 @@
+//! What peers ask of this node's rooms.
+
+use super::neighbours::Neighbours;
+use crate::consensus::peer::Host;
+use crate::net::transcode::behalf::on_behalf;
+use crate::net::{Authority, Identity, Keys, csr_key_hash};
+use keiko_core::hash::Hash;
+use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_proto::peer;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tonic::service::Routes;
+
+/// A call that names no deadline.
+const CALL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What peers are answered from.
+pub struct Hosting {
+    /// Who is a member, and where signs of life go.
+    pub neighbours: Neighbours,
+    /// The same services that the API has; set once they are built.
+    pub routes: OnceLock<Routes>,
+    /// Where they run: not on the thread of consensus.
+    pub runtime: Handle,
+    /// What other voters may have.
+    pub keys: Keys,
+    /// Who signs.
+    pub authority: watch::Receiver<Option<Arc<Authority>>>,
+}
+
+#[tonic::async_trait]
+impl Host for Hosting {
+    fn beat(&self, from: &str, beat: peer::PeerBeat) -> Result<()> {
+        self.check_member(from)?;
+        let inner = &self.neighbours.inner;
+        let seen = inner.seen.load();
+        let Some(node) = seen.named(from) else { return Ok(()) };
+        inner.control.consensus().links().told(from, &beat.peer_address);
+        let mut beat = beat;
+        let agents = std::mem::take(&mut beat.agents);
+        let checkpoints = beat.groups.iter().flat_map(|group| &group.checkpoints);
+        let hash = |checkpoint: &peer::Checkpoint| {
+            Some((checkpoint.index, Hash::try_from(&checkpoint.hash[..]).ok()?))
+        };
+        let checkpoints: Vec<(u64, Hash)> = checkpoints.filter_map(hash).collect();
+        {
+            let now_ms = inner.now_ms();
+            let mut state = inner.lock();
+            state.detector.heard(node.id, now_ms);
+            let heard = state.peers.entry(node.id).or_default();
+            heard.at = Some(Instant::now());
+            let began_anew = heard.beat.incarnation != beat.incarnation;
+            heard.beat = beat;
+            if began_anew {
+                state.agreement.forget(node.id);
+            }
+            for (index, hash) in checkpoints {
+                state.agreement.note(node.id, index, hash);
+            }
+        }
+        if let Some(feed) = inner.feed.get().filter(|_| !agents.is_empty()) {
+            feed.take_beats(from, agents);
+        }
+        Ok(())
+    }
+
+    async fn call(&self, from: &str, call: peer::PeerCall) -> Result<Vec<u8>> {
+        let routes = self.routes.get().cloned().ok_or_else(|| {
+            Refusal::new(Code::NotReady, "this node is not ready yet").hint("try again in a moment")
+        })?;
+        let caller = call.caller.unwrap_or_default();
+        let actor = caller.actor.ok_or_else(|| {
+            Refusal::new(Code::Unauthenticated, format!("node {from} does not say who asks"))
+        })?;
+        let caller = Identity::on_behalf(actor, caller.role, caller.scope);
+        let timeout = match call.timeout_ms {
+            0 => CALL_DEADLINE,
+            timeout_ms => Duration::from_millis(timeout_ms),
+        };
+        let (method, message, trace) = (call.method, call.message, call.traceparent);
+        let carried = self.runtime.spawn(async move {
+            on_behalf(routes, &method, caller, &message, timeout, &trace).await
+        });
+        // Who asked and went away cancels what it asked for.
+        let mut carried = Cancelling(carried);
+        (&mut carried.0).await.map_err(|error| {
+            Refusal::new(Code::Internal, "a call of another node broke off").cause(error)
+        })?
+    }
+
+    async fn cluster_key(&self, from: &str, key_id: &str) -> Result<Vec<u8>> {
+        let members = self.neighbours.inner.control.group()?.members();
+        let votes = members.iter().any(|member| member.votes && member.name == from);
+        if !votes {
+            let message = format!("node {from} has no vote, so it gets no cluster key");
+            return Err(Refusal::new(Code::PermissionDenied, message));
+        }
+        Ok(self.keys.reveal(key_id)?.to_vec())
+    }
+
+    async fn renew(&self, from: &str, request: peer::RenewRequest) -> Result<String> {
+        let authority = self.authority.borrow().clone().ok_or_else(|| {
+            Refusal::new(Code::NotReady, "this node can't sign").hint("ask a voter")
+        })?;
+        let seen = self.neighbours.inner.seen.load();
+        let pinned = seen.named(from).map(|node| node.key_hash.clone()).unwrap_or_default();
+        if csr_key_hash(&request.csr)? != pinned {
+            let message = format!("node {from} asks with a key that is not the known one");
+            return Err(Refusal::new(Code::CertificateInvalid, message));
+        }
+        Ok(authority.sign_node(&request.csr, from, &request.names)?.pem_chain)
+    }
+
+    fn check_member(&self, from: &str) -> Result<()> {
+        let seen = self.neighbours.inner.seen.load();
+        if seen.nodes.is_empty() || seen.named(from).is_some() {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::NotAMember, format!("node {from} is no member of this cluster"))
+            .hint("to join it needs an empty data folder and a new token"))
+    }
+}
+
+struct Cancelling<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for Cancelling<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

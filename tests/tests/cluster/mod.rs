@@ -1,0 +1,60 @@
+//! Three nodes that are one cluster, and the bad luck that they may have.
+//!
+//! ```text
+//! forward    every node answers every call           leader     killed, handed over, drained
+//! quorum     without a majority, and with it again   partition  a stale leader, a way that is cut
+//! away       who comes back, and from elsewhere      join       a fourth, and whoever may not
+//! leave      members that go, and must not           people     certificates of people
+//! hosted     servers of a node that is gone
+//! ```
+//!
+//! Most cases share one cluster and take turns; each leaves it as it likes (see
+//! [`keiko_tests::shared_cluster`]).
+
+mod away;
+mod forward;
+mod hosted;
+mod join;
+mod leader;
+mod leave;
+mod partition;
+mod people;
+mod quorum;
+mod steady;
+
+use keiko_core::refusal::Code;
+use keiko_tests::wait::expect;
+use keiko_tests::{Ctl, Node, Output, eventually};
+
+/// Declares an agent with this value in a label.
+pub(crate) fn put(ctl: &Ctl, name: &str, value: &str, flags: &str) -> Output {
+    let manifest = format!(
+        "apiVersion: keiko/v1\nkind: Agent\nmetadata:\n  name: {name}\n  labels: {{value: '{value}'}}\n\
+         spec:\n  url: http://127.0.0.1:9/\n"
+    );
+    ctl.run_with(&format!("apply -f - {flags}"), &manifest)
+}
+
+/// The value that a node reads.
+#[track_caller]
+pub(crate) fn value(ctl: &Ctl, name: &str, flags: &str) -> String {
+    let read = ctl.ok(&format!("agent get {name} {flags} -o jsonpath=.metadata.labels.value"));
+    read.stdout.trim().to_owned()
+}
+
+/// There is nobody who could decide.
+#[track_caller]
+pub(crate) fn nobody_leads(output: Output) -> Output {
+    let code = if output.stderr.contains("KEIKO-0046") { Code::Isolated } else { Code::NoLeader };
+    output.refused(8, code)
+}
+
+/// Waits until a daemon has said this, whether it goes on or has ended.
+#[track_caller]
+pub(crate) fn says(node: &Node, words: &[&str]) {
+    eventually("the daemon says why", || {
+        let log = node.log();
+        let said = words.iter().any(|word| log.contains(word));
+        expect(said, || format!("none of {words:?} in:\n{log}"))
+    });
+}
