@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::connect;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Result, code};
+use crate::error::{Error, Result, code, was_sent};
 use crate::identity::{Identity, Trust};
 use crate::rooms;
 use keiko_proto::v1 as wire;
@@ -73,8 +73,8 @@ macro_rules! identified {
 
 identified! {
     RegisterAgentRequest RegisterMcpServerRequest DeleteRequest CreateAgentTokenRequest
-    RevokeTokenRequest SetAdminStateRequest ApplyRequest CreateTokenRequest DrainNodeRequest
-    RemoveNodeRequest
+    CreateTokenRequest RevokeTokenRequest AdmitNodeRequest EnrollRequest SetAdminStateRequest
+    ApplyRequest DrainNodeRequest RemoveNodeRequest
 }
 
 impl Client {
@@ -90,7 +90,7 @@ impl Client {
         let trace_id = Uuid::now_v7();
         let caller = Caller { bearer: bearer(&identity)?, trace_id };
         let trust = trust.or_else(|| identity.trust());
-        let channel = connect::open(&endpoint, trust, timeout.min(TIMEOUT)).await?;
+        let channel = connect::open(&endpoint, &identity, trust, timeout.min(TIMEOUT)).await?;
         let transport = InterceptedService::new(channel, caller);
         Ok(Self { transport, clock: Arc::default(), timeout, trace_id })
     }
@@ -159,11 +159,12 @@ impl Client {
         F: Fn(Self, Request<M>) -> Fut,
         Fut: Future<Output = Answer<R>>,
     {
-        self.repeat(&message, &call).await.map_err(|error| self.mark(error, None))
+        self.repeat(&message, &call, false).await.map_err(|error| self.mark(error, None))
     }
 
-    /// A call that changes something, under one request id over all repetitions. With `id` the
-    /// caller's own, which stays as it is; without, one on the server's clock.
+    /// A call that changes something, under one request id over all repetitions: also where nobody
+    /// can tell whether it was carried out, for under the same id it is carried out once. With `id`
+    /// the caller's own, which stays as it is; without, one on the server's clock.
     pub async fn write<M, R, F, Fut>(&self, id: Option<Uuid>, mut message: M, call: F) -> Result<R>
     where
         M: Clone + Identified,
@@ -172,7 +173,7 @@ impl Client {
     {
         let first = id.unwrap_or_else(|| self.request_id());
         message.set_request_id(first.as_bytes().to_vec());
-        let error = match self.repeat(&message, &call).await {
+        let error = match self.repeat(&message, &call, true).await {
             Ok(reply) => return Ok(reply),
             Err(error) => error,
         };
@@ -183,7 +184,7 @@ impl Client {
         }
         let second = self.request_id();
         message.set_request_id(second.as_bytes().to_vec());
-        self.repeat(&message, &call).await.map_err(|error| self.mark(error, Some(second)))
+        self.repeat(&message, &call, true).await.map_err(|error| self.mark(error, Some(second)))
     }
 
     /// A call that may have an effect and carries no request id: sent once.
@@ -215,10 +216,10 @@ impl Client {
             request.metadata_mut().remove("grpc-timeout");
             call(client, request)
         };
-        self.repeat(&message, &untimed).await.map_err(|error| self.mark(error, None))
+        self.repeat(&message, &untimed, false).await.map_err(|error| self.mark(error, None))
     }
 
-    async fn repeat<M, R, F, Fut>(&self, message: &M, call: &F) -> Result<R>
+    async fn repeat<M, R, F, Fut>(&self, message: &M, call: &F, identified: bool) -> Result<R>
     where
         M: Clone,
         F: Fn(Self, Request<M>) -> Fut,
@@ -226,19 +227,26 @@ impl Client {
     {
         let end = Instant::now() + self.timeout;
         let mut wait = WAIT_MIN;
+        let mut doubt = Doubt::default();
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let mut request = Request::new(message.clone());
             request.set_timeout(left);
+            let mut sent = true;
             let error = match timeout(left + GRACE, call(self.clone(), request)).await {
                 Ok(Ok(response)) => return Ok(response.into_inner()),
-                Ok(Err(status)) => Error::from(status),
+                Ok(Err(status)) => {
+                    sent = was_sent(&status);
+                    Error::from(status)
+                }
                 Err(_) => Error::new(code::DEADLINE_EXCEEDED, "keikod did not answer in time")
                     .cause(format!("the deadline was {:?}", self.timeout)),
             };
-            if !error.is_passing() || Instant::now() + wait >= end {
-                return Err(error);
+            let again = error.is_passing() || identified && error.is_unknown();
+            if !again || Instant::now() + wait >= end {
+                return Err(if identified { doubt.judge(error) } else { error });
             }
+            doubt.note(error, sent);
             sleep(wait).await;
             wait = (wait * 2).min(WAIT_MAX);
         }
@@ -249,6 +257,40 @@ impl Client {
         error.request_id = request_id;
         error.trace_id = self.trace_id();
         error
+    }
+}
+
+/// What the repetitions of one call leave open: an earlier one may have been carried out although a
+/// later one was not.
+#[derive(Default)]
+struct Doubt {
+    /// The server said that nobody can tell.
+    unknown: Option<Error>,
+    /// A connection broke behind the call.
+    broken: bool,
+}
+
+impl Doubt {
+    fn note(&mut self, error: Error, sent: bool) {
+        if error.is_unknown() {
+            self.unknown = Some(error);
+        } else {
+            self.broken |= sent && error.refusal.code == code::UNREACHABLE;
+        }
+    }
+
+    /// The last error, unless it would say that nothing happened where something may have.
+    fn judge(self, last: Error) -> Error {
+        let expired = last.refusal.code == code::REQUEST_ID_EXPIRED;
+        match self.unknown {
+            Some(unknown) if expired || last.is_passing() => unknown,
+            None if expired && self.broken => {
+                Error::new(code::OUTCOME_UNKNOWN, "the call may have been carried out or not")
+                    .cause("the connection broke, and the request id expired meanwhile")
+                    .hint("look at what it was to change before you send it with a new id")
+            }
+            _ => last,
+        }
     }
 }
 

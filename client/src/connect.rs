@@ -1,14 +1,17 @@
 //! The connection itself: a unix socket, or TLS over TCP, as one HTTP/2 channel.
+//!
+//! Of several members the first that answers is taken; when the connection breaks, the next one.
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, code};
-use crate::identity::Trust;
-use crate::tls;
+use crate::identity::{Identity, Trust};
+use crate::tls::{self, Told};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -27,6 +30,7 @@ const STREAM_WINDOW_BYTES: u32 = 16 << 20;
 /// Connects once, so that what is wrong shows now; later breaks are mended by the channel.
 pub(crate) async fn open(
     endpoint: &Endpoint,
+    identity: &Identity,
     trust: Option<Trust>,
     within: Duration,
 ) -> Result<Channel> {
@@ -51,21 +55,16 @@ pub(crate) async fn open(
             });
             settings("localhost".to_owned())?.connect_with_connector(connector).await
         }
-        Endpoint::Tls { host, port } => {
+        Endpoint::Tls { .. } | Endpoint::Several(_) => {
             let trust = trust.ok_or_else(|| untrusted(endpoint))?;
-            let connector = TlsConnector::from(Arc::new(tls::settings(trust)?));
-            let name = ServerName::try_from(host.clone()).map_err(|error| {
-                Error::new(code::INVALID_ARGUMENT, format!("{host:?} is not a host")).cause(error)
-            })?;
+            let places = Arc::new(Places::of(endpoint, trust, identity)?);
             let shown = endpoint.to_string();
-            let authority = shown.trim_start_matches("https://").to_owned();
-            let place = Arc::new((host.clone(), *port, name, connector));
+            // What a server makes of it is the same on all of them.
+            let first = shown.split(',').next().unwrap_or_default();
+            let authority = first.trim_start_matches("https://").to_owned();
             let connector = service_fn(move |_| {
-                let place = Arc::clone(&place);
-                async move {
-                    let (host, port, name, connector) = &*place;
-                    bounded(within, tcp(host, *port, name, connector)).await.map(TokioIo::new)
-                }
+                let places = Arc::clone(&places);
+                async move { places.connect(within).await.map(TokioIo::new) }
             });
             settings(authority)?.connect_with_connector(connector).await
         }
@@ -80,6 +79,7 @@ fn untrusted(endpoint: &Endpoint) -> Error {
     Error::new(code::UNAUTHENTICATED, format!("nothing says how to recognise {endpoint}"))
         .hint("pass --token-file FILE: a token carries the hash of the cluster's CA")
         .hint("pass --ca FILE: the CA certificate is ca.pem in a node's data folder")
+        .hint("or enroll: keikoctl context add NAME --endpoint E --token T")
 }
 
 async fn bounded<T>(within: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -101,16 +101,72 @@ async fn unix(path: &Path) -> Result<UnixStream> {
     })
 }
 
-async fn tcp(
-    host: &str,
+/// One member.
+struct Place {
+    host: String,
     port: u16,
-    name: &ServerName<'static>,
-    connector: &TlsConnector,
-) -> Result<TlsStream<TcpStream>> {
+    name: ServerName<'static>,
+}
+
+/// The members, and which one is next.
+struct Places {
+    all: Vec<Place>,
+    next: AtomicUsize,
+    connector: TlsConnector,
+}
+
+impl Places {
+    fn of(endpoint: &Endpoint, trust: Trust, identity: &Identity) -> Result<Self> {
+        let connector = TlsConnector::from(Arc::new(tls::settings(trust, identity)?));
+        let place = |(host, port): (String, u16)| {
+            let name = ServerName::try_from(host.clone()).map_err(|error| {
+                Error::new(code::INVALID_ARGUMENT, format!("{host:?} is not a host")).cause(error)
+            })?;
+            Ok(Place { host, port, name })
+        };
+        let all = endpoint.places().into_iter().map(place).collect::<Result<_>>()?;
+        Ok(Self { all, next: AtomicUsize::new(0), connector })
+    }
+
+    /// Whoever answers, beginning behind the one that did last: if its connection broke, it may be
+    /// gone. One that does not answer costs its share of the time only.
+    async fn connect(&self, within: Duration) -> Result<Told<TlsStream<TcpStream>>> {
+        let count = self.all.len();
+        let each = within / u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        let first = self.next.load(Ordering::Relaxed);
+        let mut errors = Vec::new();
+        for step in 0..count {
+            let index = (first + step) % count;
+            match bounded(each, tcp(&self.all[index], &self.connector)).await {
+                Ok(stream) => {
+                    self.next.store((index + 1) % count, Ordering::Relaxed);
+                    return Ok(Told(stream));
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        // One that says what is wrong says more than one that says nothing.
+        let telling = |error: &Error| error.refusal.code != code::UNREACHABLE;
+        let found = errors.iter().position(telling).unwrap_or_default();
+        match count {
+            1 => Err(errors.swap_remove(found)),
+            _ if errors.get(found).is_some_and(telling) => Err(errors.swap_remove(found)),
+            _ => {
+                let none =
+                    Error::new(code::UNREACHABLE, format!("none of {count} members answers"));
+                Err(errors.iter().fold(none, |none, error| none.cause(&error.refusal.message)))
+            }
+        }
+    }
+}
+
+async fn tcp(place: &Place, connector: &TlsConnector) -> Result<TlsStream<TcpStream>> {
+    let Place { host, port, name } = place;
     let unreachable = |error: &io::Error| {
         Error::new(code::UNREACHABLE, format!("no daemon at {host}:{port}")).cause(error)
     };
-    let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
+    let stream = TcpStream::connect((host.as_str(), *port)).await;
+    let stream = stream.map_err(|error| unreachable(&error))?;
     stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
     connector
         .connect(name.clone(), stream)

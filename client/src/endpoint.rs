@@ -1,4 +1,4 @@
-//! Where a daemon is: a unix socket or a host and port.
+//! Where a daemon is: a unix socket, a host and port, or several members of one cluster.
 
 use crate::error::{Error, Result, code};
 use std::fmt;
@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 /// The port of the API if none is given.
 const API_PORT: u16 = 7340;
+/// Members that one endpoint names: more than a cluster has voters.
+const MEMBERS_MAX: usize = 16;
 
 /// Where a daemon is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +22,15 @@ pub enum Endpoint {
         /// 7340 unless told.
         port: u16,
     },
+    /// Members of one cluster, host and port each: whichever answers.
+    Several(Vec<(String, u16)>),
 }
 
 impl FromStr for Endpoint {
     type Err = Error;
 
-    /// Reads `unix:PATH`, `https://HOST[:PORT]`, `HOST:PORT` or `HOST`.
+    /// Reads `unix:PATH`, `https://HOST[:PORT]`, `HOST:PORT`, `HOST`, or several of the last three
+    /// with commas between them.
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
         if let Some(path) = text.strip_prefix("unix:") {
@@ -37,6 +42,9 @@ impl FromStr for Endpoint {
         }
         if text.starts_with('/') || text.starts_with("./") {
             return Ok(socket(text));
+        }
+        if text.contains(',') {
+            return several(text);
         }
         if text.starts_with("http://") {
             return Err(malformed(text, "keikod speaks TLS only").hint("write https://"));
@@ -52,6 +60,22 @@ impl FromStr for Endpoint {
             return Err(malformed(text, "the host is bad"));
         }
         Ok(Self::Tls { host: host.to_owned(), port })
+    }
+}
+
+fn several(text: &str) -> Result<Endpoint> {
+    let mut members = Vec::new();
+    for part in text.split(',') {
+        match part.parse::<Endpoint>()? {
+            Endpoint::Tls { host, port } => members.push((host, port)),
+            Endpoint::Unix(_) | Endpoint::Several(_) => {
+                return Err(malformed(text, "a unix socket stands alone"));
+            }
+        }
+    }
+    match members.len() {
+        ..=MEMBERS_MAX => Ok(Endpoint::Several(members)),
+        _ => Err(malformed(text, &format!("it names more than {MEMBERS_MAX} members"))),
     }
 }
 
@@ -81,15 +105,41 @@ fn split_port(rest: &str) -> Option<(&str, u16)> {
 fn malformed(text: &str, why: &str) -> Error {
     Error::new(code::INVALID_ARGUMENT, format!("{text:?} is not an endpoint"))
         .cause(why)
-        .hint("unix:PATH, https://HOST:PORT or HOST:PORT")
+        .hint("unix:PATH, https://HOST:PORT or HOST:PORT; members of one cluster as A:PORT,B:PORT")
+}
+
+impl Endpoint {
+    /// The hosts and ports, in the order in which they are tried; none of a unix socket.
+    pub(crate) fn places(&self) -> Vec<(String, u16)> {
+        match self {
+            Self::Unix(_) => Vec::new(),
+            Self::Tls { host, port } => vec![(host.clone(), *port)],
+            Self::Several(members) => members.clone(),
+        }
+    }
+}
+
+fn write_place(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
+    match host.contains(':') {
+        true => write!(f, "https://[{host}]:{port}"),
+        false => write!(f, "https://{host}:{port}"),
+    }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tls { host, port } if host.contains(':') => write!(f, "https://[{host}]:{port}"),
-            Self::Tls { host, port } => write!(f, "https://{host}:{port}"),
+            Self::Tls { host, port } => write_place(f, host, *port),
+            Self::Several(members) => {
+                for (index, (host, port)) in members.iter().enumerate() {
+                    if index > 0 {
+                        f.write_str(",")?;
+                    }
+                    write_place(f, host, *port)?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -112,6 +162,12 @@ mod tests {
             ("127.0.0.1:99", Some("https://127.0.0.1:99")),
             ("[::1]:99", Some("https://[::1]:99")),
             ("::1", Some("https://[::1]:7340")),
+            ("a,b:1,[::1]", Some("https://a:7340,https://b:1,https://[::1]:7340")),
+            ("a,,b", None),
+            ("a,b,", None),
+            ("a,unix:/b", None),
+            ("unix:/a,b", Some("unix:/a,b")),
+            (&*["a"; 17].join(","), None),
             ("http://a", None),
             ("ftp://a", None),
             ("a:b", None),

@@ -1,6 +1,7 @@
 //! What a call may end with: the server's refusal, or one in the same form for what went wrong on
 //! the way.
 
+use crate::tls;
 use keiko_proto::v1::Refusal;
 use prost::Message;
 use std::error::Error as _;
@@ -27,18 +28,28 @@ pub mod code {
     pub const WRONG_CLUSTER: u32 = 12;
     /// The daemon is up but not ready.
     pub const NOT_READY: u32 = 13;
+    /// Another node answers at this address.
+    pub const WRONG_NODE: u32 = 15;
     /// No identity was presented.
     pub const UNAUTHENTICATED: u32 = 20;
     /// The token is malformed, unknown, expired or revoked.
     pub const TOKEN_INVALID: u32 = 21;
     /// The caller lacks a permission.
     pub const PERMISSION_DENIED: u32 = 22;
+    /// The one-use token was traded already.
+    pub const TOKEN_USED: u32 = 27;
+    /// The token expired.
+    pub const TOKEN_EXPIRED: u32 = 28;
+    /// The certificate is expired, not of this cluster, or not of the key that is known.
+    pub const CERTIFICATE_INVALID: u32 = 29;
     /// The request id is outside the window of de-duplication.
     pub const REQUEST_ID_EXPIRED: u32 = 36;
     /// There is no leader.
     pub const NO_LEADER: u32 = 40;
     /// The node is shutting down.
     pub const DRAINING: u32 = 43;
+    /// The node hears no other member.
+    pub const ISOLATED: u32 = 46;
 }
 
 /// A call that did not succeed.
@@ -82,14 +93,26 @@ impl Error {
     /// True if the daemon could not take the call just now. What a far side of the daemon refuses
     /// is not among it: the daemon knows best how often to try there.
     pub(crate) fn is_passing(&self) -> bool {
-        let passing = [code::UNREACHABLE, code::NOT_READY, code::NO_LEADER, code::DRAINING];
+        let passing = [
+            code::UNREACHABLE,
+            code::NOT_READY,
+            code::WRONG_NODE,
+            code::NO_LEADER,
+            code::DRAINING,
+            code::ISOLATED,
+        ];
         self.refusal.retryable && passing.contains(&self.refusal.code)
+    }
+
+    /// True if the request may have taken effect or not.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.refusal.code == code::OUTCOME_UNKNOWN
     }
 
     /// What a status means for a call that may have an effect and carries no request id: once it
     /// was sent, a broken connection leaves its outcome unknown.
     pub(crate) fn of_effect(status: Status) -> Self {
-        let sent = connection_error(&status).is_none();
+        let sent = was_sent(&status);
         let coded = !status.details().is_empty();
         let error = Self::from(status);
         let unsure = [code::UNREACHABLE, code::DEADLINE_EXCEEDED].contains(&error.refusal.code);
@@ -122,6 +145,9 @@ impl From<Status> for Error {
             && refusal.code != 0
         {
             return refusal.into();
+        }
+        if let Some(alert) = alert(&status) {
+            return alert;
         }
         let text = status.message();
         match status.code() {
@@ -156,6 +182,23 @@ fn connection_error(status: &Status) -> Option<&Error> {
     while let Some(error) = next {
         if let Some(ours) = error.downcast_ref::<Error>() {
             return Some(ours);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// False if there was no connection on which the call could have gone out.
+pub(crate) fn was_sent(status: &Status) -> bool {
+    connection_error(status).is_none()
+}
+
+/// What the server's TLS said of our certificate, wherever tonic and hyper wrapped it.
+fn alert(status: &Status) -> Option<Error> {
+    let mut next = status.source();
+    while let Some(error) = next {
+        if let Some(alert) = tls::alert_of(&error.to_string()) {
+            return Some(alert);
         }
         next = error.source();
     }

@@ -1,8 +1,8 @@
 //! Who calls, and how the server is recognised.
 
 use crate::error::{Error, Result, code};
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,6 +16,13 @@ pub enum Identity {
     Process,
     /// A bearer token: `keiko.<id>.<secret>.<hash of the CA certificate>`.
     Token(String),
+    /// A client certificate.
+    Certificate {
+        /// PEM: the leaf, then the cluster's CA.
+        chain_pem: String,
+        /// PEM of its key.
+        key_pem: String,
+    },
 }
 
 /// How a server behind TLS is recognised.
@@ -43,8 +50,38 @@ impl Identity {
         match self {
             Self::Process => None,
             Self::Token(text) => ca_hash(text).ok().map(Trust::Hash),
+            Self::Certificate { chain_pem, .. } => {
+                let ca = chain(chain_pem).ok()?.pop()?;
+                Some(Trust::Authority(ca.to_vec()))
+            }
         }
     }
+
+    /// What TLS shows, if it shows anything.
+    pub(crate) fn certificate(&self) -> Result<Option<Shown>> {
+        let Self::Certificate { chain_pem, key_pem } = self else { return Ok(None) };
+        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(unusable)?;
+        Ok(Some((chain(chain_pem)?, key)))
+    }
+}
+
+/// A chain and its key.
+pub(crate) type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// The certificates of a PEM, the leaf first; at least two.
+pub(crate) fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let chain = CertificateDer::pem_slice_iter(pem.as_bytes());
+    let chain: Vec<_> = chain.collect::<std::result::Result<_, _>>().map_err(unusable)?;
+    match chain.len() {
+        0 | 1 => Err(unusable("there is no CA in it")),
+        _ => Ok(chain),
+    }
+}
+
+pub(crate) fn unusable(why: impl ToString) -> Error {
+    Error::new(code::CERTIFICATE_INVALID, "this client certificate can't be used")
+        .cause(why)
+        .hint("enroll anew: keikoctl context add NAME --replace --endpoint E --token T")
 }
 
 /// Never the secret.
@@ -55,6 +92,7 @@ impl fmt::Debug for Identity {
             Self::Token(text) => {
                 write!(f, "Token({})", text.split('.').nth(1).unwrap_or_default())
             }
+            Self::Certificate { .. } => f.write_str("Certificate"),
         }
     }
 }
@@ -74,7 +112,7 @@ impl Trust {
 fn ca_hash(text: &str) -> Result<[u8; 32]> {
     let malformed = || {
         Error::new(code::TOKEN_INVALID, "this is not a token of Keiko")
-            .hint("a token reads keiko.ID.SECRET.HASH, as agent token printed it")
+            .hint("a token reads keiko.ID.SECRET.HASH, as cluster token create printed it")
     };
     if text.len() > TOKEN_CHARS_MAX {
         return Err(malformed());

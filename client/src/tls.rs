@@ -1,20 +1,27 @@
-//! The server's certificate: of the expected cluster, or no connection.
+//! The server's certificate: of the expected cluster, or no connection. And ours, if we have one.
 //!
 //! A server sends its own certificate and that of its CA. With a hash, the CA certificate in the
-//! chain must have that hash and then is the one root of trust; with a certificate, that is.
+//! chain must have that hash and then is the one root of trust; with a certificate, that is. What
+//! the server thinks of ours it says after the handshake, where the first answer should be: see
+//! [`Told`].
 
 use crate::error::{Error, Result, code};
-use crate::identity::Trust;
+use crate::identity::{Identity, Trust, unusable};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub(crate) fn settings(trust: Trust) -> Result<ClientConfig> {
+pub(crate) fn settings(trust: Trust, identity: &Identity) -> Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -25,8 +32,11 @@ pub(crate) fn settings(trust: Trust) -> Result<ClientConfig> {
             .map_err(|error| Error::new(code::INVALID_ARGUMENT, "the CA is bad").cause(error))?,
     };
     // The one place that names it: the verifier above is stricter than the default, not laxer.
-    let mut config =
-        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let mut config = match identity.certificate()? {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(unusable)?,
+    };
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }
@@ -40,8 +50,94 @@ pub(crate) fn refusal(error: &std::io::Error) -> Option<Error> {
                 .cause(inner)
                 .hint("check the endpoint, the token, or the file of --ca")
         }
+        rustls::Error::AlertReceived(alert) if is_of_certificate(*alert) => refused(inner),
         _ => Error::new(code::UNREACHABLE, "the TLS handshake failed").cause(inner),
     })
+}
+
+/// In front of what the server's TLS said of our certificate. HTTP/2 keeps of an error of its
+/// stream only the text.
+const REFUSED: &str = "the server refuses this client certificate: ";
+
+fn is_of_certificate(alert: AlertDescription) -> bool {
+    use AlertDescription as A;
+    matches!(
+        alert,
+        A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::CertificateRequired
+            | A::UnknownCA
+            | A::AccessDenied
+            | A::DecryptError
+    )
+}
+
+fn refused(alert: impl ToString) -> Error {
+    Error::new(code::CERTIFICATE_INVALID, "the server refuses this client certificate")
+        .cause(alert)
+        .hint("see when it ends and of which cluster it is: keikoctl context show")
+        .hint("enroll anew: keikoctl context add NAME --replace --endpoint E --token T")
+}
+
+/// The refusal in the text of an error, if that is what it is.
+pub(crate) fn alert_of(text: &str) -> Option<Error> {
+    text.strip_prefix(REFUSED).map(refused)
+}
+
+/// A stream that says in its errors what the server's TLS thinks of our certificate.
+pub(crate) struct Told<S>(pub(crate) S);
+
+fn told(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::AlertReceived(alert)) if is_of_certificate(*alert) => {
+            io::Error::new(error.kind(), format!("{REFUSED}{error}"))
+        }
+        _ => error,
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Told<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(context, buffer).map_err(told)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Told<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().0).poll_write(context, bytes).map_err(told)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_flush(context).map_err(told)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().0).poll_write_vectored(context, parts).map_err(told)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
 }
 
 type Roots = std::result::Result<Arc<WebPkiServerVerifier>, rustls::Error>;

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use keiko_client::proto::v1 as wire;
-use keiko_client::{Client, Endpoint, Identity, Refusal, Settings, Trust, code};
+use keiko_client::{Badge, Client, Endpoint, Identity, Refusal, Settings, Trust, code, enroll};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,6 +30,8 @@ struct State {
     tails: Vec<wire::TailRequest>,
     bearers: Vec<String>,
     calls: usize,
+    /// Signs what is asked for.
+    ca: Option<Arc<Ca>>,
 }
 
 impl Script {
@@ -75,6 +78,54 @@ impl Cluster for Script {
         self.next(&request)?;
         Ok(Response::new(Default::default()))
     }
+
+    async fn join(
+        &self,
+        request: Request<wire::JoinRequest>,
+    ) -> Result<Response<wire::JoinResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<wire::TransferLeaderRequest>,
+    ) -> Result<Response<wire::TransferLeaderResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<wire::ListNodesRequest>,
+    ) -> Result<Response<wire::ListNodesResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_node(
+        &self,
+        request: Request<wire::GetNodeRequest>,
+    ) -> Result<Response<wire::NodeInfo>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn drain_node(
+        &self,
+        request: Request<wire::DrainNodeRequest>,
+    ) -> Result<Response<wire::DrainNodeResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn remove_node(
+        &self,
+        request: Request<wire::RemoveNodeRequest>,
+    ) -> Result<Response<wire::RemoveNodeResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
 }
 
 #[tonic::async_trait]
@@ -100,6 +151,48 @@ impl Security for Script {
         &self,
         request: Request<wire::RevokeTokenRequest>,
     ) -> Result<Response<wire::RevokeTokenResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<wire::CreateTokenRequest>,
+    ) -> Result<Response<wire::CreateTokenResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn admit_node(
+        &self,
+        request: Request<wire::AdmitNodeRequest>,
+    ) -> Result<Response<wire::AdmitNodeResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn enroll(
+        &self,
+        request: Request<wire::EnrollRequest>,
+    ) -> Result<Response<wire::EnrollResponse>, Status> {
+        self.next(&request)?;
+        let ca = self.0.lock().unwrap().ca.clone().unwrap();
+        let csr = request.into_inner().csr.into();
+        let asked = rcgen::CertificateSigningRequestParams::from_der(&csr).unwrap();
+        let leaf = ca.person("ann").signed_by(&asked.public_key, &ca.issuer).unwrap();
+        Ok(Response::new(wire::EnrollResponse {
+            certificate: format!("{}{}", leaf.pem(), ca.pem),
+            ca: ca.pem.clone(),
+            name: "ann".into(),
+            role: "viewer".into(),
+            ..Default::default()
+        }))
+    }
+
+    async fn who_am_i(
+        &self,
+        request: Request<wire::WhoAmIRequest>,
+    ) -> Result<Response<wire::WhoAmIResponse>, Status> {
         self.next(&request)?;
         Ok(Response::new(Default::default()))
     }
@@ -194,6 +287,42 @@ async fn a_write_keeps_its_request_id_over_repetitions() {
 }
 
 #[tokio::test]
+async fn a_write_of_which_nobody_can_tell_is_told_again() {
+    let (folder, script) = (tempfile::tempdir().unwrap(), Script::default());
+    let client = over_socket(folder.path(), &script).await;
+    let scripted = |refusals: Vec<Status>| {
+        *script.0.lock().unwrap() = State { refusals, ..State::default() };
+    };
+    let unknown = || coded(code::OUTCOME_UNKNOWN, false);
+    scripted(vec![unknown(), unknown()]);
+    token(&client, None).await.unwrap();
+    let ids = script.0.lock().unwrap().request_ids.clone();
+    assert_eq!(ids.len(), 3);
+    assert!(ids.iter().all(|id| *id == ids[0]));
+
+    // Not told again as if nothing had happened, when it can't be told any more.
+    let expired = coded(code::REQUEST_ID_EXPIRED, false);
+    for (refusals, expect, calls) in [
+        (vec![unknown(), expired.clone()], code::OUTCOME_UNKNOWN, 2),
+        (vec![Status::unavailable("broken"), expired], code::OUTCOME_UNKNOWN, 2),
+        (vec![unknown(), coded(31, false)], 31, 2),
+    ] {
+        scripted(refusals);
+        let error = token(&client, None).await.unwrap_err();
+        assert_eq!((error.refusal.code, script.0.lock().unwrap().calls), (expect, calls));
+    }
+    scripted(
+        vec![unknown(); 1].into_iter().chain(vec![coded(code::NO_LEADER, true); 50]).collect(),
+    );
+    let error = token(&client.within(Duration::from_millis(300)), None).await.unwrap_err();
+    assert_eq!(error.refusal.code, code::OUTCOME_UNKNOWN);
+
+    // A read has no effect that could be in doubt.
+    scripted(vec![unknown()]);
+    assert_eq!(client.status().await.unwrap_err().refusal.code, code::OUTCOME_UNKNOWN);
+}
+
+#[tokio::test]
 async fn a_wrong_clock_is_set_right_by_the_server() {
     let (folder, script) = (tempfile::tempdir().unwrap(), Script::default());
     let client = over_socket(folder.path(), &script).await;
@@ -276,22 +405,60 @@ async fn nobody_there_is_said_at_once() {
     assert_eq!(Client::with(settings).await.err().unwrap().refusal.code, code::UNREACHABLE);
 }
 
-/// A CA, and a server behind a certificate of it for that host.
-async fn over_tls(script: &Script, host: &str) -> (Vec<u8>, u16) {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-    let ca_key = KeyPair::generate().unwrap();
-    let mut ca = CertificateParams::new(Vec::new()).unwrap();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_certificate = ca.self_signed(&ca_key).unwrap();
+/// A CA.
+struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    der: Vec<u8>,
+}
+
+impl Ca {
+    fn new(name: &str) -> Arc<Self> {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let certificate = params.self_signed(&key).unwrap();
+        let (pem, der) = (certificate.pem(), certificate.der().to_vec());
+        Arc::new(Self { issuer: Issuer::new(params, key), pem, der })
+    }
+
+    fn person(&self, name: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        let id = format!("spiffe://c-1/person/{name}");
+        params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
+        params
+    }
+
+    /// Somebody with a certificate of it.
+    fn identity(&self, change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = self.person("ann");
+        change(&mut params);
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        let chain_pem = format!("{}{}", leaf.pem(), self.pem);
+        Identity::Certificate { chain_pem, key_pem: key.serialize_pem() }
+    }
+}
+
+/// A server behind a certificate of this CA for that host, which looks at those of its clients.
+async fn behind(ca: &Ca, script: &Script, host: &str) -> (u16, tokio::task::JoinHandle<()>) {
     let key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(vec![host.to_owned()]).unwrap();
-    let certificate = leaf.signed_by(&key, &Issuer::new(ca, &ca_key)).unwrap();
-    let chain = vec![certificate.der().clone(), ca_certificate.der().clone()];
+    let certificate = leaf.signed_by(&key, &ca.issuer).unwrap();
+    let authority = rustls_pki_types::CertificateDer::from(ca.der.clone());
+    let chain = vec![certificate.der().clone(), authority.clone()];
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority).unwrap();
+    let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots),
+        Arc::clone(&provider),
+    );
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients.allow_unauthenticated().build().unwrap())
         .with_single_cert(chain, key.serialize_der().try_into().unwrap())
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -299,23 +466,139 @@ async fn over_tls(script: &Script, host: &str) -> (Vec<u8>, u16) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (give, take) = tokio::sync::mpsc::channel(8);
-    tokio::spawn(async move {
+    let server = Server::builder()
+        .add_service(ClusterServer::new(script.clone()))
+        .add_service(SecurityServer::new(script.clone()));
+    tokio::spawn(server.serve_with_incoming(tokio_stream::wrappers::ReceiverStream::new(take)));
+    let serving = tokio::spawn(async move {
         use tokio_stream::StreamExt;
         let mut incoming = TcpListenerStream::new(listener);
+        // All ends with this task, as with a process.
+        let mut open = tokio::task::JoinSet::new();
         while let Some(Ok(stream)) = incoming.next().await {
-            // A client that turns away ends its own handshake only.
-            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut stream = match acceptor.accept(stream).into_fallible().await {
+                Ok(stream) => stream,
+                // A client that turns away, or is turned away, ends its own handshake only. It is
+                // heard out, so that it reads why.
+                Err((_, mut stream)) => {
+                    open.spawn(async move {
+                        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
+                    });
+                    continue;
+                }
+            };
             let (mut near, far) = tokio::io::duplex(64 << 10);
-            tokio::spawn(
-                async move { tokio::io::copy_bidirectional(&mut stream, &mut near).await },
-            );
+            open.spawn(async move {
+                tokio::io::copy_bidirectional(&mut stream, &mut near).await.map(drop)
+            });
             give.send(Ok::<_, std::io::Error>(far)).await.unwrap();
         }
     });
-    let server = Server::builder().add_service(ClusterServer::new(script.clone()));
-    let incoming = tokio_stream::wrappers::ReceiverStream::new(take);
-    tokio::spawn(server.serve_with_incoming(incoming));
-    (ca_certificate.der().to_vec(), port)
+    (port, serving)
+}
+
+/// A CA, and a server behind a certificate of it for that host.
+async fn over_tls(script: &Script, host: &str) -> (Vec<u8>, u16) {
+    let ca = Ca::new("a CA");
+    let (port, _) = behind(&ca, script, host).await;
+    (ca.der.clone(), port)
+}
+
+fn by(endpoint: Endpoint, identity: Identity, trust: Option<Trust>) -> Settings {
+    Settings { endpoint, identity, trust, timeout: Duration::from_secs(10) }
+}
+
+async fn asks(settings: Settings) -> Result<(), u32> {
+    let asked = async { Client::with(settings).await?.status().await.map(drop) };
+    asked.await.map_err(|error| error.refusal.code)
+}
+
+fn at(port: u16) -> Endpoint {
+    Endpoint::Tls { host: "127.0.0.1".into(), port }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_and_what_is_wrong_with_it_is_said() {
+    let (script, ca) = (Script::default(), Ca::new("ours"));
+    let (port, _serving) = behind(&ca, &script, "127.0.0.1").await;
+    let trust = Some(Trust::Authority(ca.der.clone()));
+    let expired = |params: &mut CertificateParams| {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 2, 1);
+    };
+    for (identity, expect) in [
+        (ca.identity(|_| {}), Ok(())),
+        (ca.identity(expired), Err(code::CERTIFICATE_INVALID)),
+        (Ca::new("theirs").identity(|_| {}), Err(code::CERTIFICATE_INVALID)),
+        (Ca::new("ours").identity(|_| {}), Err(code::CERTIFICATE_INVALID)),
+        (Identity::Process, Ok(())),
+    ] {
+        assert_eq!(asks(by(at(port), identity.clone(), trust.clone())).await, expect);
+        // A stream and a call with an effect hear the same.
+        let Ok(client) = Client::with(by(at(port), identity, trust.clone())).await else {
+            panic!("TLS 1.3 looks at the client's certificate afterwards")
+        };
+        let once = client.once(wire::InitRequest {}, |client, request| async move {
+            client.cluster().init(request).await
+        });
+        assert_eq!(once.await.map(drop).map_err(|error| error.refusal.code), expect);
+    }
+    // Without --ca, the CA of the certificate says who the server is.
+    assert_eq!(asks(by(at(port), ca.identity(|_| {}), None)).await, Ok(()));
+    let foreign = Ca::new("theirs").identity(|_| {});
+    assert_eq!(asks(by(at(port), foreign, None)).await, Err(code::WRONG_CLUSTER));
+}
+
+#[tokio::test]
+async fn of_several_members_one_that_answers_is_taken() {
+    let (script, ca) = (Script::default(), Ca::new("ours"));
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (first, serving) = behind(&ca, &script, "127.0.0.1").await;
+    let (second, _stays) = behind(&ca, &script, "127.0.0.1").await;
+    let trust = Some(Trust::Authority(ca.der.clone()));
+    let several = |ports: &[u16]| -> Endpoint {
+        let places: Vec<_> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        places.join(",").parse().unwrap()
+    };
+    let settings = by(several(&[dead, first, second]), Identity::Process, trust.clone());
+    let client = Client::with(settings).await.unwrap();
+    client.status().await.unwrap();
+    serving.abort();
+    // What was open breaks; the next call goes to whoever is left.
+    client.status().await.unwrap();
+    token(&client, None).await.unwrap();
+
+    let none = asks(by(several(&[dead, dead]), Identity::Process, trust)).await;
+    assert_eq!(none, Err(code::UNREACHABLE));
+    // One that is of another cluster says so, whoever else is silent.
+    let wrong = Some(Trust::Authority(Ca::new("theirs").der.clone()));
+    let refused = asks(by(several(&[dead, second]), Identity::Process, wrong)).await;
+    assert_eq!(refused, Err(code::WRONG_CLUSTER));
+}
+
+#[tokio::test]
+async fn a_token_is_traded_for_a_certificate_and_that_for_the_next() {
+    let (script, ca) = (Script::default(), Ca::new("ours"));
+    script.0.lock().unwrap().ca = Some(Arc::clone(&ca));
+    let (port, _serving) = behind(&ca, &script, "127.0.0.1").await;
+    let text = format!("keiko.id.secret.{}", blake3::hash(&ca.der));
+    let settings = || by(at(port), text.parse().unwrap(), None);
+    let enrolled = enroll(settings()).await.unwrap();
+    assert_eq!((enrolled.name.as_str(), enrolled.role.as_str()), ("ann", "viewer"));
+    assert!(!format!("{enrolled:?}").contains("PRIVATE"));
+    let badge = Badge::read(&enrolled.chain_pem).unwrap();
+    assert_eq!((badge.name.as_str(), badge.cluster_id.as_str()), ("ann", "c-1"));
+    assert_eq!(script.0.lock().unwrap().bearers, [format!("Bearer {text}")]);
+
+    let client = Client::with(by(at(port), enrolled.identity(), None)).await.unwrap();
+    let renewed = client.renew(&enrolled.key_pem).await.unwrap();
+    assert_eq!(renewed.key_pem, enrolled.key_pem);
+    assert_eq!(script.0.lock().unwrap().bearers.len(), 1, "the certificate is who asks");
+
+    // A server that gives the certificate of another cluster is no use.
+    script.0.lock().unwrap().ca = Some(Ca::new("theirs"));
+    let refused = enroll(settings()).await.unwrap_err();
+    assert_eq!(refused.refusal.code, code::WRONG_CLUSTER);
 }
 
 #[tokio::test]

@@ -59,10 +59,14 @@ impl Session {
         usual: Duration,
     ) -> Outcome<(Client, Identity)> {
         self.printer.detail(&format!("endpoint {} from {}", way.endpoint, way.origin));
+        let renewal = context::Renewal::of(&way);
         let settings = context::settings(way, &self.globals, around, self.timeout(usual))?;
         let identity = settings.identity.clone();
         let client = Client::with(settings).await?;
         self.printer.detail(&format!("trace {}", client.trace_id()));
+        if let Some(renewal) = renewal {
+            renewal.run(&client, &identity, &self.printer).await;
+        }
         Ok((client, identity))
     }
 

@@ -106,7 +106,7 @@ struct Common {
     /// Name of this node in its cluster [default: the machine's name]
     #[arg(long, value_name = "NAME", env = "KEIKOD_NODE_NAME", value_parser = values::node_name)]
     node_name: Option<String>,
-    /// What is logged: a level, or target=level,… [default: info,openraft=warn,rmcp=off]
+    /// What is logged: a level, or target=level,… [default: info,openraft=error,rmcp=off]
     #[arg(long, value_name = "FILTER", env = "KEIKOD_LOG", value_parser = values::log_filter)]
     log: Option<String>,
 }
@@ -194,13 +194,7 @@ fn flags(common: Common, data_dir: Option<PathBuf>, matches: &ArgMatches) -> Fla
             "--listen-peer",
             "KEIKOD_LISTEN_PEER",
         ),
-        advertise: given(
-            common.advertise,
-            matches,
-            "advertise",
-            "--advertise",
-            "KEIKOD_ADVERTISE",
-        ),
+        advertise: given(common.advertise, matches, "advertise", "--advertise", "KEIKOD_ADVERTISE"),
         join: None,
         socket_path: given(common.socket, matches, "socket", "--socket", "KEIKOD_SOCKET"),
         node_name: given(common.node_name, matches, "node_name", "--node-name", "KEIKOD_NODE_NAME"),

@@ -8,6 +8,7 @@
 
 mod parts;
 mod phase;
+mod place;
 
 use crate::consensus::Consensus;
 use crate::exec::Children;
@@ -40,7 +41,7 @@ pub fn run(flags: Flags) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Refusal::new(Code::Internal, "can't start the runtime").cause(error))?;
-    let ended = runtime.block_on(serve(settings, log));
+    let ended = runtime.block_on(Box::pin(serve(settings, log)));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
@@ -57,14 +58,13 @@ async fn serve(settings: Arc<Current>, log: Log) -> Result<()> {
     if let Err(error) = ballast.make_way() {
         tracing::warn!(%error, "the ballast can't be looked at");
     }
-    let listeners =
-        Listeners::bind(data_dir, *at_start.api, *at_start.peer, *at_start.metrics)?;
+    let listeners = Listeners::bind(data_dir, *at_start.api, *at_start.peer, *at_start.metrics)?;
     let socket = socket::Bound::bind(&socket::Settings {
         path: at_start.socket_path.value.clone(),
         group: at_start.socket_group.as_ref().map(|group| group.value.clone()),
         links: socket::default_links(),
     })?;
-    let consensus = Arc::new(parts::open_consensus(at_start, &listeners.addresses)?);
+    let consensus = Arc::new(place::open_consensus(at_start, &listeners.addresses)?);
     let metrics = Registry::default();
     let readiness = Readiness::default();
     let state = Arc::new(NodeState::new(readiness.clone()));
@@ -95,7 +95,8 @@ async fn serve(settings: Arc<Current>, log: Log) -> Result<()> {
     let of = Arc::clone(&consensus);
     tokio::spawn(async move { feed.feed(move || of.alive(), fed_until).await });
 
-    let result = live(&parts, &state, &readiness, &notify, &stop, at_start).await;
+    let living = live(&parts, &state, &readiness, &notify, &stop, at_start);
+    let result = Box::pin(living).await;
     stop.graceful.cancel();
     state.drain();
     notify.stopping();
@@ -129,9 +130,12 @@ async fn live(
     let opened = async {
         let founded = parts.control.consensus().is_founded();
         match &settings.join {
-            _ if settings.init => open(parts.founding.found(parts.control.as_node())).await.map(drop),
-            join if founded => parts.founding.open(join.as_ref()).await,
-            Some(join) => parts.founding.join(join).await.map(drop),
+            _ if settings.init => {
+                let founding = Box::pin(parts.founding.found(parts.control.as_node()));
+                open(founding).await.map(drop)
+            }
+            join if founded => Box::pin(parts.founding.open(join.as_ref())).await,
+            Some(join) => Box::pin(parts.founding.join(join)).await.map(drop),
             None => {
                 wait_for_init(parts, state, readiness, notify).await;
                 Ok(())

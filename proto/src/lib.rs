@@ -15,7 +15,7 @@ pub mod v1 {
 /// What nodes say to each other.
 #[cfg(feature = "grpc")]
 pub mod peer {
-    #![allow(clippy::all, unreachable_pub, clippy::use_self, missing_docs)]
+    #![allow(clippy::all, unreachable_pub, clippy::use_self, clippy::too_many_lines)]
     include!(concat!(env!("OUT_DIR"), "/peer/keiko.peer.v1.rs"));
 }
 

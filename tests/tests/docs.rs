@@ -12,14 +12,18 @@
 //! Nothing below a command: what it prints is not compared. Spaces in a row count as one. A block
 //! of another language whose first line is `# NAME.yaml` is written into that file. The address of
 //! the guides' agent stands for the one that runs here.
+//!
+//! A command that begins with `keikod run` is in a terminal of its own: it goes on until the page
+//! kills it or ends, and the next command is typed once it has printed what stands below it.
 
 use keiko_tests::peers::{self, Peer};
 use keiko_tests::place::Place;
+use keiko_tests::under_test::{HELD, MARK as UNDER_TEST};
 use keiko_tests::{Node, Plan, ctl};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -27,6 +31,8 @@ use std::time::{Duration, Instant};
 const HELLO: &str = "http://127.0.0.1:41299";
 /// What one command may take.
 const BOUND: Duration = Duration::from_secs(90);
+/// What a daemon may take to end politely.
+const GRACE: Duration = Duration::from_secs(20);
 /// Lines that a command may print ahead of the reader.
 const LINES_AHEAD: usize = 10_000;
 /// Ends the output of a command; nothing else prints it.
@@ -131,6 +137,63 @@ fn one_space(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// What a program prints, line by line. It is read to its end, also when nobody looks any more.
+fn lines_of(stdout: ChildStdout) -> Receiver<String> {
+    let (send, lines) = sync_channel(LINES_AHEAD);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _nobody_looks_any_more = send.send(line);
+        }
+    });
+    lines
+}
+
+/// A daemon of the page.
+struct Daemon(Child);
+
+impl Daemon {
+    /// Types its line in a terminal of its own, and waits until it has printed this.
+    fn start(place: &Place, command: &str, expect: &[String]) -> Result<Self, String> {
+        let mut shell = shell(place);
+        // It ends with its input, which this process holds (see `under_test`).
+        shell.env(UNDER_TEST, HELD).args(["-c", &format!("exec {command} 2>&1")]);
+        let mut daemon = Self(shell.spawn().expect("sh starts"));
+        let lines = lines_of(daemon.0.stdout.take().expect("a pipe"));
+        let (end, mut got) = (Instant::now() + BOUND, Vec::new());
+        while !fits(expect, &got) {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(line) = lines.recv_timeout(left) else {
+                return Err(format!("it does not print that:\n{}", got.join("\n")));
+            };
+            got.push(line);
+        }
+        Ok(daemon)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        if ctl::end_of(&mut self.0, GRACE).is_none() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// A shell in the page's folder.
+fn shell(place: &Place) -> Command {
+    let like = ctl::program("keikoctl", place, &[]);
+    let folder = place.join("guide");
+    fs::create_dir_all(&folder).expect("a folder in the place");
+    let mut command = Command::new("sh");
+    command.env_clear().current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+    for (name, value) in like.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    command
+}
+
 /// A shell that keeps its variables from command to command.
 struct Shell {
     child: Child,
@@ -145,25 +208,8 @@ impl Shell {
         let links = place.join("run/keiko");
         fs::create_dir_all(&links).expect("a folder in the place");
         std::os::unix::fs::symlink(node.socket(), links.join("keiko.sock")).expect("a link");
-        let like = ctl::program("keikoctl", place, &[]);
-        let folder = place.join("guide");
-        fs::create_dir_all(&folder).expect("a folder in the place");
-        let mut command = Command::new("sh");
-        command.env_clear().current_dir(folder);
-        for (name, value) in like.get_envs() {
-            command.env(name, value.unwrap_or_default());
-        }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("sh starts");
-        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        let (send, lines) = sync_channel(LINES_AHEAD);
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                if send.send(line).is_err() {
-                    return;
-                }
-            }
-        });
+        let mut child = shell(place).stderr(Stdio::null()).spawn().expect("sh starts");
+        let lines = lines_of(child.stdout.take().expect("a pipe"));
         let stdin = child.stdin.take().expect("a pipe");
         Self { child, stdin, lines }
     }
@@ -207,7 +253,7 @@ fn check(test: &str, page: &str) {
     assert!(!steps.is_empty(), "{page} has nothing to run");
     let (node, place) = (Node::start(Plan::default()), Place::new());
     let mut shell = Shell::start(&place, &node);
-    let mut faults = Vec::new();
+    let (mut faults, mut daemons) = (Vec::new(), Vec::new());
     for step in steps {
         let typed = match step {
             Step::Run(typed) => typed,
@@ -219,6 +265,13 @@ fn check(test: &str, page: &str) {
             }
         };
         let Typed { line, command, expect, status } = typed;
+        if command.starts_with("keikod run") {
+            match Daemon::start(&place, &command, &expect) {
+                Ok(daemon) => daemons.push(daemon),
+                Err(error) => panic!("{page}:{line}: {command}: {error}\n{}", faults.join("\n")),
+            }
+            continue;
+        }
         let outcome = shell.run(&command.replace(HELLO, &hello.url));
         let (got, ended) = match outcome {
             Ok(outcome) => outcome,
@@ -250,6 +303,11 @@ fn register_everything() {
 #[test]
 fn health_and_flapping() {
     check("docs::health_and_flapping", "docs/guides/health-and-flapping.md");
+}
+
+#[test]
+fn three_nodes() {
+    check("docs::three_nodes", "docs/guides/three-nodes.md");
 }
 
 #[test]

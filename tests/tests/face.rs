@@ -4,6 +4,7 @@ use crate::hostile::terminal;
 use keiko_core::refusal::Code;
 use keiko_tests::ctl::end_of;
 use keiko_tests::fake;
+use keiko_tests::node::Plan;
 use keiko_tests::peers::free_port;
 use keiko_tests::place::Place;
 use keiko_tests::shared::unique;

@@ -8,6 +8,7 @@ mod bench;
 mod builtin;
 mod cargo;
 mod checkout;
+mod cluster;
 mod demo;
 mod env;
 mod gen_files;
@@ -18,6 +19,7 @@ mod process;
 mod room;
 mod test;
 mod tidy;
+mod torture;
 
 use checkout::Checkout;
 use std::process::ExitCode;
@@ -37,8 +39,14 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "demo",
         arguments: "",
-        about: "a throw-away node with real MCP servers and an A2A agent: find, call, kill -9, watch it heal",
+        about: "three throw-away nodes, real MCP servers and an A2A agent: find, call, kill -9, watch it heal",
         run: demo::run,
+    },
+    Verb {
+        name: "cluster",
+        arguments: "[N]",
+        about: "N throw-away nodes that are one cluster (3 if you say nothing), until Ctrl-C",
+        run: cluster::run,
     },
     Verb {
         name: "test",
@@ -51,6 +59,12 @@ const VERBS: &[Verb] = &[
         arguments: "registry|node|cluster …",
         about: "measures throw-away nodes under load: [--json] [--seconds N] [--agents N] [PARTS…]",
         run: bench::run,
+    },
+    Verb {
+        name: "torture",
+        arguments: "[--kills N] [--seed S] [--nodes 3|5]",
+        about: "real clusters under load, killed, paused and cut off; what was acknowledged must be there",
+        run: torture::run,
     },
     Verb {
         name: "tidy",
@@ -96,10 +110,11 @@ const VERBS: &[Verb] = &[
     },
 ];
 
-/// Run by the demo on a machine without real peers, never by hand.
+/// Run by the demo, never by hand.
 const HIDDEN: &[Verb] = &[
     Verb { name: "builtin-mcp", arguments: "", about: "", run: builtin::mcp::run },
     Verb { name: "builtin-agent", arguments: "", about: "", run: builtin::agent::run },
+    Verb { name: "builtin-notes", arguments: "", about: "", run: builtin::notes::run },
 ];
 
 fn main() -> ExitCode {

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 pub(crate) enum ContextVerb {
     /// Keeps an endpoint and its identity under a name.
     #[command(
-        before_help = "Examples:\n  keikoctl context add prod --endpoint https://keiko.example.com:7340 --token-file prod.token\n  keikoctl context add prod --endpoint keiko.example.com --token-stdin --use < prod.token\n  keikoctl context add here --endpoint unix:D/keiko.sock --namespace team-a"
+        before_help = "Examples:\n  keikoctl context add prod --endpoint n1.example.com,n2.example.com --token \"$T\" --use\n  keikoctl context add prod --endpoint https://keiko.example.com:7340 --token-file prod.token\n  keikoctl context add prod --endpoint keiko.example.com --token-stdin --use < prod.token\n  keikoctl context add here --endpoint unix:D/keiko.sock --namespace team-a"
     )]
     Add(AddArgs),
     /// Makes a context the one that counts from now on.
@@ -24,7 +24,7 @@ pub(crate) enum ContextVerb {
     /// Connects: which cluster answers, to whom, and how fast.
     #[command(before_help = "Examples:\n  keikoctl context test\n  keikoctl context test prod")]
     Test(TestArgs),
-    /// Forgets a context, and the token that was kept with it.
+    /// Forgets a context, and the token or the certificate that was kept with it.
     #[command(before_help = "Examples:\n  keikoctl context delete prod --yes")]
     Delete(DeleteArgs),
 }
@@ -34,7 +34,10 @@ pub(crate) struct AddArgs {
     /// What it is called.
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Keep the token that stands on standard input, in a file of its own.
+    /// A token. One that is traded once becomes a certificate; any other is kept in a file.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_stdin")]
+    pub token: Option<String>,
+    /// The same, where the token stands on standard input.
     #[arg(long)]
     pub token_stdin: bool,
     /// The namespace of commands that name none.

@@ -2,7 +2,7 @@
 //! that lives now. `/etc/keiko/config.toml` has the same form.
 //!
 //! Written in one step and readable by its owner only; what is not changed stays as it was typed,
-//! comments too. It names token files; it holds no token.
+//! comments too. It names the files of tokens, certificates and keys; it holds none.
 
 use keiko_core::refusal::{Code, Refusal, Result};
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,15 @@ pub(crate) struct Context {
     /// As `--token-file`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+    /// A client certificate, PEM: the leaf, then the CA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// Its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// What its owner might do when it was made; the cluster's word counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// As `--ca`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,

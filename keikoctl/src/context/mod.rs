@@ -5,12 +5,15 @@
 //! not work is an error: no command ever reaches another cluster than the one that was meant.
 
 mod args;
+mod enroll;
 pub(crate) mod file;
+mod renew;
 mod show;
 mod test;
 mod verbs;
 
 pub(crate) use args::ContextVerb;
+pub(crate) use renew::Renewal;
 pub(crate) use test::{run as test, who};
 pub(crate) use verbs::run;
 
@@ -158,7 +161,7 @@ pub(crate) fn settings(
     } else if let Some(path) = &context.token_file {
         token(path)?
     } else {
-        Identity::Process
+        certificate(&endpoint, &context)?.unwrap_or(Identity::Process)
     };
     let ca = globals.ca.clone().filter(|path| !path.as_os_str().is_empty()).or(context.ca);
     let trust = ca.map(|path| -> Outcome<Trust> { Ok(Trust::from_pem(&read(&path)?)?) });
@@ -168,6 +171,18 @@ pub(crate) fn settings(
 pub(crate) fn token(path: &Path) -> Outcome<Identity> {
     let text = String::from_utf8_lossy(&read(path)?).into_owned();
     Ok(text.parse::<Identity>()?)
+}
+
+/// The client certificate of a context. A unix socket knows its callers without one.
+fn certificate(endpoint: &Endpoint, context: &Context) -> Outcome<Option<Identity>> {
+    let (Some(certificate), Some(key)) = (&context.certificate, &context.key) else {
+        return Ok(None);
+    };
+    if matches!(endpoint, Endpoint::Unix(_)) {
+        return Ok(None);
+    }
+    let text = |path: &Path| Ok::<_, Refusal>(String::from_utf8_lossy(&read(path)?).into_owned());
+    Ok(Some(Identity::Certificate { chain_pem: text(certificate)?, key_pem: text(key)? }))
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Refusal> {

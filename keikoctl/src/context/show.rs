@@ -1,4 +1,4 @@
-//! What contexts there are, and what holds now with who said so. Never a token.
+//! What contexts there are, and what holds now with who said so. Never a token, never a key.
 
 use super::args::ShowArgs;
 use super::file::Context;
@@ -7,8 +7,10 @@ use crate::cli::Globals;
 use crate::exit::Exit;
 use crate::fault::Outcome;
 use crate::print::columns::Wanted;
+use crate::print::time::rfc3339;
 use crate::print::{Cell, Column, Listing, Printer, Role, Shown, When};
 use crate::settings::{Chosen, Files, Origin};
+use keiko_client::Badge;
 use serde_json::{Value, json};
 
 /// One line of `context list`.
@@ -31,6 +33,15 @@ const CONTEXTS: &[Column<Row>] = &[
         Cell::text(row.chosen.context.namespace.clone().unwrap_or_default())
     }),
     Column::new("IDENTITY", |row: &Row, _| Cell::text(identity(&row.chosen.context))),
+    Column::new("ROLE", |row: &Row, _| {
+        Cell::text(row.chosen.context.role.clone().unwrap_or_default())
+    })
+    .when(When::Wide),
+    Column::new("EXPIRES", |row: &Row, _| {
+        let badge = badge(&row.chosen.context);
+        Cell::text(badge.map(|badge| rfc3339(badge.expires_ms)).unwrap_or_default())
+    })
+    .when(When::Wide),
     Column::new("TOKEN-FILE", |row: &Row, _| {
         Cell::text(shown(row.chosen.context.token_file.as_ref()))
     })
@@ -45,21 +56,36 @@ fn shown(path: Option<&std::path::PathBuf>) -> String {
     path.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
-fn identity(context: &Context) -> &'static str {
-    match (&context.token_file, context.endpoint.starts_with("unix:")) {
-        (Some(_), _) => "token",
-        (None, true) => "process",
-        (None, false) => "none",
+fn identity(context: &Context) -> String {
+    match (&context.token_file, context.endpoint.starts_with("unix:"), &context.certificate) {
+        (Some(_), ..) => "token".to_owned(),
+        (None, true, _) => "process".to_owned(),
+        (None, false, Some(_)) => {
+            badge(context).map_or_else(|| "certificate".to_owned(), |badge| badge.name)
+        }
+        (None, false, None) => "none".to_owned(),
     }
+}
+
+/// What the context's certificate says. One that can't be read is refused where it is used.
+fn badge(context: &Context) -> Option<Badge> {
+    let pem = std::fs::read_to_string(context.certificate.as_ref()?).ok()?;
+    Badge::read(&pem).ok()
 }
 
 fn document(chosen: &Chosen, is_current: bool) -> Value {
     let Chosen { name, context, path } = chosen;
+    let badge = badge(context);
     json!({
         "name": name,
         "endpoint": context.endpoint,
         "namespace": context.namespace,
         "tokenFile": context.token_file,
+        "certificate": context.certificate,
+        "key": context.key,
+        "identity": identity(context),
+        "role": context.role,
+        "expiresMs": badge.map(|badge| badge.expires_ms),
         "ca": context.ca,
         "current": is_current,
         "file": path,
@@ -153,10 +179,15 @@ fn without_context(way: &Way, printer: &Printer) -> Outcome {
 
 fn human(chosen: &Chosen, is_current: bool) -> String {
     let context = &chosen.context;
+    let badge = badge(context);
     let mut text = format!("name         {}\nendpoint     {}\n", chosen.name, context.endpoint);
     for (title, value) in [
         ("namespace", context.namespace.clone().unwrap_or_default()),
         ("token file", shown(context.token_file.as_ref())),
+        ("certificate", shown(context.certificate.as_ref())),
+        ("as", badge.as_ref().map(|badge| badge.name.clone()).unwrap_or_default()),
+        ("role", context.role.clone().unwrap_or_default()),
+        ("expires", badge.map(|badge| rfc3339(badge.expires_ms)).unwrap_or_default()),
         ("ca", shown(context.ca.as_ref())),
     ] {
         if !value.is_empty() {
@@ -220,6 +251,9 @@ fn settings(globals: &Globals, around: &Surroundings, files: &Files) -> Outcome<
         .or_else(|| by_context(context.token_file.as_ref()));
     let (value, origin) = token.unwrap_or_else(|| (String::new(), Origin::Default.to_string()));
     push("token", value, origin);
+    if let Some((value, origin)) = by_context(context.certificate.as_ref()) {
+        push("certificate", value, origin);
+    }
     let ca = given("ca").or_else(|| by_context(context.ca.as_ref()));
     let (value, origin) = ca.unwrap_or_else(|| (String::new(), Origin::Default.to_string()));
     push("ca", value, origin);

@@ -5,10 +5,11 @@ use super::{Surroundings, Way, way};
 use crate::exit::Exit;
 use crate::fault::Outcome;
 use crate::print::Printer;
+use crate::print::time::rfc3339;
 use crate::session::{QUICK, Session};
 use crate::settings::Files;
-use keiko_client::proto::v1::StatusResponse;
-use keiko_client::{Client, Endpoint, Identity};
+use keiko_client::proto::v1::{StatusResponse, WhoAmIRequest, WhoAmIResponse};
+use keiko_client::{Badge, Client, Endpoint, Identity};
 use keiko_core::refusal::Code;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -31,12 +32,17 @@ pub(crate) async fn run(args: TestArgs, session: &Session) -> Outcome {
     let connected = started.elapsed();
     let status = status(&client).await?;
     let round_trip = round_trip(&client).await?;
+    let caller = who_am_i(&client).await?;
     drop(progress);
     let document = json!({
         "context": name,
         "endpoint": endpoint.to_string(),
         "origin": origin,
         "identity": who(&endpoint, &identity),
+        "role": caller.role,
+        "scope": caller.scope,
+        "permissions": caller.permissions,
+        "expiresMs": caller.expires_ms,
         "cluster": status.cluster.as_ref().map_or("", |cluster| &cluster.id),
         "leader": status.leader,
         "version": status.version,
@@ -62,6 +68,18 @@ async fn status(client: &Client) -> Outcome<StatusResponse> {
     }
 }
 
+/// As the cluster knows the caller. A release that does not tell has been reached all the same, and
+/// a token that is only traded is no caller yet.
+async fn who_am_i(client: &Client) -> Outcome<WhoAmIResponse> {
+    let call = |client: Client, request| async move { client.security().who_am_i(request).await };
+    let silent = [Code::UnknownMethod as u32, Code::PermissionDenied as u32];
+    match client.read(WhoAmIRequest {}, call).await {
+        Ok(caller) => Ok(caller),
+        Err(error) if silent.contains(&error.refusal.code) => Ok(WhoAmIResponse::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 async fn round_trip(client: &Client) -> Outcome<Duration> {
     let mut best = Duration::MAX;
     for _ in 0..TRIES {
@@ -78,8 +96,26 @@ pub(crate) fn who(endpoint: &Endpoint, identity: &Identity) -> String {
         (Identity::Token(text), _) => {
             format!("token {}", text.split('.').nth(1).unwrap_or_default())
         }
+        (Identity::Certificate { chain_pem, .. }, _) => {
+            Badge::read(chain_pem).map_or_else(|_| "a certificate".to_owned(), |badge| badge.name)
+        }
         (Identity::Process, Endpoint::Unix(_)) => format!("uid {}", nix::unistd::geteuid()),
-        (Identity::Process, Endpoint::Tls { .. }) => "nobody".to_owned(),
+        (Identity::Process, Endpoint::Tls { .. } | Endpoint::Several(_)) => "nobody".to_owned(),
+    }
+}
+
+/// The role, and of an agent what it may touch.
+fn role(role: &str, scope: &str) -> String {
+    match scope {
+        "" => role.to_owned(),
+        scope => format!("{role} of {scope}"),
+    }
+}
+
+fn until(expires_ms: u64) -> String {
+    match expires_ms {
+        0 => String::new(),
+        expires_ms => rfc3339(expires_ms),
     }
 }
 
@@ -96,6 +132,8 @@ fn human(document: &Value, status: &StatusResponse, printer: &Printer) -> String
         ("context", word("context").to_owned()),
         ("endpoint", format!("{} ({})", word("endpoint"), word("origin"))),
         ("as", word("identity").to_owned()),
+        ("role", role(word("role"), word("scope"))),
+        ("until", until(number("expiresMs"))),
         ("cluster", word("cluster").to_owned()),
         ("leader", status.leader.clone()),
         ("release", word("version").to_owned()),

@@ -1,14 +1,15 @@
 //! The handle of one group: propose, wait, ask how it is.
 
 use super::clock::LeaderClock;
+use super::frees::frees;
 use super::log::Log;
 use super::machine::{Machine, Shared};
 use super::monitor::{self, Health};
 use super::peer::{Links, Network};
 use super::recent::Recent;
 use super::types::{Command, LogId, Member, Outcome, Types, Vote};
-use super::frees::frees;
 use super::{Context, check_open, stopped};
+use bytes::Bytes;
 use keiko_core::hash::Hash;
 use keiko_core::house::Head;
 use keiko_core::id::GroupId;
@@ -21,10 +22,9 @@ use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
 use openraft::type_config::alias::OneshotReceiverOf;
-use bytes::Bytes;
 use prost::Message as _;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -56,6 +56,8 @@ pub(super) struct Inner {
     /// That of consensus; its blocking threads are left behind at the end, not waited for.
     pub(super) runtime: Handle,
     started: Instant,
+    /// When the leader was heard last, in milliseconds after the start; zero: not yet.
+    heard_ms: AtomicU64,
     /// The highest feature level that every voter understands.
     level: AtomicU32,
     /// Set while the replicas disagree and nobody can tell who is right.
@@ -117,6 +119,7 @@ impl Group {
             closing,
             runtime,
             started: Instant::now(),
+            heard_ms: AtomicU64::new(0),
             level: AtomicU32::new(features::LEVEL),
             disagreed: AtomicBool::new(false),
         };
@@ -302,9 +305,29 @@ impl Group {
         self.inner.links.to(id, &member.name, &member.addr)
     }
 
-    /// Who leads, as far as this node knows.
+    /// Who leads, as far as this node knows: itself, or somebody whom it hears. A follower that
+    /// finds nobody to elect keeps its last leader in mind, but that says nothing.
     pub fn leader(&self) -> Option<u64> {
-        self.inner.raft.metrics().borrow_watched().current_leader
+        let known = self.inner.raft.metrics().borrow_watched().current_leader;
+        known.filter(|known| {
+            let silence = self.leader_silence();
+            *known == *self.inner.raft.node_id()
+                || silence.is_some_and(|silence| silence < 2 * self.inner.election_max)
+        })
+    }
+
+    /// The leader said something.
+    pub(super) fn heard_leader(&self) {
+        let since = self.inner.started.elapsed().as_millis();
+        let since = u64::try_from(since).unwrap_or(u64::MAX).max(1);
+        self.inner.heard_ms.store(since, Ordering::Relaxed);
+    }
+
+    /// How long ago a leader was heard; `None` if none was since the start.
+    pub(super) fn leader_silence(&self) -> Option<Duration> {
+        let heard_ms = self.inner.heard_ms.load(Ordering::Relaxed);
+        let heard = (heard_ms > 0).then(|| Duration::from_millis(heard_ms))?;
+        Some(self.inner.started.elapsed().saturating_sub(heard))
     }
 
     /// True if this node leads, as far as it knows.
@@ -415,6 +438,8 @@ impl Group {
         let head = Head::read(&view, *group);
         // The metrics are told a moment after an apply was answered.
         let applied_index = view.applied(*group).map(|applied| applied.last.index);
+        // Before the borrow: a second one inside it could wait for a writer for ever.
+        let leader = self.leader();
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
         let members = metrics.membership_config.membership();
@@ -429,9 +454,9 @@ impl Group {
                 ServerState::Learner => "learner",
                 ServerState::Shutdown => "ended",
             },
-            leader: metrics.current_leader,
+            leader,
             last_leader: self.inner.health.borrow().last_leader,
-            quorum: self.has_quorum(&metrics),
+            quorum: self.has_quorum(&metrics, leader),
             term: metrics.current_term,
             voters: members.voter_ids().map(|id| (id, name(&id))).collect(),
             last_log_index: metrics.last_log_index.max(applied_index),
@@ -442,7 +467,7 @@ impl Group {
         }
     }
 
-    fn has_quorum(&self, metrics: &openraft::RaftMetrics<Types>) -> bool {
+    fn has_quorum(&self, metrics: &openraft::RaftMetrics<Types>, leader: Option<u64>) -> bool {
         let members = metrics.membership_config.membership();
         let alone = members.voter_ids().eq([metrics.id]);
         match (metrics.state, metrics.last_quorum_acked) {
@@ -452,7 +477,7 @@ impl Group {
                 openraft::Instant::elapsed(&*acked) < 2 * self.inner.election_max
             }
             (ServerState::Leader, None) => false,
-            _ => metrics.current_leader.is_some(),
+            _ => leader.is_some(),
         }
     }
 
@@ -464,9 +489,10 @@ impl Group {
     pub(super) fn no_leader(&self, leader: Option<&ForwardToLeader<Types>>) -> Refusal {
         let known = match leader {
             Some(leader) => leader.leader_id,
-            None => self.inner.raft.metrics().borrow_watched().current_leader,
+            None => self.leader(),
         };
         let id = self.inner.shared.group;
+        // One that leads and hears too few of the others is none either.
         match known.filter(|known| known != self.inner.raft.node_id()) {
             Some(node) => {
                 Refusal::new(Code::NoLeader, format!("this node does not lead group {id}"))

@@ -7,8 +7,8 @@
 //! - An entry that needs a newer release, or a law that panics, ends the process before anything of
 //!   the round is written.
 
-use super::disk::Disk;
 use super::checkpoints::{CHECKPOINT_EVERY, Checkpoints};
+use super::disk::Disk;
 use super::recent::Recent;
 use super::types::{Command, Entry, LogId, Outcome, SnapshotMeta, StoredMembership, Types};
 use super::wire;

@@ -42,10 +42,10 @@ pub use read::{Consistency, Read};
 pub use recent::{Behind, Recent};
 pub use verify::verify;
 
+use crate::net::peer::PeerTls;
 use crate::store::flusher::{Flusher, Queue};
 use crate::store::folder::Folder;
 use crate::store::{Database, counters};
-use crate::net::peer::PeerTls;
 use disk::Disk;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -174,17 +174,8 @@ impl Consensus {
         let thread = Thread::start(pulse.clone())?;
         let links = Links::new(thread.handle());
         let node_id = AtomicU64::new(settings.node_id);
-        let context = Context {
-            settings,
-            config,
-            database,
-            counters,
-            disk,
-            queue,
-            links,
-            node_id,
-            closing,
-        };
+        let context =
+            Context { settings, config, database, counters, disk, queue, links, node_id, closing };
         let context = Arc::new(context);
         let mut ids: BTreeSet<GroupId> = context.database.groups()?.into_iter().collect();
         if context.settings.is_member {

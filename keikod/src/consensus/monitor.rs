@@ -7,7 +7,6 @@ use keiko_core::id::GroupId;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::Fatal;
 use openraft::{RaftMetrics, ServerState};
-use std::time::Instant;
 use tokio::sync::watch;
 
 /// What the monitor knows.
@@ -15,9 +14,7 @@ use tokio::sync::watch;
 pub(super) struct Health {
     /// All that was committed before this node started is applied again.
     pub(super) recovered: bool,
-    /// When this node last lost sight of a leader; `None` while it sees one, or never saw one.
-    pub(super) lost_at: Option<Instant>,
-    /// True once it saw one.
+    /// True once it saw a leader.
     pub(super) seen: bool,
     /// The last one that it saw.
     pub(super) last_leader: Option<u64>,
@@ -68,13 +65,8 @@ fn observe(health: &mut Health, metrics: &RaftMetrics<Types>) -> bool {
     if committed.is_some() && covers && applied >= committed {
         health.recovered = true;
     }
-    match metrics.current_leader {
-        Some(leader) => {
-            (health.lost_at, health.seen) = (None, true);
-            health.last_leader = Some(leader);
-        }
-        None if health.seen => health.lost_at = health.lost_at.or_else(|| Some(Instant::now())),
-        None => {}
+    if let Some(leader) = metrics.current_leader {
+        (health.seen, health.last_leader) = (true, Some(leader));
     }
     before != *health
 }

@@ -92,7 +92,8 @@ impl Group {
             let refusal = match tokio::time::timeout(left, confirmed).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(refusal)) => refusal,
-                Err(_) => return Err(late()),
+                Err(_) if self.status().quorum => return Err(late()),
+                Err(_) => return Err(self.no_leader(None).cause(late())),
             };
             let passing = matches!(refusal.code, Code::NoLeader | Code::PeerUnreachable);
             if !passing || begun.elapsed() >= LEADER_PATIENCE || self.check_open().is_err() {
@@ -119,7 +120,8 @@ impl Group {
     pub(super) async fn read_index_here(&self, quorum: bool) -> Result<LogId> {
         match tokio::time::timeout(READ_DEADLINE, self.linearizer(quorum)).await {
             Ok(linearizer) => Ok(*linearizer?.read_log_id().log_id()),
-            Err(_) => Err(late()),
+            Err(_) if self.status().quorum => Err(late()),
+            Err(_) => Err(self.no_leader(None).cause(late())),
         }
     }
 
@@ -162,14 +164,13 @@ impl Group {
     fn staleness_ms(&self, stamp_ms: u64) -> u64 {
         let health = *self.inner.health.borrow();
         let to_ms = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        // Down for who knows how long: as old as its last stamp.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_stamp = now.saturating_sub(Duration::from_millis(stamp_ms));
         if !health.seen {
-            // Down for who knows how long: as old as its last stamp.
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, to_ms);
-            return now.saturating_sub(stamp_ms);
+            return to_ms(since_stamp);
         }
-        if let Some(lost_at) = health.lost_at {
-            return to_ms(lost_at.elapsed() + self.inner.election_max);
-        }
+        let silence = self.leader_silence();
         let raft = &self.inner.raft;
         // Asked before the borrow below: a second borrow inside it could wait for a writer for ever.
         let alone = raft.voter_ids().eq([*raft.node_id()]);
@@ -178,8 +179,11 @@ impl Group {
         match (metrics.state, metrics.last_quorum_acked) {
             (ServerState::Leader, _) if alone => 0,
             (ServerState::Leader, Some(acked)) => to_ms(acked.elapsed()),
-            // A follower that heard nothing for that long would no longer know a leader.
-            _ => to_ms(self.inner.election_max),
+            _ => match silence {
+                // What the leader said last may have been on its way for as long as it may lead.
+                Some(silence) => to_ms(silence + self.inner.election_max),
+                None => to_ms(since_stamp),
+            },
         }
     }
 }

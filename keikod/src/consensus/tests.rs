@@ -131,7 +131,7 @@ async fn answers_draining(node: &Consensus, group: &Group) {
         node.found().await.err(),
         group.ready(DEADLINE).await.err(),
         group.propose(entry(99), DEADLINE).await.err(),
-        group.submit_freeing(entry(99), DEADLINE).await.err(),
+        group.submit(entry(99), DEADLINE).await.err().map(|(refusal, _)| refusal),
         group.read(Consistency::Linearizable, |_| ()).await.err(),
         group.read(Consistency::Stale, |_| ()).await.err(),
         group.reclaim_past().await.err(),
@@ -204,11 +204,17 @@ async fn what_is_too_large_or_has_no_room_is_refused() {
     for (entry, expect) in [(entry(0), Code::DiskFull), (large.clone(), Code::DiskFull)] {
         assert_eq!(group.propose(entry, DEADLINE).await.unwrap_err().code, expect);
     }
-    group.submit_freeing(entry(0), DEADLINE).await.unwrap().reply().await.unwrap();
-    let refused = group.submit_freeing(large, DEADLINE).await;
-    assert_eq!(refused.err().unwrap().code, Code::LimitExceeded);
-    let late = group.submit_freeing(entry(0), Duration::ZERO).await;
-    assert_eq!(late.err().unwrap().code, Code::DeadlineExceeded);
+    // What may free space is taken.
+    let op = words::cluster_op::Op::RemoveNode(words::RemoveNode { id: 9 });
+    let op = words::ClusterOp { op: Some(op) };
+    let freeing =
+        words::Entry { room: Some(words::entry::Room::Cluster(op)), ..words::Entry::default() };
+    group.propose(freeing.clone(), DEADLINE).await.unwrap();
+    let large = words::Entry { tenant: large.tenant, ..freeing.clone() };
+    let refused = group.submit(large, DEADLINE).await;
+    assert_eq!(refused.err().unwrap().0.code, Code::LimitExceeded);
+    let late = group.submit(freeing, Duration::ZERO).await;
+    assert_eq!(late.err().unwrap().0.code, Code::DeadlineExceeded);
 }
 
 #[tokio::test]

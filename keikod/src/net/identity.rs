@@ -224,6 +224,13 @@ impl Identity {
         Err(refusal.hint(self.way_to(permission)))
     }
 
+    /// Counts and notes what the law refused to this caller for who they are, or for what they
+    /// showed.
+    pub fn note(&self, refusal: &Refusal) {
+        metrics::refused(refusal.code, "");
+        refusals::note(refusal.code, Some(self.actor()), "", "");
+    }
+
     /// How the caller comes to a permission.
     fn way_to(&self, permission: Permission) -> String {
         if let Self::Token { one_use: true, role, .. } = self {
@@ -246,9 +253,12 @@ impl Identity {
             }
             _ => {
                 let roles = Role::ALL.iter().filter(|role| role.grants(permission));
-                let roles: Vec<_> = roles.map(|role| role.name()).collect();
-                let roles = roles.join(", ");
-                format!("who may: {roles} (where its scope holds it), or the node's unix socket")
+                let roles = roles.map(|role| match role {
+                    Role::Agent => "an agent about its own entry",
+                    role => role.name(),
+                });
+                let roles: Vec<_> = roles.collect();
+                format!("who may: {}, or whoever is on the node's unix socket", roles.join(", "))
             }
         }
     }
@@ -419,7 +429,9 @@ mod tests {
         assert!(metrics::refusals(Code::PermissionDenied, "mcp.exec") > before);
 
         let write = Permission::RegistryWrite;
-        assert!(refused(person("viewer", ""), write).hints[0].contains("admin, operator, agent"));
+        assert!(
+            refused(person("viewer", ""), write).hints[0].contains("admin, operator, an agent")
+        );
         assert!(refused(token("viewer", "", true), write).hints[0].contains("traded"));
         assert!(refused(token("node", "", true), write).hints[0].contains("--join"));
         let found = refused(person("admin", ""), Permission::ClusterInit);

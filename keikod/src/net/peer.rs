@@ -12,9 +12,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::version::TLS13;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
 use std::io;
 use std::pin::Pin;
@@ -251,12 +249,13 @@ fn node_of(certificate: &CertificateDer<'_>, cluster_id: &str) -> Result<String>
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|error| refused(error.to_string()))?;
     let names = parsed.subject_alternative_name().map_err(|error| refused(error.to_string()))?;
-    let uri = names.into_iter().flat_map(|names| names.value.general_names.iter()).find_map(
-        |name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            _ => None,
-        },
-    );
+    let uri =
+        names.into_iter().flat_map(|names| names.value.general_names.iter()).find_map(|name| {
+            match name {
+                GeneralName::URI(uri) => Some(*uri),
+                _ => None,
+            }
+        });
     let uri = uri.ok_or_else(|| refused("it has no SPIFFE id".to_owned()))?;
     let name = uri.strip_prefix(&format!("spiffe://{cluster_id}/node/"));
     name.map(str::to_owned).ok_or_else(|| refused(format!("its SPIFFE id is {uri}")))
@@ -356,7 +355,6 @@ impl Interceptor for Marks {
         Ok(request)
     }
 }
-
 
 /// A connection to the API of any member, by the hash of its CA: for a node that knows no more.
 pub async fn dial_api(

@@ -80,7 +80,7 @@ pub(super) fn cluster_of(authority: &CertificateDer<'_>) -> Result<String> {
 }
 
 /// BLAKE3 of a public key (SubjectPublicKeyInfo, DER), hex: under which a key is known.
-pub fn key_hash(public_key: &[u8]) -> String {
+pub(super) fn key_hash(public_key: &[u8]) -> String {
     blake3::hash(public_key).to_hex().to_string()
 }
 

@@ -1,11 +1,11 @@
 //! What a node is made of.
 
+use super::place::Place;
 use super::{
-    CancellationToken, Certificates, Children, Consensus, Current, Keys, NodeCertificate,
-    NodeState, Registry, cluster, journal, registry, security, socket,
+    CancellationToken, Certificates, Children, Consensus, Current, NodeState, Registry, cluster,
+    journal, registry, security, socket,
 };
-use crate::consensus;
-use crate::lifecycle::{Addresses, Membership, Readiness};
+use crate::lifecycle::{Addresses, Readiness};
 use crate::net::{self, Names, NodeKey, Renewal, Server, Signer};
 use crate::outbound::Http;
 use crate::outbound::a2a::CardKey;
@@ -13,19 +13,12 @@ use crate::outbound::egress::Policy;
 use crate::outbound::schema::Schemas;
 use crate::rooms::Control;
 use crate::settings::{Live, Reloaded, Settings};
-use keiko_core::features;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1 as wire;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::service::Routes;
-
-/// The id of a cluster's founder. Who joins gets its id from the cluster.
-const FOUNDER_ID: u64 = 1;
-
-/// What may differ from node to node: it is no part of what is compared.
-const OWN_KEYS: &[&str] = &["data-dir", "node.", "listen.", "socket.", "credentials.dir"];
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -61,44 +54,6 @@ struct RoomMetrics {
     registry: registry::Metrics,
 }
 
-/// Opens the store and starts the groups that it holds.
-pub(super) fn open_consensus(settings: &Settings, addresses: &Addresses) -> Result<Consensus> {
-    let membership = Membership::read(&settings.data_dir.value)?;
-    let node_id = membership.as_ref().map_or(FOUNDER_ID, |membership| membership.node_id);
-    Consensus::open(consensus::Settings {
-        is_member: membership.is_some(),
-        node_addr: advertised(&settings.advertise.value, addresses.peer.port()),
-        heartbeat_ms: *settings.heartbeat_ms,
-        election_ms_min: *settings.election_ms_min,
-        election_ms_max: *settings.election_ms_max,
-        snapshot_entries: *settings.snapshot_entries,
-        ..consensus::Settings::new(
-            settings.data_dir.value.clone(),
-            node_id,
-            settings.node_name.value.clone(),
-        )
-    })
-}
-
-/// host:port as others write it.
-fn advertised(host: &str, port: u16) -> String {
-    match host.parse::<std::net::Ipv6Addr>() {
-        Ok(address) => format!("[{address}]:{port}"),
-        Err(_) => format!("{host}:{port}"),
-    }
-}
-
-/// BLAKE3, hex, of all that should be the same on every node.
-fn settings_hash(settings: &Settings) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for row in settings.rows() {
-        if !OWN_KEYS.iter().any(|own| row.key.starts_with(own)) {
-            hasher.update(format!("{}={}\n", row.key, row.value).as_bytes());
-        }
-    }
-    hasher.finalize().to_hex().to_string()
-}
-
 /// What [`Parts::build`] is given.
 pub(super) struct Given {
     pub(super) current: Arc<Current>,
@@ -116,56 +71,14 @@ impl Parts {
         let unlink = CancellationToken::new();
         let settings = current.settings();
         let data = &settings.data_dir.value;
-        let name = settings.node_name.value.clone();
-        let host = &settings.advertise.value;
-        let control = Control::new(consensus, name.clone(), closing.clone());
-        let names = Names::new(name.clone(), [addresses.api.ip(), addresses.peer.ip()]).also(host);
-        let certificates = Certificates::new(NodeCertificate::ephemeral(&names)?)?;
-        let keys = Keys::open(&data.join("keys"))?;
-        let key = Arc::new(NodeKey::open_or_create(&data.join("keys"))?);
+        let place = Place::build(Arc::clone(&current), consensus, &addresses, readiness, closing)?;
+        let Place { control, certificates, key, names, node, neighbours, hosting, .. } = &place;
+        let (control, certificates, key) = (control.clone(), certificates.clone(), key.clone());
+        let (names, node, name) = (names.clone(), node.clone(), node.name.clone());
+        let (neighbours, hosting) = (neighbours.clone(), hosting.clone());
+        let founding = Arc::new(place.founding(peers));
         make_private(&current.live().credentials_dir.value)?;
-        let node = wire::Node {
-            name: name.clone(),
-            api_address: advertised(host, addresses.api.port()),
-            peer_address: advertised(host, addresses.peer.port()),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            feature_level: features::LEVEL,
-            key_hash: key.key_hash().to_owned(),
-            ..Default::default()
-        };
-        let of = Arc::clone(&current);
-        let about = cluster::About {
-            name: name.clone(),
-            version: node.version.clone(),
-            peer_address: node.peer_address.clone(),
-            certificates: Arc::clone(&certificates),
-            settings_hash: Box::new(move || settings_hash(of.settings())),
-        };
-        let neighbours = cluster::Neighbours::new(control.clone(), about);
-        let opened = tokio::sync::watch::Sender::new(None);
-        let hosting = Arc::new(cluster::Hosting {
-            neighbours: neighbours.clone(),
-            routes: std::sync::OnceLock::new(),
-            runtime: tokio::runtime::Handle::current(),
-            keys: keys.clone(),
-            authority: opened.subscribe(),
-        });
-        let founding = cluster::FoundingParts {
-            control: control.clone(),
-            keys,
-            key: Arc::clone(&key),
-            names: names.clone(),
-            certificates: Arc::clone(&certificates),
-            data_dir: data.clone(),
-            node: node.clone(),
-            neighbours: neighbours.clone(),
-            hosting: Arc::clone(&hosting),
-            readiness,
-            shutdown: closing,
-        };
-        let founding = Arc::new(cluster::Founding::new(founding, peers, opened));
-        let own_ports =
-            vec![addresses.api.port(), addresses.peer.port(), addresses.metrics.port()];
+        let own_ports = vec![addresses.api.port(), addresses.peer.port(), addresses.metrics.port()];
         let http = Http::new(egress(&current.live(), &own_ports)?)?;
         let covered =
             vec![settings.socket_path.value.clone(), current.live().credentials_dir.value.clone()];

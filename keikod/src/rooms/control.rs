@@ -124,6 +124,26 @@ impl Control {
         submitted.map(Submitted).map_err(|(refusal, _)| refusal)
     }
 
+    /// That the leader was lost on the way, for who sends all of it again.
+    pub(super) fn no_leader(&self, why: &Refusal) -> Refusal {
+        let lost = Refusal::new(Code::NoLeader, "leadership moved meanwhile").cause(why);
+        lost.hint("send what was not answered again, with the same request ids")
+    }
+
+    /// Refuses a revision that is not there yet. A node that lags behind the one that told it asks
+    /// the leader first, and catches up.
+    pub(super) async fn reached(&self, revision: u64) -> Result<()> {
+        if revision <= *self.group()?.revisions().borrow() {
+            return Ok(());
+        }
+        let newest = self.read(wire::Consistency::Lease.into(), |_| ()).await?.revision;
+        if revision <= newest {
+            return Ok(());
+        }
+        let text = format!("revision {revision} is not there yet, the newest is {newest}");
+        Err(Refusal::new(Code::FutureRevision, text))
+    }
+
     /// What the law would answer now. Nothing is proposed, and nothing kept.
     pub async fn dry_run(&self, caller: Caller, room: Room) -> Result<reply::Result> {
         self.dry_run_then(caller, room, |_, _| ()).await.map(|(result, ())| result)

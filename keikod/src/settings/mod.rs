@@ -40,7 +40,7 @@ pub const PEER_PORT_DEFAULT: u16 = 7341;
 /// `/metrics`, without TLS, hence on loopback.
 pub const METRICS_DEFAULT: SocketAddr = loopback(7342);
 /// What rmcp finds wrong with a server comes back as a refusal, and a server decides how often.
-const LOG_FILTER_DEFAULT: &str = "info,openraft=warn,rmcp=off";
+const LOG_FILTER_DEFAULT: &str = "info,openraft=error,rmcp=off";
 /// A voter that hears nothing for three heartbeats may campaign.
 const HEARTBEATS_PER_ELECTION: u64 = 3;
 

@@ -2,7 +2,7 @@
 
 use super::check::order::told;
 use super::check::watched::Watched;
-use super::history::Op;
+use super::history::{Op, Outcome};
 use super::watch::Watching;
 use crate::DEADLINE;
 use crate::cluster::{Cluster, name};
@@ -102,7 +102,8 @@ fn unlike(journals: &[Journal]) -> Vec<String> {
     let differs = |other: &Journal| {
         let theirs: Vec<_> = other.events.range(..(end, 0)).collect();
         let at = known.iter().zip(&theirs).position(|(one, other)| one != other);
-        let at = at.or((known.len() != theirs.len()).then_some(known.len().min(theirs.len())))?;
+        let at =
+            at.or_else(|| (known.len() != theirs.len()).then_some(known.len().min(theirs.len())))?;
         let of = |events: &[(&(u64, u32), &blake3::Hash)]| events.get(at).map(|(at, _)| **at);
         let (ours, theirs) = (of(&known), of(&theirs));
         Some(format!(
@@ -113,7 +114,8 @@ fn unlike(journals: &[Journal]) -> Vec<String> {
     others.iter().filter_map(differs).collect()
 }
 
-/// Acknowledged writes that are not there, not once, or not where they were said to be.
+/// Acknowledged writes that are not there, or not where they were said to be; refused ones that are
+/// there, and those in doubt that are there twice.
 fn missing(journals: &[Journal], ops: &[Op]) -> Vec<String> {
     const TOLD_MAX: usize = 8;
     let mut findings = Vec::new();
@@ -121,12 +123,13 @@ fn missing(journals: &[Journal], ops: &[Op]) -> Vec<String> {
         for op in ops {
             let Some(id) = op.request_id else { continue };
             let found = journal.requests.get(&id.to_string());
-            let fits = match op.acknowledged() {
-                Some(revision) => found.is_some_and(|at| at.iter().eq([&revision])),
-                None => found.is_none_or(|at| at.len() == 1),
+            let fits = match op.outcome {
+                Outcome::Written { revision } => found.is_some_and(|at| at.iter().eq([&revision])),
+                Outcome::Unknown => found.is_none_or(|at| at.len() == 1),
+                Outcome::Refused | Outcome::Seen(_) => found.is_none(),
             };
             if !fits && findings.len() < TOLD_MAX {
-                let word = if found.is_some() { "NOT ONCE" } else { "LOST" };
+                let word = if found.is_some() { "NOT AS TOLD" } else { "LOST" };
                 let at = found.cloned().unwrap_or_default();
                 findings.push(format!("{word} at {}: {} is at {at:?}", journal.node, told(op)));
             }

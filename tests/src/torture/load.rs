@@ -1,18 +1,20 @@
 //! Clients that write, compare and read a few keys through every node, and note what they asked,
 //! what they were told, and when.
 //!
-//! A key is an agent, its value a label. A client has a node of its own; where that does not answer
-//! it sends the same operation, under the same request id, to the next one. What none of its tries
-//! answered is in doubt. Never: takes a refusal for proof that nothing happened, but for that of a
-//! swap whose revision is an old one.
+//! A key is an agent, its value a label. A client has a node of its own. Most are one person with a
+//! certificate: where a node does not answer they send the same operation, under the same request
+//! id, to the next one. Some are processes on a node's socket: those are somebody else on each node,
+//! and send it again where they are. What none of the tries answered is in doubt. Never: takes a
+//! refusal for proof that nothing happened, but for that of a swap whose revision is an old one.
 
 use super::history::{Call, Key, Nanos, Op, Outcome, Seen};
 use super::{KEYS, NAMESPACE, Settings};
 use crate::cluster::Cluster;
 use crate::report::Dice;
 use keiko_client::proto::v1 as wire;
-use keiko_client::{Client, Endpoint, Identity};
+use keiko_client::{Client, Endpoint, Enrolled, Identity, Trust};
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,13 +24,19 @@ use uuid::Uuid;
 
 /// What one try may take.
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// Tries of one operation, each at another node.
+/// Tries of one operation.
 const TRIES_MAX: u32 = 3;
+/// Each so many-th client is a process on a socket.
+const BY_SOCKET: u32 = 3;
 /// Between two operations of a client: enough load that something is always under way, and little
 /// enough that a history can be checked.
 const PAUSE_MS: std::ops::RangeInclusive<u64> = 2..=12;
 /// Of so many operations, one is sent to the client's own node again.
 const HOME: u64 = 40;
+/// What getting a certificate may take.
+const ENROLL: Duration = Duration::from_secs(20);
+/// Before the next look where nobody takes a connection.
+const AGAIN: Duration = Duration::from_millis(50);
 /// Nobody is there.
 const URL: &str = "http://127.0.0.1:9/";
 
@@ -36,6 +44,9 @@ const URL: &str = "http://127.0.0.1:9/";
 const REVISION_CONFLICT: u32 = 32;
 /// `KEIKO-0030`: no such object.
 const NOT_FOUND: u32 = 30;
+/// What a client may be told while nodes are killed and cut off: in doubt, too late, nobody there,
+/// not ready, somebody else there, no leader, shutting down, alone.
+const EXPLAINED: [u32; 8] = [4, 5, 10, 13, 15, 40, 43, 46];
 
 /// Clients at work.
 pub(super) struct Load {
@@ -55,11 +66,20 @@ pub(super) struct Noted {
 
 struct Shared {
     sockets: Vec<PathBuf>,
+    apis: Vec<Endpoint>,
+    person: Enrolled,
+    trust: Trust,
     begun: Instant,
     stop: AtomicBool,
     acknowledged: AtomicU64,
     next_value: AtomicU64,
     codes: Mutex<BTreeMap<u32, u64>>,
+}
+
+/// Refusals that no fault explains.
+pub(super) fn unexplained(codes: &BTreeMap<u32, u64>) -> Vec<String> {
+    let odd = codes.iter().filter(|(code, _)| !EXPLAINED.contains(code));
+    odd.map(|(code, count)| format!("KEIKO-{code:04} was answered {count} times")).collect()
 }
 
 impl Shared {
@@ -75,8 +95,12 @@ impl Shared {
 impl Load {
     /// Makes the keys, and lets the clients begin.
     pub(super) async fn start(cluster: &Cluster, settings: &Settings, begun: Instant) -> Self {
+        let apis = cluster.all().map(|number| api(cluster.node(number).api()));
         let shared = Arc::new(Shared {
             sockets: cluster.sockets(),
+            apis: apis.collect(),
+            person: person(cluster).await,
+            trust: Trust::from_pem(&cluster.node(0).ca_pem()).expect("a certificate"),
             begun,
             stop: AtomicBool::new(false),
             acknowledged: AtomicU64::new(0),
@@ -175,7 +199,7 @@ impl Asking {
         let (mut outcome, mut tries) = (Outcome::Unknown, 0);
         while tries < TRIES_MAX {
             tries += 1;
-            let Some(client) = self.connected().await else { continue };
+            let Some(client) = self.connected_for(tries).await else { continue };
             match self.send(&client, key, call, request_id).await {
                 Ok(told) => {
                     outcome = told;
@@ -183,7 +207,9 @@ impl Asking {
                 }
                 Err(code) => {
                     self.count(code);
-                    self.move_to(self.node + 1);
+                    // Over a socket the same request of another node is somebody else's.
+                    let step = usize::from(!self.is_by_socket() || tries == TRIES_MAX);
+                    self.move_to(self.node + step);
                 }
             }
         }
@@ -214,23 +240,48 @@ impl Asking {
         }
     }
 
+    fn is_by_socket(&self) -> bool {
+        self.number.is_multiple_of(BY_SOCKET)
+    }
+
+    /// For the first try any node will do; after that, a process on a socket stays where it is.
+    async fn connected_for(&mut self, tries: u32) -> Option<Client> {
+        if tries == 1 || !self.is_by_socket() {
+            return self.connected().await;
+        }
+        if self.client.is_none() {
+            self.connect().await;
+        }
+        if self.client.is_none() {
+            tokio::time::sleep(AGAIN).await;
+        }
+        self.client.clone()
+    }
+
     /// A connection to its node, or to the next that takes one; none if nobody does.
     async fn connected(&mut self) -> Option<Client> {
         for _ in 0..self.shared.sockets.len() {
-            if let Some(client) = &self.client {
-                return Some(client.clone());
+            if self.client.is_none() {
+                self.connect().await;
             }
-            let endpoint = Endpoint::Unix(self.shared.sockets[self.node].clone());
-            let connecting = Client::connect(endpoint, Identity::Process);
-            match tokio::time::timeout(PATIENCE, connecting).await {
-                Ok(Ok(client)) => self.client = Some(client.within(PATIENCE)),
-                Ok(Err(_)) | Err(_) => self.move_to(self.node + 1),
+            match &self.client {
+                Some(client) => return Some(client.clone()),
+                None => self.move_to(self.node + 1),
             }
         }
-        if self.client.is_none() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        self.client.clone()
+        tokio::time::sleep(AGAIN).await;
+        None
+    }
+
+    async fn connect(&mut self) {
+        let Shared { sockets, apis, person, trust, .. } = &*self.shared;
+        let (endpoint, identity, trust) = match self.is_by_socket() {
+            true => (Endpoint::Unix(sockets[self.node].clone()), Identity::Process, None),
+            false => (apis[self.node].clone(), person.identity(), Some(trust.clone())),
+        };
+        let settings = keiko_client::Settings { endpoint, identity, trust, timeout: PATIENCE };
+        let connecting = tokio::time::timeout(PATIENCE, Client::with(settings));
+        self.client = connecting.await.ok().and_then(Result::ok);
     }
 
     fn move_to(&mut self, node: usize) {
@@ -260,6 +311,19 @@ impl Asking {
             Call::Read { lease } => read(client, key, lease).await,
         }
     }
+}
+
+/// Somebody with a certificate.
+async fn person(cluster: &Cluster) -> Enrolled {
+    let token = cluster.token("--for operator --name torture");
+    let identity = Identity::Token(token);
+    let endpoint = api(cluster.node(0).api());
+    let settings = keiko_client::Settings { endpoint, identity, trust: None, timeout: ENROLL };
+    keiko_client::enroll(settings).await.expect("a certificate")
+}
+
+fn api(address: SocketAddr) -> Endpoint {
+    Endpoint::Tls { host: address.ip().to_string(), port: address.port() }
 }
 
 async fn write(

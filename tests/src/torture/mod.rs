@@ -116,9 +116,10 @@ pub async fn round(settings: &Settings) -> Result<Score, Failure> {
     let noted = load.end().await;
     history::save(&path, &noted.ops).expect("the history is written");
     // Whatever panics from here on, the file is there.
-    let ended = end::settle(cluster, &noted.ops, watching).await;
-    findings.extend(ended.findings);
+    let mut ended = end::settle(cluster, &noted.ops, watching).await;
+    findings.append(&mut ended.findings);
     findings.extend(check::check(&noted.ops, &ended.watched));
+    findings.extend(load::unexplained(&noted.codes));
     let faults: Vec<String> = struck.iter().map(Struck::to_string).collect();
     if !findings.is_empty() {
         return Err(Failure { findings, seed: settings.seed, history: path, faults });

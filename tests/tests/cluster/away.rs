@@ -56,9 +56,9 @@ fn a_node_that_moved_is_found_again() {
         assert_eq!(cluster.node(moved).peer(), address);
         cluster.wait_whole();
         let key = unique("moved");
-        put(&cluster.node(moved).ctl, &key, "from the new place", "").ok();
+        put(&cluster.node(moved).ctl, &key, "from-the-new-place", "").ok();
         for number in cluster.all() {
-            assert_eq!(value(&cluster.node(number).ctl, &key, ""), "from the new place");
+            assert_eq!(value(&cluster.node(number).ctl, &key, ""), "from-the-new-place");
             eventually("all know where it is", || {
                 let member = cluster.node(number).ctl.json(&format!("node get {}", name(moved)));
                 let told = member["peerAddress"].as_str().unwrap_or_default().to_owned();

@@ -1,6 +1,7 @@
 //! Every node answers every call, whoever leads.
 
-use super::{put, value};
+use super::people::{person, turn_to};
+use super::{put, status, value};
 use keiko_core::refusal::Code;
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
@@ -63,19 +64,23 @@ fn a_refusal_is_the_same_from_every_node() {
 fn a_request_id_holds_over_nodes() {
     let cluster = shared_cluster();
     let name = unique("once");
+    // The same person at each node: a process on a socket is somebody else on another node.
+    let ctl = person(&cluster, "operator", &unique("olga"), 0);
     put(&cluster.node(0).ctl, &name, "first", "").ok();
     let object = cluster.node(0).ctl.json(&format!("agent get {name}"));
     let made_ms = object["metadata"]["updatedMs"].as_u64().expect("a time");
     let hex = format!("{made_ms:012x}");
     let id = format!("{}-{}-7abc-8def-0123456789cd", &hex[..8], &hex[8..]);
-    let revision = |node: usize| {
-        let set = put(&cluster.node(node).ctl, &name, "second", &format!("--request-id {id}"));
-        set.ok();
-        let object = cluster.node(node).ctl.json(&format!("agent get {name}"));
+    let revision = || {
+        put(&ctl, &name, "second", &format!("--request-id {id}")).ok();
+        let object = ctl.json(&format!("agent get {name}"));
         object["metadata"]["generation"].as_u64().expect("a revision")
     };
-    let first = revision(0);
-    assert_eq!([revision(1), revision(2)], [first, first], "it took effect once");
+    let first = revision();
+    turn_to(&ctl, &cluster, 0, 1);
+    let second = revision();
+    turn_to(&ctl, &cluster, 1, 2);
+    assert_eq!([second, revision()], [first, first], "it took effect once");
 }
 
 #[test]
@@ -84,7 +89,7 @@ fn every_node_tells_the_same_of_all() {
     let leader = cluster.wait_leader();
     for number in cluster.all() {
         let ctl = &cluster.node(number).ctl;
-        let status = ctl.json("cluster status");
+        let status = status(ctl);
         assert_eq!(status["leader"], format!("n{}", leader + 1), "{status}");
         assert_eq!(status["quorum"]["voters"], 3, "{status}");
         let names = ctl.ok("node list -o name").stdout;

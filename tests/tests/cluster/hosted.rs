@@ -5,7 +5,7 @@ use keiko_tests::cluster::name;
 use keiko_tests::http::get;
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
-use keiko_tests::{Node, eventually, measure, programs, shared_cluster};
+use keiko_tests::{Cluster, Node, eventually, measure, programs, shared_cluster};
 use std::time::{Duration, Instant};
 
 /// How long a dead node's servers may be taken for alive.
@@ -97,7 +97,8 @@ fn what_a_dead_node_hosted_is_routed_to_no_more() {
 fn a_command_that_others_may_run_starts_elsewhere() {
     let program = programs::path("fake-mcp").display().to_string();
     let allow = format!("[exec]\nallow = [[\"{program}\"]]\n");
-    let mut cluster = shared_cluster();
+    // Its own: what one node may run from now on is no other case's business.
+    let mut cluster = Cluster::start(3);
     let number = cluster.followers()[0];
     let heir = cluster.others(number)[0];
     assert_eq!(cluster.node_mut(heir).terminate(), 0);

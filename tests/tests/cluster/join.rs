@@ -1,6 +1,6 @@
 //! A fourth node comes in with one command and one token, and nobody else does.
 
-use super::{put, says, value};
+use super::{put, says, status, value};
 use keiko_core::refusal::Code;
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
@@ -47,9 +47,9 @@ fn a_fourth_node_becomes_a_voter_by_itself() {
     node.wait_ready();
     wait_voter(&mut cluster, &name);
     assert_eq!(value(&node.ctl, &key, "--consistency linearizable"), "there");
-    put(&node.ctl, &key, "through the fourth", "").ok();
-    assert_eq!(value(&cluster.node(0).ctl, &key, ""), "through the fourth");
-    let status = node.ctl.json("cluster status");
+    put(&node.ctl, &key, "through-the-fourth", "").ok();
+    assert_eq!(value(&cluster.node(0).ctl, &key, ""), "through-the-fourth");
+    let status = status(&node.ctl);
     assert_eq!((&status["quorum"]["voters"], &status["quorum"]["needed"]), (&4.into(), &3.into()));
     // Its folder knows where it belongs: the token is not needed again, nor the address.
     assert_eq!(node.terminate(), 0, "{}", node.log());

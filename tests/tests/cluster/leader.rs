@@ -44,10 +44,8 @@ async fn leadership_is_handed_over_without_a_loss() {
     let steady = Steady::start(cluster.node(leader), EVERY);
     let mut from = leader;
     for to in cluster.others(leader).into_iter().chain([leader]) {
-        let handed = cluster
-            .node(leader)
-            .ctl
-            .json(&format!("cluster transfer-leader --to {}", name(to)));
+        let handed =
+            cluster.node(leader).ctl.json(&format!("cluster transfer-leader --to {}", name(to)));
         assert_eq!(handed["leader"], name(to), "{handed}");
         assert_eq!(handed["before"], name(from), "{handed}");
         eventually("all know it", || {
@@ -92,14 +90,14 @@ fn a_drained_node_leads_nothing() {
     }
     // It answers as ever, and is not voted for when the next one goes.
     let key = unique("drained");
-    put(&cluster.node(leader).ctl, &key, "through it", "").ok();
+    put(&cluster.node(leader).ctl, &key, "through-it", "").ok();
     let third = cluster.others(leader).into_iter().find(|number| *number != next);
     cluster.kill(next);
     eventually("the third one leads", || {
         let now = cluster.leader();
         expect(now == third, || format!("{now:?} leads, not {third:?}"))
     });
-    assert_eq!(value(&cluster.node(leader).ctl, &key, ""), "through it");
+    assert_eq!(value(&cluster.node(leader).ctl, &key, ""), "through-it");
     cluster.restart(next);
     cluster.node(other).ctl.ok(&format!("node drain {drained} --undo"));
     eventually("it is in use again", || {

@@ -1,7 +1,7 @@
 //! Members that go, and members that must not. Each case has a cluster of its own: what goes is gone.
 
 use super::steady::{Steady, longest_gap, nothing_is_lost};
-use super::{put, says, value};
+use super::{put, says, status, value};
 use keiko_core::refusal::Code;
 use keiko_tests::cluster::name;
 use keiko_tests::wait::expect;
@@ -24,7 +24,7 @@ async fn the_leader_is_removed_under_load() {
     assert!(gap < Duration::from_secs(3), "no write was accepted for {gap:?}");
     for number in &others {
         eventually("two are left, and one of them leads", || {
-            let status = cluster.node(*number).ctl.json("cluster status");
+            let status = status(&cluster.node(*number).ctl);
             let is_so = status["quorum"]["voters"] == 2
                 && status["quorum"]["ok"] == true
                 && status["leader"] != name(leader)
@@ -41,7 +41,7 @@ async fn the_leader_is_removed_under_load() {
     let plan = keiko_tests::Plan::join("n9", cluster.node(at).api(), token.trim());
     let newcomer = Node::start(plan);
     eventually("there are three again", || {
-        let status = newcomer.ctl.json("cluster status");
+        let status = status(&newcomer.ctl);
         expect(status["quorum"]["voters"] == 3, || status.to_string())
     });
 }
@@ -56,27 +56,27 @@ fn no_removal_takes_the_quorum_away() {
     cluster.kill(dead);
     let ctl = &cluster.node(leader).ctl;
     eventually("it is known that one is down", || {
-        let status = ctl.json("cluster status");
+        let status = status(ctl);
         expect(status["quorum"]["reachable"] == 2, || status.to_string())
     });
     // Two are left of three. Without the healthy one there would be two voters, of which one lives.
     ctl.refused(&format!("node remove {} --yes", name(healthy)), 1, Code::MembershipRefused);
     ctl.refused(&format!("node remove {} --yes", name(leader)), 1, Code::MembershipRefused);
-    let status = ctl.json("cluster status");
-    assert_eq!(status["quorum"]["voters"], 3, "{status}");
+    let unchanged = status(ctl);
+    assert_eq!(unchanged["quorum"]["voters"], 3, "{unchanged}");
     // The dead one may go: two of two live.
     ctl.ok(&format!("node remove {} --yes", name(dead)));
     eventually("there are two voters", || {
-        let status = ctl.json("cluster status");
+        let status = status(ctl);
         let is_so = status["quorum"]["voters"] == 2 && status["quorum"]["ok"] == true;
         expect(is_so, || status.to_string())
     });
-    put(ctl, "kept", "still there", "").ok();
-    assert_eq!(value(&cluster.node(healthy).ctl, "kept", ""), "still there");
+    put(ctl, "kept", "still-there", "").ok();
+    assert_eq!(value(&cluster.node(healthy).ctl, "kept", ""), "still-there");
     // Down to one, which is alone and goes on; and that one stays.
     ctl.ok(&format!("node remove {} --yes", name(healthy)));
     eventually("one is left", || {
-        let status = ctl.json("cluster status");
+        let status = status(ctl);
         expect(status["quorum"]["voters"] == 1, || status.to_string())
     });
     put(ctl, "kept", "alone", "").ok();

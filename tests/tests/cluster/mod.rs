@@ -25,6 +25,7 @@ mod steady;
 use keiko_core::refusal::Code;
 use keiko_tests::wait::expect;
 use keiko_tests::{Ctl, Node, Output, eventually};
+use serde_json::Value;
 
 /// Declares an agent with this value in a label.
 pub(crate) fn put(ctl: &Ctl, name: &str, value: &str, flags: &str) -> Output {
@@ -40,6 +41,14 @@ pub(crate) fn put(ctl: &Ctl, name: &str, value: &str, flags: &str) -> Output {
 pub(crate) fn value(ctl: &Ctl, name: &str, flags: &str) -> String {
     let read = ctl.ok(&format!("agent get {name} {flags} -o jsonpath=.metadata.labels.value"));
     read.stdout.trim().to_owned()
+}
+
+/// What a node says of the cluster, with a quorum or without.
+#[track_caller]
+pub(crate) fn status(ctl: &Ctl) -> Value {
+    let told = ctl.run("cluster status -o json");
+    assert!([0, 8].contains(&told.status), "{told}");
+    told.json()
 }
 
 /// There is nobody who could decide.

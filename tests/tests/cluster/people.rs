@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Somebody with this role, whose context points at this node.
 #[track_caller]
-fn person(cluster: &Cluster, role: &str, name: &str, node: usize) -> Ctl {
+pub(crate) fn person(cluster: &Cluster, role: &str, name: &str, node: usize) -> Ctl {
     let token = cluster.token(&format!("--for {role} --name {name}"));
     let ctl = Ctl::new(None);
     let endpoint = format!("https://{}", cluster.node(node).api());
@@ -20,7 +20,7 @@ fn person(cluster: &Cluster, role: &str, name: &str, node: usize) -> Ctl {
 }
 
 /// The same person asks another node from now on.
-fn turn_to(ctl: &Ctl, cluster: &Cluster, from: usize, to: usize) {
+pub(crate) fn turn_to(ctl: &Ctl, cluster: &Cluster, from: usize, to: usize) {
     let path = ctl.place().join("config/keiko/config.toml");
     let text = fs::read_to_string(&path).expect("it has a context");
     let (old, new) = (cluster.node(from).api().to_string(), cluster.node(to).api().to_string());
@@ -77,11 +77,8 @@ fn who_may_only_look_is_refused_and_that_is_told() {
     ctl.ok("node list");
     let agent = fake::agent::start("not-hers");
     let wanted = unique("not-hers");
-    let refused = ctl.refused(
-        &format!("agent register {wanted} {}", agent.url()),
-        4,
-        Code::PermissionDenied,
-    );
+    let refused =
+        ctl.refused(&format!("agent register {wanted} {}", agent.url()), 4, Code::PermissionDenied);
     refused.says("registry.write");
     ctl.refused("node drain n1", 4, Code::PermissionDenied).says("cluster.operate");
     ctl.refused("cluster token create --for node", 4, Code::PermissionDenied)

@@ -11,7 +11,8 @@ use keiko_tests::{Ctl, eventually, http, shared_cluster};
 fn wait_alone(ctl: &Ctl) -> String {
     eventually("it knows that it is alone", || {
         let status = ctl.run("cluster status");
-        let told = status.status == 8 && status.stdout.contains("NO QUORUM 1/3, need 2, last leader");
+        let told =
+            status.status == 8 && status.stdout.contains("NO QUORUM 1/3, need 2, last leader");
         expect(told, || status.to_string()).map(|()| status.stdout)
     })
 }
@@ -59,7 +60,10 @@ fn two_of_three_are_lost_and_come_back() {
         cluster.restart(gone[1]);
         cluster.wait_whole();
         for number in cluster.all() {
-            assert_eq!(value(&cluster.node(number).ctl, &key, "--consistency linearizable"), "before");
+            assert_eq!(
+                value(&cluster.node(number).ctl, &key, "--consistency linearizable"),
+                "before"
+            );
         }
     }
 }
@@ -68,7 +72,7 @@ fn two_of_three_are_lost_and_come_back() {
 fn all_of_them_are_lost_and_come_back() {
     let mut cluster = shared_cluster();
     let key = unique("night");
-    put(&cluster.node(0).ctl, &key, "in the evening", "").ok();
+    put(&cluster.node(0).ctl, &key, "in-the-evening", "").ok();
     for number in cluster.all() {
         cluster.kill(number);
     }
@@ -77,7 +81,7 @@ fn all_of_them_are_lost_and_come_back() {
     }
     cluster.wait_whole();
     for number in cluster.all() {
-        assert_eq!(value(&cluster.node(number).ctl, &key, ""), "in the evening");
+        assert_eq!(value(&cluster.node(number).ctl, &key, ""), "in-the-evening");
     }
     cluster.agree_within(keiko_tests::DEADLINE).expect("the same state everywhere");
 }

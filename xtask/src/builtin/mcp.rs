@@ -1,56 +1,16 @@
-//! An MCP server over stdio, revision 2025-11-25, with one tool: `get_current_time`.
+//! An MCP server over stdio with one tool: `get_current_time`.
 
-use super::{answer, refusal};
+use super::stdio::{Server, text};
 use crate::{Outcome, checkout::Checkout};
 use serde_json::{Value, json};
-use std::io::{BufRead, Read, Write};
-use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// One message; more is not read, so nobody can fill the memory.
-const LINE_BYTES_MAX: u64 = 1 << 20;
-const METHOD_NOT_FOUND: i32 = -32601;
-const INVALID_PARAMS: i32 = -32602;
-
 pub(crate) fn run(_checkout: &Checkout, _arguments: &[String]) -> Outcome {
-    let mut input = std::io::stdin().lock();
-    let mut output = std::io::stdout().lock();
-    loop {
-        let mut line = String::new();
-        let count = input.by_ref().take(LINE_BYTES_MAX).read_line(&mut line)?;
-        if count == 0 {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let Ok(request) = serde_json::from_str::<Value>(&line) else { continue };
-        if let Some(answer) = respond(&request) {
-            writeln!(output, "{answer}")?;
-            output.flush()?;
-        }
-    }
-}
-
-/// The answer to one message; a notification has none.
-fn respond(request: &Value) -> Option<Value> {
-    let id = request.get("id")?;
-    Some(match request["method"].as_str().unwrap_or_default() {
-        "initialize" => answer(
-            id,
-            &json!({
-                "protocolVersion": "2025-11-25",
-                "capabilities": {"tools": {}},
-                "serverInfo": {"name": "builtin-time", "version": env!("CARGO_PKG_VERSION")},
-            }),
-        ),
-        "ping" => answer(id, &json!({})),
-        "tools/list" => answer(id, &json!({"tools": [tool()]})),
-        "tools/call" if request["params"]["name"] == "get_current_time" => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            let text = json!({"timezone": "UTC", "datetime": utc(now)}).to_string();
-            answer(id, &json!({"content": [{"type": "text", "text": text}], "isError": false}))
-        }
-        "tools/call" => refusal(id, INVALID_PARAMS, "unknown tool"),
-        _ => refusal(id, METHOD_NOT_FOUND, "method not found"),
-    })
+    let call = |_: &Value| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        text(&json!({"timezone": "UTC", "datetime": utc(now)}).to_string(), false)
+    };
+    Server { name: "builtin-time", tool: tool(), call }.run()
 }
 
 fn tool() -> Value {
@@ -92,14 +52,5 @@ mod tests {
         check(951_782_400, "2000-02-29T00:00:00Z");
         check(1_735_689_599, "2024-12-31T23:59:59Z");
         check(1_767_225_600, "2026-01-01T00:00:00Z");
-    }
-
-    #[test]
-    fn messages() {
-        let ask = |method: &str| respond(&json!({"id": 1, "method": method}));
-        assert_eq!(ask("initialize").unwrap()["result"]["protocolVersion"], "2025-11-25");
-        assert_eq!(ask("server/discover").unwrap()["error"]["code"], METHOD_NOT_FOUND);
-        assert_eq!(ask("tools/list").unwrap()["result"]["tools"][0]["name"], "get_current_time");
-        assert!(respond(&json!({"method": "notifications/initialized"})).is_none());
     }
 }

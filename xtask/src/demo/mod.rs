@@ -1,9 +1,12 @@
-//! `./x demo`: the main job in two minutes, on a throw-away node.
+//! `./x demo`: the main job in a minute, on three throw-away nodes that are one cluster.
 //!
 //! Every step is a command that a person could type, printed with its output. What the demo starts
 //! it ends, also on Ctrl-C; its data folder is gone afterwards. Without real peers it uses the
 //! built-in ones and says so; in CI that is a failure.
 
+mod callers;
+mod crash;
+pub(crate) mod members;
 pub(crate) mod node;
 pub(crate) mod shell;
 mod story;

@@ -1,4 +1,4 @@
-//! What the demo starts and ends: one daemon, one agent, one folder.
+//! What the demo starts and ends: daemons, one agent, one folder.
 //!
 //! Each program has a process group of its own, so that Ctrl-C reaches the demo alone, which then
 //! ends them in order. After [`Started::end`] nothing of them is left, children of a killed daemon
@@ -7,16 +7,19 @@
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How long a program may take to end by itself.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A daemon that is alone, and its log.
+const LONE: &str = "keikod";
+/// How long programs may take to end by themselves: a daemon drains for ten seconds at most.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How long an agent may take to start; Python takes seconds on a cold disk.
 const START: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
@@ -24,7 +27,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// Everything that must be ended.
 pub(crate) struct Started {
     folder: PathBuf,
-    daemon: Option<Child>,
+    /// Those that run, by name.
+    daemons: BTreeMap<String, Child>,
     agent: Option<Child>,
     /// Servers that a daemon started: they outlive it only if it was killed.
     servers: Vec<Pid>,
@@ -36,46 +40,80 @@ impl Started {
     pub(crate) fn new(parent: &Path, what: &str) -> Result<Self> {
         let folder = parent.join(format!("keiko-{what}-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
-        Ok(Self { folder, daemon: None, agent: None, servers: Vec::new(), ended: false })
+        let (daemons, servers) = (BTreeMap::new(), Vec::new());
+        Ok(Self { folder, daemons, agent: None, servers, ended: false })
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    fn log(&self) -> PathBuf {
-        self.folder.join("keikod.log")
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
     }
 
-    /// Starts the daemon, unless the demo is being ended.
-    pub(crate) fn start_daemon(&mut self, mut command: Command) -> Result<()> {
+    /// Starts a daemon that is alone, unless the demo is being ended.
+    pub(crate) fn start_daemon(&mut self, command: Command) -> Result<()> {
+        self.start_node(LONE, command)
+    }
+
+    /// The same for one of several.
+    pub(crate) fn start_node(&mut self, name: &str, mut command: Command) -> Result<()> {
         self.refuse_if_ended()?;
-        let log = fs::File::options().create(true).append(true).open(self.log())?;
+        let log = fs::File::options().create(true).append(true).open(self.log(name))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        self.daemon = Some(command.spawn().context("starting keikod")?);
+        let daemon = command.spawn().with_context(|| format!("starting keikod, {name}"))?;
+        self.daemons.insert(name.to_owned(), daemon);
         Ok(())
     }
 
-    /// Fails if the daemon ended by itself.
-    pub(super) fn check_daemon(&mut self) -> Result<()> {
-        let daemon = self.daemon.as_mut().context("no daemon was started")?;
-        match daemon.try_wait()? {
+    /// Fails if no daemon runs, or one ended by itself.
+    pub(super) fn check_daemons(&mut self) -> Result<()> {
+        if self.daemons.is_empty() {
+            bail!("no daemon runs");
+        }
+        match self.take_ended().first() {
             None => Ok(()),
-            Some(status) => bail!("keikod ended by itself: {status}"),
+            Some((name, status)) => bail!("{name} ended by itself: {status}"),
         }
     }
 
-    /// Kills the daemon as a crash would.
-    pub(super) fn kill_daemon(&mut self) -> Result<()> {
-        self.note_servers();
-        let mut daemon = self.daemon.take().context("no daemon was started")?;
+    /// Forgets the daemons that ended, and says which.
+    pub(crate) fn take_ended(&mut self) -> Vec<(String, ExitStatus)> {
+        let mut ended = Vec::new();
+        self.daemons.retain(|name, daemon| match daemon.try_wait() {
+            Ok(Some(status)) => {
+                ended.push((name.clone(), status));
+                false
+            }
+            Ok(None) | Err(_) => true,
+        });
+        ended
+    }
+
+    /// Kills a daemon as a crash would.
+    pub(super) fn kill_node(&mut self, name: &str) -> Result<()> {
+        let mut daemon =
+            self.daemons.remove(name).with_context(|| format!("{name} does not run"))?;
+        self.note_servers(daemon.id());
         daemon.kill()?;
         daemon.wait()?;
         Ok(())
     }
 
+    /// The process of the daemon that is alone.
     pub(crate) fn daemon_pid(&self) -> Option<u32> {
-        self.daemon.as_ref().map(Child::id)
+        self.node_pid(LONE)
+    }
+
+    /// The process of one of several.
+    pub(super) fn node_pid(&self, name: &str) -> Option<u32> {
+        self.daemons.get(name).map(Child::id)
+    }
+
+    /// True if any daemon runs.
+    pub(crate) fn runs(&self) -> bool {
+        !self.daemons.is_empty()
     }
 
     /// Starts an agent that [announces](announced) on stdout where it listens.
@@ -92,21 +130,24 @@ impl Started {
         if self.ended { bail!("the demo is over") } else { Ok(()) }
     }
 
-    /// Remembers the daemon's children, for the case that it can't end them itself.
-    fn note_servers(&mut self) {
-        if let Some(pid) = self.daemon_pid() {
-            let children = children(pid);
-            self.servers.extend(children.into_iter().map(|child| child.pid));
-        }
+    /// Remembers a daemon's children, for the case that it can't end them itself.
+    fn note_servers(&mut self, daemon: u32) {
+        self.servers.extend(children(daemon).into_iter().map(|child| child.pid));
     }
 
-    /// The last lines of the daemon's log, for a story that went wrong.
+    /// The last lines of every log, for a story that went wrong.
     pub(crate) fn print_log(&self) {
-        let log = fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        eprintln!("\nthe end of keikod's log:");
-        for line in &lines[lines.len().saturating_sub(30)..] {
-            eprintln!("  {line}");
+        let logs = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut logs: Vec<_> = logs.map(|entry| entry.path()).collect();
+        logs.retain(|path| path.extension().is_some_and(|ending| ending == "log"));
+        logs.sort();
+        for path in logs {
+            let log = fs::read_to_string(&path).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!("\nthe end of {}:", path.display());
+            for line in &lines[lines.len().saturating_sub(30)..] {
+                eprintln!("  {line}");
+            }
         }
     }
 
@@ -115,10 +156,11 @@ impl Started {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        self.note_servers();
-        for child in [self.daemon.take(), self.agent.take()].into_iter().flatten() {
-            end_child(child);
+        let daemons = std::mem::take(&mut self.daemons);
+        for daemon in daemons.values() {
+            self.note_servers(daemon.id());
         }
+        end_all(daemons.into_values().chain(self.agent.take()).collect());
         // Each is the leader of its own group. One that is gone already is no error.
         for server in self.servers.drain(..) {
             let _ = killpg(server, Signal::SIGKILL);
@@ -150,18 +192,26 @@ pub(super) fn announced(stdout: ChildStdout) -> Result<String> {
     Ok(url.to_owned())
 }
 
-fn end_child(mut child: Child) {
-    let Ok(pid) = i32::try_from(child.id()) else { return };
-    let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+/// Asks all of them to end, waits for them together, and kills who does not.
+fn end_all(mut programs: Vec<Child>) {
+    let pid = |program: &Child| i32::try_from(program.id()).map(Pid::from_raw).ok();
+    for pid in programs.iter().filter_map(pid) {
+        let _ = kill(pid, Signal::SIGTERM);
+    }
     let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if !matches!(child.try_wait(), Ok(None)) {
-            return;
+    loop {
+        programs.retain_mut(|program| matches!(program.try_wait(), Ok(None)));
+        if programs.is_empty() || Instant::now() >= deadline {
+            break;
         }
         std::thread::sleep(POLL);
     }
-    let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-    let _ = child.wait();
+    for mut program in programs {
+        if let Some(pid) = pid(&program) {
+            let _ = killpg(pid, Signal::SIGKILL);
+        }
+        let _ = program.wait();
+    }
 }
 
 /// A process that another one started.
@@ -221,7 +271,7 @@ mod tests {
         while !found(children(std::process::id())) {
             assert!(Instant::now() < until);
         }
-        end_child(child);
+        end_all(vec![child]);
         assert!(!found(children(std::process::id())));
     }
 }

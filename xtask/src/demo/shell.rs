@@ -15,11 +15,13 @@ const POLL: Duration = Duration::from_millis(100);
 const LINES_MAX: usize = 16;
 const COLUMNS_MAX: usize = 160;
 
-/// Where the demo's commands run.
+/// Where the demo's commands run, and which daemon they talk to.
+#[derive(Clone)]
 pub(crate) struct Shell {
     programs: PathBuf,
     path: String,
     folder: PathBuf,
+    socket: PathBuf,
 }
 
 impl Shell {
@@ -28,15 +30,28 @@ impl Shell {
         let folders = [&programs, &checkout.peers().join("bin")].map(|f| f.display().to_string());
         let path = std::env::var("PATH").unwrap_or_default();
         let path = format!("{}:{path}", folders.join(":"));
-        Self { programs, path, folder: lock(cleanup).folder().to_path_buf() }
+        let folder = lock(cleanup).folder().to_path_buf();
+        let socket = folder.join("keiko.sock");
+        Self { programs, path, folder, socket }
+    }
+
+    /// The same at another daemon.
+    pub(crate) fn at(&self, socket: PathBuf) -> Self {
+        Self { socket, ..self.clone() }
+    }
+
+    /// As `--endpoint` takes it.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("unix:{}", self.socket.display())
     }
 
     /// One of our programs, with nothing of the caller's own clusters in its environment.
     pub(crate) fn program(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.programs.join(name));
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("KEIKO_") {
-                command.env_remove(name);
+            let text = name.to_string_lossy();
+            if text.starts_with("KEIKO_") || text.starts_with("KEIKOD_") {
+                command.env_remove(&name);
             }
         }
         command
@@ -44,7 +59,7 @@ impl Shell {
             .env("PATH", &self.path)
             .env("XDG_CONFIG_HOME", self.folder.join("config"))
             .env("XDG_RUNTIME_DIR", self.folder.join("run"))
-            .env("KEIKO_ENDPOINT", format!("unix:{}", self.folder.join("keiko.sock").display()))
+            .env("KEIKO_ENDPOINT", self.endpoint())
             .stdin(Stdio::null());
         command
     }
@@ -90,7 +105,7 @@ impl Shell {
                 Ok(None) => None,
                 Err(error) => Some(error),
             };
-            lock(cleanup).check_daemon()?;
+            lock(cleanup).check_daemons()?;
             if Instant::now() >= deadline {
                 let reason = last.map_or_else(String::new, |error| format!(": {error:#}"));
                 bail!("{what}: not after {} s{reason}", PATIENCE.as_secs());
@@ -101,12 +116,12 @@ impl Shell {
 }
 
 /// A heading between the steps.
-pub(super) fn heading(text: &str) {
+pub(crate) fn heading(text: &str) {
     println!("\n── {text}");
 }
 
 /// A command line as the person sees it.
-pub(super) fn typed(line: &str) {
+pub(crate) fn typed(line: &str) {
     println!("$ {line}");
 }
 

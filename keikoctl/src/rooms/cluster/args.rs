@@ -147,6 +147,7 @@ fn address(text: &str) -> Result<String, String> {
             Ok(text.strip_prefix("https://").unwrap_or(&text).to_owned())
         }
         Ok(Endpoint::Unix(_)) => Err("members are joined over the network".to_owned()),
+        Ok(Endpoint::Several(_)) => Err("one member is enough, and one at a time".to_owned()),
         Err(error) => Err(error.refusal.causes.join(", ")),
     }
 }

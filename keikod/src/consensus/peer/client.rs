@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::Refusal;
 use keiko_proto::peer as words;
+use openraft::base::OptionalSend;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
@@ -15,12 +16,14 @@ use openraft::raft::{
     StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::type_config::alias::{SnapshotOf, VoteOf};
-use openraft::base::OptionalSend;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::metadata::MetadataValue;
 
+/// After a stream that failed: a leader hears within this of a follower that is back.
+const PAUSE: Duration = Duration::from_millis(200);
 /// In the metadata of a stream of entries: which group's they are.
 pub(super) const GROUP: &str = "keiko-group";
 /// openraft gives a stream as long to open as lies between two heartbeats, which a handshake on a
@@ -41,6 +44,9 @@ pub(in crate::consensus) struct Remote {
     links: Links,
     id: u64,
     member: Member,
+    /// Not before this a stream is opened again. openraft's own pause is inside the stream, which
+    /// nobody reads where there is no connection.
+    again: Arc<Mutex<Option<Instant>>>,
 }
 
 impl RaftNetworkFactory<Types> for Network {
@@ -48,7 +54,7 @@ impl RaftNetworkFactory<Types> for Network {
 
     async fn new_client(&mut self, target: u64, node: &Member) -> Remote {
         let (group, links) = (self.group, self.links.clone());
-        Remote { group, links, id: target, member: node.clone() }
+        Remote { group, links, id: target, member: node.clone(), again: Arc::default() }
     }
 }
 
@@ -57,7 +63,20 @@ impl Remote {
         self.links.member(self.id, &self.member).map_err(|refusal| unreachable(&refusal))
     }
 
-    async fn ask_vote(&self, pre: bool, asked: VoteRequest<Types>, ttl: Duration) -> Rpc<VoteResponse<Types>> {
+    /// Waits after a failure.
+    async fn pause(&self) {
+        let again = self.again.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(again) = again {
+            tokio::time::sleep_until(again).await;
+        }
+    }
+
+    async fn ask_vote(
+        &self,
+        pre: bool,
+        asked: VoteRequest<Types>,
+        ttl: Duration,
+    ) -> Rpc<VoteResponse<Types>> {
         let request = convert::vote_request_to(number(self.group), pre, &asked);
         let link = self.link()?;
         let answer =
@@ -66,7 +85,11 @@ impl Remote {
         voted.map_err(|refusal| unreachable(&refusal).into())
     }
 
-    fn stream<S>(&self, link: &Arc<Link>, input: S) -> tonic::Request<impl futures::Stream<Item = words::AppendRequest> + Send + 'static>
+    fn stream<S>(
+        &self,
+        link: &Arc<Link>,
+        input: S,
+    ) -> tonic::Request<impl futures::Stream<Item = words::AppendRequest> + Send + 'static>
     where
         S: futures::Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
     {
@@ -120,26 +143,39 @@ impl RaftNetworkV2<Types> for Remote {
         S: futures::Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
-            let link = self.link()?;
+            self.pause().await;
+            let link = self.link().inspect_err(|_| failed(&self.again))?;
             if link.is_cut() {
+                failed(&self.again);
                 return Err(cut().into());
             }
             let request = self.stream(&link, input);
             let mut client = link.client();
             let deadline = option.hard_ttl().max(OPEN_MIN);
             let opened = tokio::time::timeout(deadline, client.append(request)).await;
+            let again = Arc::clone(&self.again);
             let answers = match opened {
                 Ok(Ok(opened)) => opened.into_inner(),
-                Ok(Err(status)) => return Err(unreachable(&link.refusal(&status)).into()),
-                Err(_) => return Err(away("the stream did not open in time").into()),
+                Ok(Err(status)) => {
+                    failed(&again);
+                    return Err(unreachable(&link.refusal(&status)).into());
+                }
+                Err(_) => {
+                    failed(&again);
+                    return Err(away("the stream did not open in time").into());
+                }
             };
             let answers = answers.map(move |answer| {
                 if link.is_cut_in() {
+                    failed(&again);
                     return Err(cut().into());
                 }
                 let answer = answer.map_err(|status| link.refusal(&status));
                 let appended = answer.and_then(convert::appended_from);
-                appended.map_err(|refusal| unreachable(&refusal).into())
+                appended.map_err(|refusal| {
+                    failed(&again);
+                    unreachable(&refusal).into()
+                })
             });
             let answers: BoxStream<'s, _> = Box::pin(answers);
             Ok(answers)
@@ -193,8 +229,10 @@ impl RaftNetworkV2<Types> for Remote {
     ) -> Rpc<TransferLeaderResponse<Types>> {
         let request = convert::transfer_to(number(self.group), &request);
         let link = self.link()?;
-        let asked = link
-            .ask(option.hard_ttl(), |mut client| async move { client.transfer_leader(request).await })
+        let asked =
+            link.ask(option.hard_ttl(), |mut client| async move {
+                client.transfer_leader(request).await
+            })
             .await
             .map_err(|failed| unreachable(&failed.refusal))?;
         match asked.accepted {
@@ -202,6 +240,12 @@ impl RaftNetworkV2<Types> for Remote {
             false => Err(away(&asked.reason).into()),
         }
     }
+}
+
+/// The next stream is not opened at once.
+fn failed(again: &Mutex<Option<Instant>>) {
+    let mut again = again.lock().unwrap_or_else(PoisonError::into_inner);
+    *again = Some(Instant::now() + PAUSE);
 }
 
 fn unreachable(refusal: &Refusal) -> Unreachable<Types> {

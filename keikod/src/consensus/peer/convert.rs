@@ -108,8 +108,7 @@ pub(super) fn vote_request_to(
 }
 
 pub(super) fn vote_request_from(request: peer::VoteRequest) -> Result<VoteRequest<Types>> {
-    let mut asked =
-        VoteRequest::new(vote_from(request.vote)?, request.last.map(id_from));
+    let mut asked = VoteRequest::new(vote_from(request.vote)?, request.last.map(id_from));
     asked.leadership_transfer = request.transfer;
     Ok(asked)
 }
@@ -154,8 +153,8 @@ pub(super) fn malformed(why: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use crate::consensus::types::{Command, Member, Membership};
+    use bytes::Bytes;
     use openraft::EntryPayload;
     use openraft::vote::leader_id_std::CommittedLeaderId;
     use std::collections::{BTreeMap, BTreeSet};

@@ -132,8 +132,7 @@ impl Pump {
         let Asked { group, entry, timeout, answer } = asked;
         self.last += 1;
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        let request =
-            ProposeRequest { group: number(group), number: self.last, entry, timeout_ms };
+        let request = ProposeRequest { group: number(group), number: self.last, entry, timeout_ms };
         // It has room: no more are under way than it holds.
         if sender.send(request).await.is_err() {
             let away = Refusal::new(Code::NoLeader, "the leader's connection is gone");

@@ -325,7 +325,8 @@ impl Link {
     /// The cluster key with this id.
     pub async fn cluster_key(&self, key_id: &str, deadline: Duration) -> Result<Vec<u8>> {
         let request = words::ClusterKeyRequest { key_id: key_id.to_owned() };
-        let asked = self.ask(deadline, |mut client| async move { client.cluster_key(request).await });
+        let asked =
+            self.ask(deadline, |mut client| async move { client.cluster_key(request).await });
         Ok(asked.await?.key.to_vec())
     }
 
@@ -371,9 +372,8 @@ impl From<Failed> for Refusal {
 }
 
 fn late(place: &Place) -> Refusal {
-    Refusal::new(Code::PeerUnreachable, format!("no connection to node {}", place.name)).cause(
-        format!("{} did not answer in {} ms", place.address(), CONNECT_DEADLINE.as_millis()),
-    )
+    Refusal::new(Code::PeerUnreachable, format!("no connection to node {}", place.name))
+        .cause(format!("{} did not answer in {} ms", place.address(), CONNECT_DEADLINE.as_millis()))
 }
 
 /// The group's number on the wire.

@@ -80,14 +80,11 @@ impl Link {
 
     async fn ask_round(&self, group: GroupId, quorum: bool) -> Result<LogId> {
         let request = ReadIndexRequest { group: number(group), quorum };
-        let asked = self.ask(ROUND_DEADLINE, |mut client| async move {
-            client.read_index(request).await
-        });
+        let asked =
+            self.ask(ROUND_DEADLINE, |mut client| async move { client.read_index(request).await });
         match asked.await?.result {
             Some(read_index_response::Result::LogId(id)) => Ok(convert::id_from(id)),
-            Some(read_index_response::Result::Refusal(refusal)) => {
-                Err(Refusal::from_wire(refusal))
-            }
+            Some(read_index_response::Result::Refusal(refusal)) => Err(Refusal::from_wire(refusal)),
             None => Err(convert::malformed("an answer is empty")),
         }
     }

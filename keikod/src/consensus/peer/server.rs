@@ -4,9 +4,9 @@
 //! consensus knows, because a node that lags may not know a new member yet; what goes beyond that is
 //! for members only, as far as this node knows.
 
+use super::super::Groups;
 use super::super::group::Group;
 use super::super::types::Types;
-use super::super::Groups;
 use super::client::GROUP;
 use super::forward::UNDER_WAY_MAX;
 use super::{Host, MESSAGE_BYTES_MAX, convert, to_wire};
@@ -48,8 +48,11 @@ pub(in crate::consensus) struct Server {
     host: Arc<dyn Host>,
     own: Arc<Own>,
     /// One snapshot arrives at a time.
-    arriving: Arc<Mutex<Option<([u8; 32], Arriving)>>>,
+    arriving: Arc<Mutex<Option<Offered>>>,
 }
+
+/// What arrives, by the hash of its manifest.
+type Offered = ([u8; 32], Arriving);
 
 struct Own {
     cluster_id: String,
@@ -173,11 +176,13 @@ impl Peer for Server {
         let number = number.and_then(|number| number.parse().ok());
         let number = number.ok_or_else(|| Status::invalid_argument("no group is named"))?;
         let group = self.group(number)?;
-        let asked = futures::stream::unfold(request.into_inner(), |mut asked| async {
+        let hearing = (request.into_inner(), group.clone());
+        let asked = futures::stream::unfold(hearing, |(mut asked, group)| async {
             // A stream that breaks ends: the leader begins another one.
             let request = asked.message().await.ok().flatten()?;
             let request = convert::append_from(request).ok()?;
-            Some((request, asked))
+            group.heard_leader();
+            Some((request, (asked, group)))
         });
         let answers = group.inner.raft.stream_append(asked).map(|result| match result {
             Ok(result) => Ok(convert::appended_to(&result)),
@@ -227,9 +232,10 @@ impl Peer for Server {
         let offer = request.into_inner();
         let group = self.group(offer.group)?;
         let begin = async {
-            let mut arriving = self.arriving.try_lock().map_err(|_| {
-                Refusal::new(Code::NotReady, "another snapshot arrives just now")
-            })?;
+            let mut arriving = self
+                .arriving
+                .try_lock()
+                .map_err(|_| Refusal::new(Code::NotReady, "another snapshot arrives just now"))?;
             *arriving = None;
             let shared = &group.inner.shared;
             let incoming = shared.database.begin_incoming(shared.group, &offer.manifest)?;
@@ -239,7 +245,8 @@ impl Peer for Server {
                 return Err(Refusal::new(Code::DiskFull, message));
             }
             let lacking = incoming.lacking()?;
-            tracing::info!(from, bytes, files = lacking.len(), "a snapshot arrives");
+            let there: u64 = lacking.iter().map(|(_, there)| there).sum();
+            tracing::info!(from, bytes, files = lacking.len(), there, "a snapshot arrives");
             *arriving = Some((*blake3::hash(&offer.manifest).as_bytes(), incoming));
             Ok::<_, Refusal>(lacking)
         };
@@ -281,10 +288,7 @@ impl Peer for Server {
         Ok(Response::new(words::ReadIndexResponse { result: Some(result) }))
     }
 
-    async fn beat(
-        &self,
-        request: Request<Streaming<words::PeerBeat>>,
-    ) -> Answer<Self::BeatStream> {
+    async fn beat(&self, request: Request<Streaming<words::PeerBeat>>) -> Answer<Self::BeatStream> {
         let from = self.from(&request)?;
         let mut beats = request.into_inner();
         let (sender, answers) = mpsc::channel(BEATS_AHEAD);

@@ -5,7 +5,7 @@
 //! anything is touched. Paced, so that live entries are not held up.
 
 use super::super::types::Vote;
-use super::{Link, convert, number};
+use super::{Link, convert, faults, number};
 use crate::store::snapshot::{Snapshot, manifest_of};
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -37,11 +37,9 @@ pub(super) async fn send(
     let manifest = manifest_of(&snapshot.folder)?;
     let hash = *blake3::hash(&manifest).as_bytes();
     let vote = convert::vote_to(vote);
-    let offer =
-        SnapshotOffer { group: number(group), vote: Some(vote), manifest: manifest.into() };
-    let need = link.ask(OFFER_DEADLINE, |mut client| async move {
-        client.offer_snapshot(offer).await
-    });
+    let offer = SnapshotOffer { group: number(group), vote: Some(vote), manifest: manifest.into() };
+    let need =
+        link.ask(OFFER_DEADLINE, |mut client| async move { client.offer_snapshot(offer).await });
     let need = need.await?;
     let head = SnapshotPart {
         group: number(group),
@@ -70,6 +68,8 @@ async fn read_parts(
     sender: mpsc::Sender<SnapshotPart>,
 ) -> Result<()> {
     let (begun, mut bytes) = (Instant::now(), 0_u64);
+    let all =
+        files.iter().map(|file| length(&folder.join(&file.name)).saturating_sub(file.offset)).sum();
     // The first part has no bytes: it says which snapshot this is, even if nothing is lacking.
     if sender.send(head.clone()).await.is_err() {
         return Ok(());
@@ -91,6 +91,9 @@ async fn read_parts(
             if length == 0 {
                 break;
             }
+            if faults::cuts_snapshot(bytes + length, all) {
+                return Err(Refusal::new(Code::PeerUnreachable, "cut by a test"));
+            }
             let (name, part) = (name.clone(), part.into());
             let part = SnapshotPart { name, offset, bytes: part, ..head.clone() };
             if sender.send(part).await.is_err() {
@@ -102,6 +105,10 @@ async fn read_parts(
         }
     }
     Ok(())
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 /// When so many bytes may have been sent.

@@ -1,5 +1,6 @@
 //! A server with two agents, one token, and clients over every way in.
 
+use super::stubs::{Desk, Members, Shelf};
 use crate::net::*;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -7,9 +8,9 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use keiko_core::refusal::{Code, Refusal};
-use keiko_proto::v1::cluster_server::{Cluster, ClusterServer};
+use keiko_proto::v1::cluster_server::ClusterServer;
 use keiko_proto::v1::registry_server::{Registry, RegistryServer};
-use keiko_proto::v1::security_server::{Security, SecurityServer};
+use keiko_proto::v1::security_server::SecurityServer;
 use keiko_proto::v1::{self as wire};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
@@ -245,134 +246,6 @@ impl Registry for Room {
     }
 }
 
-/// One document.
-struct Shelf;
-
-#[tonic::async_trait]
-impl Pages for Shelf {
-    fn has(&self, path: &str) -> bool {
-        path == "/shelf"
-    }
-
-    async fn read(&self, asked: Asked) -> Result<Document, Refusal> {
-        let body = format!("for {}", asked.authority.unwrap_or_default());
-        Ok(Document { content_type: "text/plain", body: body.into() })
-    }
-}
-
-struct Members;
-
-#[tonic::async_trait]
-impl Cluster for Members {
-    async fn status(&self, _: tonic::Request<wire::StatusRequest>) -> Reply<wire::StatusResponse> {
-        Ok(Response::new(wire::StatusResponse { version: "1".into(), ..Default::default() }))
-    }
-
-    async fn diagnose(
-        &self,
-        _: tonic::Request<wire::DiagnoseRequest>,
-    ) -> Reply<wire::DiagnoseResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn init(&self, _: tonic::Request<wire::InitRequest>) -> Reply<wire::InitResponse> {
-        Ok(Response::new(wire::InitResponse { cluster_id: CLUSTER.into(), ..Default::default() }))
-    }
-
-    async fn join(&self, _: tonic::Request<wire::JoinRequest>) -> Reply<wire::JoinResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn transfer_leader(
-        &self,
-        _: tonic::Request<wire::TransferLeaderRequest>,
-    ) -> Reply<wire::TransferLeaderResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn list_nodes(
-        &self,
-        _: tonic::Request<wire::ListNodesRequest>,
-    ) -> Reply<wire::ListNodesResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn get_node(&self, _: tonic::Request<wire::GetNodeRequest>) -> Reply<wire::NodeInfo> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn drain_node(
-        &self,
-        _: tonic::Request<wire::DrainNodeRequest>,
-    ) -> Reply<wire::DrainNodeResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn remove_node(
-        &self,
-        _: tonic::Request<wire::RemoveNodeRequest>,
-    ) -> Reply<wire::RemoveNodeResponse> {
-        Err(Status::unimplemented(""))
-    }
-}
-
-/// Says who calls, and whether a token may be traded.
-struct Desk;
-
-#[tonic::async_trait]
-impl Security for Desk {
-    async fn who_am_i(
-        &self,
-        request: tonic::Request<wire::WhoAmIRequest>,
-    ) -> Reply<wire::WhoAmIResponse> {
-        let who = Identity::of(&request).map_err(|refusal| status::to_status(&refusal))?;
-        Ok(Response::new(wire::WhoAmIResponse {
-            actor: Some(who.actor()),
-            role: who.role().into(),
-            ..Default::default()
-        }))
-    }
-
-    async fn enroll(&self, _: tonic::Request<wire::EnrollRequest>) -> Reply<wire::EnrollResponse> {
-        Ok(Response::new(wire::EnrollResponse::default()))
-    }
-
-    async fn admit_node(
-        &self,
-        _: tonic::Request<wire::AdmitNodeRequest>,
-    ) -> Reply<wire::AdmitNodeResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn create_token(
-        &self,
-        _: tonic::Request<wire::CreateTokenRequest>,
-    ) -> Reply<wire::CreateTokenResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn create_agent_token(
-        &self,
-        _: tonic::Request<wire::CreateAgentTokenRequest>,
-    ) -> Reply<wire::CreateAgentTokenResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn list_tokens(
-        &self,
-        _: tonic::Request<wire::ListTokensRequest>,
-    ) -> Reply<wire::ListTokensResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn revoke_token(
-        &self,
-        _: tonic::Request<wire::RevokeTokenRequest>,
-    ) -> Reply<wire::RevokeTokenResponse> {
-        Err(Status::unimplemented(""))
-    }
-}
-
 /// A running server and what is needed to call it.
 pub(super) struct World {
     pub(super) handle: Handle,
@@ -396,24 +269,21 @@ pub(super) fn start() -> World {
     start_with(Limits::default())
 }
 
-pub(super) fn start_with(limits: Limits) -> World {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = Keys::open(&folder.path().join("keys")).unwrap();
+/// The cluster's authority, and what this node shows.
+fn found(folder: &std::path::Path) -> (Arc<Authority>, Renewal) {
+    let keys = Keys::open(&folder.join("keys")).unwrap();
     let (stored, _) = Authority::create(CLUSTER, &keys).unwrap();
     let authority = Arc::new(Authority::open(&stored, &keys).unwrap());
     let names = Names::new("n1", []);
     let certificates = Certificates::new(NodeCertificate::ephemeral(&names).unwrap()).unwrap();
-    let key = Arc::new(NodeKey::open_or_create(&folder.path().join("keys")).unwrap());
-    let renewal = Renewal {
-        signer: Signer::Own(Arc::clone(&authority)),
-        certificates: Arc::clone(&certificates),
-        names,
-        key,
-        keep: None,
-    };
-    let (good, expired) = (new_token(authority.ca_hash()), new_token(authority.ca_hash()));
-    let (good, expired) = (good.unwrap(), expired.unwrap());
-    let stored = |token: &NewToken, expires_ms| wire::Token {
+    let key = Arc::new(NodeKey::open_or_create(&folder.join("keys")).unwrap());
+    let signer = Signer::Own(Arc::clone(&authority));
+    (authority, Renewal { signer, certificates, names, key, keep: None })
+}
+
+/// Of agent default/hello.
+fn stored(token: &NewToken, expires_ms: u64) -> wire::Token {
+    wire::Token {
         id: token.id.clone(),
         hash_algorithm: token::HASH_ALGORITHM.into(),
         hash: token.hash.to_vec(),
@@ -421,7 +291,15 @@ pub(super) fn start_with(limits: Limits) -> World {
         scope: "agent/default/hello".into(),
         expires_ms,
         ..Default::default()
-    };
+    }
+}
+
+pub(super) fn start_with(limits: Limits) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, renewal) = found(folder.path());
+    let certificates = Arc::clone(&renewal.certificates);
+    let token = || new_token(authority.ca_hash()).unwrap();
+    let (good, expired) = (token(), token());
     let known = Known::default();
     known.change(|all| all.extend([stored(&good, u64::MAX), stored(&expired, 1)]));
     let bind = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -570,15 +448,8 @@ impl World {
     /// A token that is traded once.
     pub(super) fn one_use(&self, change: impl FnOnce(&mut wire::Token)) -> String {
         let new = new_token(self.authority.ca_hash()).unwrap();
-        let mut token = wire::Token {
-            id: new.id.clone(),
-            hash_algorithm: token::HASH_ALGORITHM.into(),
-            hash: new.hash.to_vec(),
-            role: "viewer".into(),
-            expires_ms: u64::MAX,
-            one_use: true,
-            ..Default::default()
-        };
+        let (role, scope) = ("viewer".into(), String::new());
+        let mut token = wire::Token { role, scope, one_use: true, ..stored(&new, u64::MAX) };
         change(&mut token);
         self.known.change(|all| all.push(token));
         new.text.to_string()

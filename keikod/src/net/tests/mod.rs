@@ -6,3 +6,4 @@ mod json;
 mod life;
 mod people;
 mod streams;
+mod stubs;

@@ -153,12 +153,10 @@ impl Neighbours {
         let refusing = others.iter().filter(|member| refuses(member.id)).count();
         if refusing > others.len() / 2 {
             let name = &self.inner.about.name;
-            let gone = Refusal::new(
-                Code::NotAMember,
-                format!("node {name} was removed from its cluster"),
-            )
-            .cause(format!("{refusing} of {} other voters say so", others.len()))
-            .hint("to join again it needs an empty data folder and a new token");
+            let gone =
+                Refusal::new(Code::NotAMember, format!("node {name} was removed from its cluster"))
+                    .cause(format!("{refusing} of {} other voters say so", others.len()))
+                    .hint("to join again it needs an empty data folder and a new token");
             self.inner.fatal.send_replace(Some(gone));
         }
     }

@@ -9,8 +9,8 @@ use super::super::{Caller, Control};
 use super::host::Hosting;
 use super::joining::{Joining, ca_hash_of};
 use super::neighbours::Neighbours;
-use crate::consensus::peer::{Host, Introduction};
 use crate::consensus::Group;
+use crate::consensus::peer::{Host, Introduction};
 use crate::lifecycle::{Membership, Readiness};
 use crate::net::peer::PeerTls;
 use crate::net::{Authority, Certificates, Keys, Names, NodeCertificate, NodeKey};
@@ -128,8 +128,11 @@ impl Founding {
         let turn = self.turn.lock().await;
         let FoundingParts { control, key, names, data_dir, node, .. } = &self.parts;
         if control.consensus().is_founded() {
-            return Err(Refusal::new(Code::AlreadyFounded, "this node already belongs to a cluster")
-                .hint("a node joins with an empty data folder"));
+            return Err(Refusal::new(
+                Code::AlreadyFounded,
+                "this node already belongs to a cluster",
+            )
+            .hint("a node joins with an empty data folder"));
         }
         let (node, names) = (node.clone(), names.subjects());
         let joining = Joining { join, node, names, key, data_dir };
@@ -205,7 +208,9 @@ impl Founding {
         let cluster_id = match (&local.record, &noted) {
             (Some(record), _) => record.cluster_id.clone(),
             (None, Some(noted)) => noted.cluster_id.clone(),
-            (None, None) => return Err(unknown_place("it holds neither a cluster nor a note of it")),
+            (None, None) => {
+                return Err(unknown_place("it holds neither a cluster nor a note of it"));
+            }
         };
         if let Some(noted) = noted.filter(|noted| noted.name != names.node()) {
             return Err(Refusal::new(
@@ -235,7 +240,11 @@ impl Founding {
         if let Some(authority) = &authority {
             self.opened.send_replace(Some(Arc::clone(authority)));
         }
-        tracing::info!(cluster = cluster_id, id = control.consensus().node_id(), "peers can be met");
+        tracing::info!(
+            cluster = cluster_id,
+            id = control.consensus().node_id(),
+            "peers can be met"
+        );
         Ok(authority)
     }
 

@@ -118,6 +118,11 @@ impl Host for Hosting {
         if seen.nodes.is_empty() || seen.named(from).is_some() {
             return Ok(());
         }
+        // Who was removed takes part until the group has let it go: its vote may be needed for that.
+        let group = self.neighbours.inner.control.group()?;
+        if group.members().iter().any(|member| member.name == from) {
+            return Ok(());
+        }
         Err(Refusal::new(Code::NotAMember, format!("node {from} is no member of this cluster"))
             .hint("to join it needs an empty data folder and a new token"))
     }

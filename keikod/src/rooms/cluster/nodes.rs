@@ -13,9 +13,9 @@ use keiko_core::limits::REASON_CHARS_MAX;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    self as wire, ClusterOp, DrainNodeRequest, DrainNodeResponse, GetNodeRequest,
-    ListNodesRequest, ListNodesResponse, NodeInfo, RemoveNode, RemoveNodeRequest,
-    RemoveNodeResponse, SetNodeState, TransferLeaderRequest, TransferLeaderResponse, cluster_op,
+    self as wire, ClusterOp, DrainNodeRequest, DrainNodeResponse, GetNodeRequest, ListNodesRequest,
+    ListNodesResponse, NodeInfo, RemoveNode, RemoveNodeRequest, RemoveNodeResponse, SetNodeState,
+    TransferLeaderRequest, TransferLeaderResponse, cluster_op,
 };
 use std::time::{Duration, Instant};
 use tonic::Request;
@@ -35,7 +35,10 @@ fn operates(request: &Request<impl Sized>, permission: Permission) -> Result<Ide
 }
 
 impl Service {
-    pub(super) async fn list(&self, request: Request<ListNodesRequest>) -> Result<ListNodesResponse> {
+    pub(super) async fn list(
+        &self,
+        request: Request<ListNodesRequest>,
+    ) -> Result<ListNodesResponse> {
         operates(&request, Permission::ClusterRead)?;
         let group = self.control.group()?;
         let status = group.status();
@@ -101,7 +104,10 @@ impl Service {
             name: node.name,
             state: state.to_owned(),
             api_address: node.api_address,
-            version: beat.map(|beat| &beat.version).filter(|text| !text.is_empty()).map_or(node.version, told),
+            version: beat
+                .map(|beat| &beat.version)
+                .filter(|text| !text.is_empty())
+                .map_or(node.version, told),
             applied_index: match own {
                 true => status.applied_index.unwrap_or_default(),
                 false => of_group.map_or(0, |group| group.applied_index),
@@ -142,7 +148,10 @@ impl Service {
             let at = state.peers.get(&id).and_then(|peer| peer.at);
             at.is_some_and(|at| at.elapsed() < HEARD_WITHIN) && !seen.down.contains(&id)
         };
-        members.iter().filter(|member| member.votes && (member.id == own || hears(member.id))).count()
+        members
+            .iter()
+            .filter(|member| member.votes && (member.id == own || hears(member.id)))
+            .count()
     }
 
     pub(super) async fn transfer(
@@ -170,7 +179,12 @@ impl Service {
         let id = match target {
             Some(node) if node.id == own => {
                 let term = group.status().term;
-                return Ok(TransferLeaderResponse { leader: before.clone(), before, term, took_ms: 0 });
+                return Ok(TransferLeaderResponse {
+                    leader: before.clone(),
+                    before,
+                    term,
+                    took_ms: 0,
+                });
             }
             Some(node) => self.able(&node, &members)?,
             None => {
@@ -181,13 +195,12 @@ impl Service {
         };
         let begun = Instant::now();
         group.hand_over(id).await?;
-        let leader = self.led_by(&group, |leader| leader != own, MOVE_DEADLINE).await.ok_or_else(
-            || {
+        let leader =
+            self.led_by(&group, |leader| leader != own, MOVE_DEADLINE).await.ok_or_else(|| {
                 nobody("leadership did not move in time")
                     .cause("the voter that was asked did not win its election")
                     .hint("try again; keikoctl cluster status shows who lags")
-            },
-        )?;
+            })?;
         let name = members.iter().find(|member| member.id == leader);
         Ok(TransferLeaderResponse {
             leader: name.map(|member| member.name.clone()).unwrap_or_default(),
@@ -237,7 +250,10 @@ impl Service {
         }
     }
 
-    pub(super) async fn drain(&self, request: Request<DrainNodeRequest>) -> Result<DrainNodeResponse> {
+    pub(super) async fn drain(
+        &self,
+        request: Request<DrainNodeRequest>,
+    ) -> Result<DrainNodeResponse> {
         operates(&request, Permission::ClusterOperate)?;
         let caller = Caller::of(&request, &request.get_ref().request_id)?;
         let asked = request.into_inner();
@@ -337,7 +353,9 @@ impl Service {
                 Code::MembershipRefused,
                 format!("without node {name} there would be no quorum"),
             )
-            .cause(format!("{reachable} of the {after} voters that stay are heard, {needed} are needed"))
+            .cause(format!(
+                "{reachable} of the {after} voters that stay are heard, {needed} are needed"
+            ))
             .hint("bring the others back first, or remove one that is down instead"));
         }
         Ok((count(before), count(after)))

@@ -164,7 +164,8 @@ impl Service {
                     check: "answers".to_owned(),
                     status: "failed".to_owned(),
                     message: format!("it does not answer: {refusal}"),
-                    remedy: "see whether it runs, and whether its port for peers is reached".to_owned(),
+                    remedy: "see whether it runs, and whether its port for peers is reached"
+                        .to_owned(),
                     node: node.name,
                 }],
             }
@@ -217,8 +218,7 @@ impl Service {
         response.alarms.extend(self.neighbours.alarms());
         let last = nodes.iter().find(|node| Some(node.id) == status.last_leader);
         response.last_leader = last.map(|node| node.name.clone()).unwrap_or_default();
-        response.nodes =
-            nodes.into_iter().map(|node| self.info(node, &group, &status)).collect();
+        response.nodes = nodes.into_iter().map(|node| self.info(node, &group, &status)).collect();
         Ok(response)
     }
 }

@@ -75,7 +75,7 @@ impl Neighbours {
             group.members().iter().filter(|member| member.votes).map(|member| member.id).collect();
         self.check_states(&group, &voters, own);
         let may_lead = self.check_clock(&voters) && !self.is_draining(&seen, own);
-        group.set_campaigns(may_lead && !seen.isolated);
+        group.set_campaigns(may_lead);
         if group.leads() {
             self.lead(&group, &seen, may_lead).await;
         }
@@ -136,7 +136,10 @@ impl Neighbours {
             }
         }
         if view.isolated != before.isolated {
-            tracing::warn!(isolated = view.isolated, "this node hears no other member, or does again");
+            tracing::warn!(
+                isolated = view.isolated,
+                "this node hears no other member, or does again"
+            );
         }
         let words = "this node hears no other member: it is the one that is cut off";
         self.inner.alarm("isolated", view.isolated.then(|| words.to_owned()));
@@ -177,7 +180,8 @@ impl Neighbours {
             ),
             Verdict::NoMajority { index } => {
                 group.set_disagreed(true);
-                let words = format!("the voters' states differ at log entry {index}, none has a majority");
+                let words =
+                    format!("the voters' states differ at log entry {index}, none has a majority");
                 self.inner.alarm("state", Some(words));
             }
         }

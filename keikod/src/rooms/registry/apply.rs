@@ -4,11 +4,13 @@
 //! A write is begun when it is proposed and finished when the law answered: one call does both, a
 //! stream begins the next one meanwhile.
 
+use super::super::control::Done;
 use super::super::{Caller, Submitted};
 use super::put::put_reply;
 use super::read::require_on;
 use super::register::meet;
 use super::service::Service;
+use crate::net::status::to_status;
 use crate::net::{Identity, Permission};
 use crate::outbound::http::parse_url;
 use crate::store::View;
@@ -26,7 +28,7 @@ use keiko_proto::v1::{
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Streaming};
+use tonic::{Request, Status, Streaming};
 
 /// A stream on which nothing comes for so long is ended; the client opens another when it needs it.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -39,17 +41,21 @@ pub(super) async fn apply(
     let identity = Identity::of(&request)?.clone();
     let caller = Caller::of(&request, &request.get_ref().request_id)?;
     let asked = request.into_inner();
-    match asked.dry_run {
-        true => rehearse(service, &identity, caller, asked).await,
-        false => begin(service, &identity, caller, asked).await?.finish(service).await,
+    if asked.dry_run {
+        return rehearse(service, &identity, caller, asked).await;
     }
+    let brief = asked.brief;
+    let (key, room) = checked(&identity, asked)?;
+    let done = service.control.write(caller, room).await?;
+    finish(service, key, brief, done).await
 }
 
-/// One after the other, each begun before the one before is finished.
+/// One after the other, each begun before the one before is finished. Where leadership moves the
+/// stream ends: the client sends what was not answered again, in order, on the next one.
 pub(super) fn stream(
     service: Service,
     request: Request<Streaming<ApplyRequest>>,
-) -> Result<impl Stream<Item = ApplyStreamResponse>> {
+) -> Result<impl Stream<Item = std::result::Result<ApplyStreamResponse, Status>>> {
     let identity = Identity::of(&request)?.clone();
     let caller = Caller::of_call(&request)?;
     let mut requests = request.into_inner();
@@ -66,11 +72,12 @@ pub(super) fn stream(
             };
             // Or it ended, broke off, or fell silent.
             let Ok(Ok(Some(asked))) = next else { return };
+            let repeatable = !asked.request_id.is_empty();
             let caller = caller.clone().with(&asked, &asked.request_id);
-            place.send(begin(&reader, &identity, caller, asked).await);
+            place.send((repeatable, begin(&reader, &identity, caller, asked).await));
         }
     });
-    Ok(ReceiverStream::new(begun).then(move |begun| {
+    let answers = ReceiverStream::new(begun).then(move |(repeatable, begun)| {
         let service = service.clone();
         async move {
             let finished = match begun {
@@ -79,11 +86,28 @@ pub(super) fn stream(
             };
             let answer = match finished {
                 Ok(response) => Answer::Response(response),
+                Err(refusal) if lost_with_leader(&refusal, repeatable) => {
+                    return Err(to_status(&service.control.no_leader(&refusal)));
+                }
                 Err(refusal) => Answer::Refusal(refusal.to_wire()),
             };
-            ApplyStreamResponse { answer: Some(answer) }
+            Ok(ApplyStreamResponse { answer: Some(answer) })
         }
+    });
+    Ok(answers.scan(false, |ended, answer| {
+        let next = (!*ended).then_some(answer);
+        *ended = next.as_ref().is_none_or(std::result::Result::is_err);
+        std::future::ready(next)
     }))
+}
+
+/// True if it is to be sent again: nothing happened, or it takes effect once all the same.
+fn lost_with_leader(refusal: &Refusal, repeatable: bool) -> bool {
+    match refusal.code {
+        Code::NoLeader => true,
+        Code::OutcomeUnknown => repeatable,
+        _ => false,
+    }
 }
 
 /// A declaration that was proposed.
@@ -112,25 +136,34 @@ async fn begin(
 impl Begun {
     async fn finish(self, service: &Service) -> Result<ApplyResponse> {
         let Self { key, brief, submitted } = self;
-        let (result, write) = submitted.done().await?;
-        let put = put_reply(result)?;
-        // What changed is taken in by who follows the journal here; a new name may be called at
-        // once. It is written, whatever comes of that.
-        if put.change() == Change::Created {
-            let _met = meet(service, &key, &put.uid).await;
-        }
-        let object = match brief {
-            true => None,
-            false => {
-                let query = move |view: &View<'_>| {
-                    registry::written(view, GroupId::CONTROL, &key, write.revision)
-                };
-                // Of an old request that was sent again, the past may be forgotten.
-                service.control.read_local(query).await.and_then(|found| found).ok()
-            }
-        };
-        Ok(ApplyResponse { change: put.change, before: None, object, write: Some(write) })
+        finish(service, key, brief, submitted.done().await?).await
     }
+}
+
+/// What the law did, and what stands now.
+async fn finish(
+    service: &Service,
+    key: ObjectKey,
+    brief: bool,
+    (result, write): Done,
+) -> Result<ApplyResponse> {
+    let put = put_reply(result)?;
+    // What changed is taken in by who follows the journal here; a new name may be called at once.
+    // It is written, whatever comes of that.
+    if put.change() == Change::Created {
+        let _met = meet(service, &key, &put.uid).await;
+    }
+    let object = match brief {
+        true => None,
+        false => {
+            let query = move |view: &View<'_>| {
+                registry::written(view, GroupId::CONTROL, &key, write.revision)
+            };
+            // Of an old request that was sent again, the past may be forgotten.
+            service.control.read_local(query).await.and_then(|found| found).ok()
+        }
+    };
+    Ok(ApplyResponse { change: put.change, before: None, object, write: Some(write) })
 }
 
 /// What declaring would do. Nothing is kept.

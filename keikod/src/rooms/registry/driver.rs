@@ -196,13 +196,13 @@ impl Fleet {
         servers.insert(key, supervisor.start(link, self.stop.child_token(), after));
     }
 
-    /// True if this node links it. A command that no node runs yet is not started by just any that
-    /// may: a node that may takes it over first, and one that may not says why.
+    /// True if this node links it. A command that no node runs yet is not started by all that may:
+    /// who can, takes it over first ([`super::place`]), and who can't tries and says why.
     fn is_ours(&self, home: &Home, spec: &McpServerSpec) -> bool {
         match home {
             Home::Everywhere | Home::Bound(_) => true,
             Home::Hosted(_) => home.elsewhere(self.control.node()).is_none(),
-            Home::Nowhere => !self.reach.allows(spec),
+            Home::Nowhere => !self.reach.can_take(spec),
         }
     }
 

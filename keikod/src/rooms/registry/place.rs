@@ -41,8 +41,11 @@ const SPREAD_MS: u64 = 500;
 /// Between two attempts to take the same server.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// Proposals that are under way at a time: they share a sync.
+/// Servers that are asked for at a time: the proposals share a sync.
 const AT_ONCE: usize = 16;
+
+/// Between them, so that one node does not take all before another wakes.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A server whose command does not run here.
 #[derive(Clone, Debug, PartialEq)]
@@ -163,10 +166,15 @@ impl Placer {
         if wanted.is_empty() {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(jitter() % (SPREAD_MS + 1))).await;
+        let dice = jitter();
+        tokio::time::sleep(Duration::from_millis(dice % (SPREAD_MS + 1))).await;
+        // Each begins somewhere else.
+        let begin = usize::try_from(dice >> 32).unwrap_or(0) % wanted.len();
+        wanted.rotate_left(begin);
         for some in wanted.chunks(AT_ONCE) {
             memory.asked.extend(some.iter().map(|(key, ..)| (key.clone(), now)));
             join_all(some.iter().map(|(key, stray, reason)| self.take(key, stray, reason))).await;
+            tokio::time::sleep(PAUSE).await;
         }
         Ok(())
     }
@@ -256,7 +264,7 @@ pub(super) async fn settle(service: &Service, key: &ObjectKey, object: &Object) 
     let (Some(spec), Some(metadata)) = (&server.spec, registry::metadata(object)) else {
         return false;
     };
-    if Home::of(object) != Home::Nowhere || !service.reach.allows(spec) {
+    if Home::of(object) != Home::Nowhere || !service.reach.can_take(spec) {
         return false;
     }
     let claimed = claim(&service.control, key, &metadata.uid, "", "it was declared there").await;

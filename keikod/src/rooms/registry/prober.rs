@@ -81,6 +81,47 @@ struct Kept {
     look: Option<Look>,
 }
 
+impl Kept {
+    /// How long to wait, and whether there is a look at the end of that. `tells`: this node does.
+    fn wait(&mut self, kind: Kind, tells: bool, now_ms: u64, dice: u64) -> (Duration, bool) {
+        let is_agent = kind == Kind::Agent;
+        if tells && std::mem::take(&mut self.rests) {
+            // From now on this node tells, also of all the others: looks are spread.
+            let span_ms = self.tracker.due(now_ms, dice).saturating_sub(now_ms);
+            let soon_ms = now_ms.saturating_add(dice % (span_ms + 1));
+            if self.next_ms <= now_ms || (!is_agent && soon_ms < self.next_ms) {
+                self.next_ms = soon_ms;
+            }
+        }
+        self.rests |= !tells && is_agent;
+        let wait = Duration::from_millis(self.next_ms.saturating_sub(now_ms));
+        let most = match &self.home {
+            Home::Bound(_) if !tells => ASK_AGAIN,
+            Home::Bound(_) | Home::Everywhere | Home::Hosted(_) | Home::Nowhere => LONG,
+        };
+        let looks = (tells || !is_agent) && wait <= most;
+        (if looks { wait } else { most }, looks)
+    }
+
+    /// The entry says so. True if it should be looked at now.
+    fn told(&mut self, kind: Kind, tells: bool, health: &Health, now_ms: u64) -> bool {
+        self.told = Some(said(health));
+        match kind {
+            // It is not looked at from here: what is declared is all that there is.
+            Kind::Agent if !tells => {
+                self.tracker = Tracker::resumed(health, now_ms);
+                false
+            }
+            // Another node reaches it again: so may this one.
+            Kind::McpServer if !tells => {
+                let answers = State::parse(&health.state).is_some_and(State::is_callable);
+                answers && !self.tracker.is_up()
+            }
+            Kind::Agent | Kind::McpServer | Kind::Tool | Kind::Skill => false,
+        }
+    }
+}
+
 /// What makes a transition.
 type Said = (String, String, bool);
 
@@ -197,6 +238,10 @@ impl Prober {
         let mut changes = self.teller.changes();
         loop {
             let (wait, looks) = self.wait();
+            if !looks {
+                // What this node knew of its looks is no more of use.
+                self.soft.unprobed(&self.key);
+            }
             tokio::select! {
                 () = tokio::time::sleep(wait) => if looks { return },
                 () = self.nudge.notified() => return,
@@ -208,42 +253,16 @@ impl Prober {
     /// How long to wait, and whether there is a look at the end of that.
     fn wait(&self) -> (Duration, bool) {
         let tells = self.right().is_some();
-        let (now_ms, is_agent) = (self.now_ms(), self.key.kind == Kind::Agent);
-        let mut kept = self.lock();
-        if tells && std::mem::take(&mut kept.rests) {
-            // From now on this node tells, also of all the others: looks are spread.
-            let due_ms = kept.tracker.due(now_ms, clock::jitter());
-            let soon_ms = now_ms + clock::jitter() % (due_ms.saturating_sub(now_ms) + 1);
-            if kept.next_ms <= now_ms || (!is_agent && soon_ms < kept.next_ms) {
-                kept.next_ms = soon_ms;
-            }
-        }
-        kept.rests |= !tells && is_agent;
-        let wait = Duration::from_millis(kept.next_ms.saturating_sub(now_ms));
-        let most = match &kept.home {
-            Home::Bound(_) if !tells => ASK_AGAIN,
-            Home::Bound(_) | Home::Everywhere | Home::Hosted(_) | Home::Nowhere => LONG,
-        };
-        let looks = tells || !is_agent;
-        if looks && wait <= most { (wait, true) } else { (most, false) }
+        let now_ms = self.now_ms();
+        self.lock().wait(self.key.kind, tells, now_ms, clock::jitter())
     }
 
     /// The entry says so: nobody needs to tell it.
     pub(super) fn told(&self, health: &Health) {
         let tells = self.right().is_some();
-        let answers = State::parse(&health.state).is_some_and(State::is_callable);
         let now_ms = self.now_ms();
-        let mut kept = self.lock();
-        kept.told = Some(said(health));
-        if tells {
-            return;
-        }
-        match self.key.kind {
-            // It is not looked at from here: what is declared is all that there is.
-            Kind::Agent => kept.tracker = Tracker::resumed(health, now_ms),
-            // Another node reaches it again: so may this one.
-            Kind::McpServer if answers && !kept.tracker.is_up() => self.nudge(),
-            Kind::McpServer | Kind::Tool | Kind::Skill => {}
+        if self.lock().told(self.key.kind, tells, health, now_ms) {
+            self.nudge();
         }
     }
 
@@ -328,5 +347,66 @@ impl Prober {
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: u64 = 1_000_000;
+
+    fn health(state: &str) -> Health {
+        Health { state: state.to_owned(), ..Default::default() }
+    }
+
+    fn kept(state: &str, next_ms: u64, home: Home) -> Kept {
+        let tracker = Tracker::resumed(&health(state), NOW_MS);
+        Kept { tracker, told: None, home, rests: false, next_ms, last_ms: 0, look: None }
+    }
+
+    #[test]
+    fn who_does_not_tell_asks_no_agent() {
+        let mut agent = kept("ready", NOW_MS + 1000, Home::Everywhere);
+        assert_eq!(agent.wait(Kind::Agent, false, NOW_MS, 7), (LONG, false));
+        assert_eq!(agent.wait(Kind::Agent, false, NOW_MS + 9000, 7), (LONG, false));
+        // Whoever begins to tell does not ask all of them at once.
+        let (wait, looks) = agent.wait(Kind::Agent, true, NOW_MS + 9000, 7);
+        assert_eq!((wait, looks), (Duration::from_millis(7), true));
+        let mut later = kept("ready", NOW_MS + 1000, Home::Everywhere);
+        later.wait(Kind::Agent, false, NOW_MS, 7);
+        let planned = (Duration::from_millis(1000), true);
+        assert_eq!(later.wait(Kind::Agent, true, NOW_MS, 7), planned);
+        // Of what is bound to another node it may tell once that is down, and nothing says when.
+        let mut bound = kept("ready", NOW_MS, Home::Bound("n2".into()));
+        assert_eq!(bound.wait(Kind::Agent, false, NOW_MS, 7), (ASK_AGAIN, false));
+    }
+
+    #[test]
+    fn a_link_is_looked_at_soon_by_who_begins_to_tell() {
+        let mut server = kept("ready", NOW_MS + 300_000, Home::Everywhere);
+        server.rests = true;
+        let seldom = (Duration::from_secs(300), true);
+        assert_eq!(server.wait(Kind::McpServer, false, NOW_MS, 9), seldom);
+        let soon = (Duration::from_millis(9), true);
+        assert_eq!(server.wait(Kind::McpServer, true, NOW_MS, 9), soon);
+        assert!(!server.rests);
+        let mut failing = kept("cooling-down", NOW_MS + 250, Home::Everywhere);
+        let planned = (Duration::from_millis(250), true);
+        assert_eq!(failing.wait(Kind::McpServer, false, NOW_MS, 9), planned);
+    }
+
+    #[test]
+    fn what_is_declared_is_taken_over_where_nobody_looks() {
+        let mut agent = kept("ready", NOW_MS, Home::Everywhere);
+        assert!(!agent.told(Kind::Agent, true, &health("cooling-down"), NOW_MS));
+        assert_eq!(agent.tracker.state(), State::Ready);
+        assert!(!agent.told(Kind::Agent, false, &health("cooling-down"), NOW_MS));
+        assert_eq!(agent.tracker.state(), State::CoolingDown);
+        let mut server = kept("cooling-down", NOW_MS, Home::Everywhere);
+        assert!(!server.told(Kind::McpServer, false, &health("dead"), NOW_MS));
+        assert!(server.told(Kind::McpServer, false, &health("ready"), NOW_MS));
+        assert!(!server.told(Kind::McpServer, true, &health("ready"), NOW_MS));
+        assert_eq!(server.tracker.state(), State::CoolingDown, "it is looked at from here");
     }
 }

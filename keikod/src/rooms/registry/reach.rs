@@ -168,8 +168,8 @@ impl Reach {
         self.children.forget_home(&child_id(key))
     }
 
-    /// True if a line of `[exec] allow` lets the command run here, whoever registered it.
-    pub(super) fn allows(&self, spec: &McpServerSpec) -> bool {
+    /// A line of `[exec] allow` lets the command run here, whoever registered it.
+    fn allows(&self, spec: &McpServerSpec) -> bool {
         self.policy().is_ok_and(|policy| policy.decide(&spec.command, None).is_ok())
     }
 

@@ -24,8 +24,8 @@ use keiko_proto::v1::{
 };
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
 /// Serves `keiko.v1.Registry`.
@@ -91,7 +91,7 @@ impl Registry for Service {
         request: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let caller = caller(&request)?;
-        let receiver = watch::watch(self.control.clone(), &caller, request.get_ref());
+        let receiver = watch::watch(self.control.clone(), &caller, request.get_ref()).await;
         let receiver = receiver.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
@@ -130,7 +130,7 @@ impl Registry for Service {
     ) -> Result<Response<Self::ApplyStreamStream>, Status> {
         let answers = apply::stream(self.clone(), request);
         let answers = answers.map_err(|refusal| to_status(&refusal))?;
-        Ok(Response::new(Box::pin(answers.map(Ok))))
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn impact(

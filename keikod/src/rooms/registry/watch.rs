@@ -10,7 +10,7 @@ use crate::net::{Identity, Permission, Resource, status::to_status};
 use crate::store::View;
 use keiko_core::house;
 use keiko_core::id::GroupId;
-use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::refusal::Result;
 use keiko_core::registry::{self, Filter, ObjectKey};
 use keiko_core::selector::Selector;
 use keiko_proto::v1::watch_response::Type;
@@ -36,7 +36,7 @@ struct Wanted {
 }
 
 /// Starts a watch.
-pub(super) fn watch(
+pub(super) async fn watch(
     control: Control,
     caller: &Identity,
     asked: &WatchRequest,
@@ -50,13 +50,7 @@ pub(super) fn watch(
         // What was asked for is what is shown: a name is one object of one namespace.
         filter.namespace = Some(key.namespace);
     }
-    let newest = *control.group()?.revisions().borrow();
-    if asked.after_revision > newest {
-        return Err(Refusal::new(
-            Code::FutureRevision,
-            format!("revision {} is not there yet, the newest is {newest}", asked.after_revision),
-        ));
-    }
+    control.reached(asked.after_revision).await?;
     let (sender, receiver) = mpsc::channel(QUEUE);
     let wanted = Wanted { filter, name: asked.name.clone() };
     let after = asked.after_revision;

@@ -35,7 +35,7 @@ pub(super) async fn any(
     let CreateTokenRequest { r#for: whom, name, ttl_ms, bearer, request_id: _ } =
         request.into_inner();
     let (role, scope) = parse_for(&whom)?;
-    let who = parse_name(role, name)?;
+    let who = parse_name(role, name, bearer)?;
     let token = Token { role: role.to_owned(), scope, who, one_use: !bearer, ..Token::default() };
     let (new, stored, write) = make(service, caller, token, ttl_ms).await?;
     let name = if stored.one_use { person_name(&stored) } else { stored.who };
@@ -93,8 +93,10 @@ fn parse_for(whom: &str) -> Result<(&'static str, String)> {
 }
 
 /// Who will be known by the certificate. Nodes and agents have names of their own.
-fn parse_name(role: &str, name: String) -> Result<String> {
+fn parse_name(role: &str, name: String, bearer: bool) -> Result<String> {
     match (role, name.is_empty()) {
+        // Nobody is known by a token that is shown: events name it by its id.
+        (ROLE_VIEWER, true) if bearer => Ok(ROLE_VIEWER.to_owned()),
         (ROLE_NODE | ROLE_AGENT, true) => Ok(name),
         (ROLE_NODE | ROLE_AGENT, false) => Err(Refusal::new(
             Code::InvalidArgument,
@@ -213,17 +215,22 @@ mod tests {
 
     #[test]
     fn who_is_named() {
-        for (role, name, expect) in [
-            (ROLE_NODE, "", true),
-            (ROLE_NODE, "n4", false),
-            (ROLE_AGENT, "", true),
-            (ROLE_AGENT, "ann", false),
-            (ROLE_ADMIN, "ann", true),
-            (ROLE_ADMIN, "", false),
-            (ROLE_VIEWER, "a.b", false),
-            (ROLE_OPERATOR, "Ann", false),
+        for (role, name, bearer, expect) in [
+            (ROLE_NODE, "", false, true),
+            (ROLE_NODE, "n4", false, false),
+            (ROLE_AGENT, "", false, true),
+            (ROLE_AGENT, "", true, true),
+            (ROLE_AGENT, "ann", false, false),
+            (ROLE_ADMIN, "ann", false, true),
+            (ROLE_ADMIN, "", false, false),
+            (ROLE_ADMIN, "", true, false),
+            (ROLE_VIEWER, "", false, false),
+            (ROLE_VIEWER, "", true, true),
+            (ROLE_VIEWER, "a.b", false, false),
+            (ROLE_OPERATOR, "Ann", false, false),
         ] {
-            assert_eq!(parse_name(role, name.to_owned()).is_ok(), expect, "{role} {name:?}");
+            let got = parse_name(role, name.to_owned(), bearer).is_ok();
+            assert_eq!(got, expect, "{role} {name:?} {bearer}");
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn admit(
 ) -> Result<AdmitNodeResponse> {
     let identity = Identity::of(&request)?.clone();
     identity.require(Permission::ClusterJoin, &Resource::All("node"))?;
-    let Identity::Token { id: token_id, .. } = identity else {
+    let Identity::Token { id: token_id, .. } = identity.clone() else {
         return Err(Refusal::new(Code::InvalidArgument, "a node joins with a token")
             .hint("keikoctl cluster token create --for node"));
     };
@@ -47,7 +47,8 @@ pub(super) async fn admit(
     let node = Node { id: 0, key_hash, ..node };
     let op = security_op::Op::AdmitNode(AdmitNode { token_id, node: Some(node) });
     let room = Room::Security(SecurityOp { op: Some(op) });
-    let (result, _) = service.control.write(caller, room).await?;
+    let written = service.control.write(caller, room).await;
+    let (result, _) = written.inspect_err(|refusal| identity.note(refusal))?;
     let Some(security_reply::Reply::Node(node)) = reply_of(result)? else {
         return Err(unexpected());
     };
@@ -72,39 +73,8 @@ pub(super) async fn enroll(
     let csr = request.into_inner().csr;
     let key_hash = Requested::parse(&csr)?.key_hash;
     let authority = service.signing()?;
-    let person = match identity {
-        Identity::Token { one_use: true, ref role, .. } if role == ROLE_NODE => {
-            return Err(Refusal::new(
-                Code::PermissionDenied,
-                "a node's token is good for cluster.join only, not for a person's certificate",
-            )
-            .hint("keikoctl cluster token create --for viewer --name WHO"));
-        }
-        Identity::Token { one_use: true, id, .. } => {
-            let op = security_op::Op::EnrollPerson(EnrollPerson { token_id: id, key_hash });
-            let room = Room::Security(SecurityOp { op: Some(op) });
-            let (result, _) = service.control.write(caller, room).await?;
-            match reply_of(result)? {
-                Some(security_reply::Reply::Person(person)) => person,
-                _ => return Err(unexpected()),
-            }
-        }
-        Identity::Token { one_use: false, .. } => {
-            return Err(Refusal::new(
-                Code::InvalidArgument,
-                "a bearer token is not traded for a certificate",
-            )
-            .hint("show it at each call, or make one that is traded: leave --bearer out"));
-        }
-        Identity::Person { name, .. } => renewed(service, name, &key_hash).await?,
-        Identity::Socket { .. } | Identity::Remote { .. } => {
-            return Err(Refusal::new(
-                Code::InvalidArgument,
-                "a certificate is given for a token, or for one that still holds",
-            )
-            .hint("make a token: keikoctl cluster token create --for ROLE --name WHO"));
-        }
-    };
+    let known = known(service, &identity, caller, key_hash).await;
+    let person = known.inspect_err(|refusal| identity.note(refusal))?;
     let SignedCertificate { pem_chain, expires } = authority.sign_person(&csr, &person.name)?;
     let expires = expires.duration_since(UNIX_EPOCH).unwrap_or_default();
     let PersonEntry { name, role, scope, .. } = person;
@@ -117,6 +87,43 @@ pub(super) async fn enroll(
         expires_ms: u64::try_from(expires.as_millis()).unwrap_or(u64::MAX),
         cluster_id: authority.cluster_id().to_owned(),
     })
+}
+
+/// Whom a certificate is for, by what they show.
+async fn known(
+    service: &Service,
+    identity: &Identity,
+    caller: Caller,
+    key_hash: String,
+) -> Result<PersonEntry> {
+    match identity {
+        Identity::Token { one_use: true, role, .. } if role == ROLE_NODE => Err(Refusal::new(
+            Code::PermissionDenied,
+            "a node's token is good for cluster.join only, not for a person's certificate",
+        )
+        .hint("keikoctl cluster token create --for viewer --name WHO")),
+        Identity::Token { one_use: true, id, .. } => {
+            let token_id = id.clone();
+            let op = security_op::Op::EnrollPerson(EnrollPerson { token_id, key_hash });
+            let room = Room::Security(SecurityOp { op: Some(op) });
+            let (result, _) = service.control.write(caller, room).await?;
+            match reply_of(result)? {
+                Some(security_reply::Reply::Person(person)) => Ok(person),
+                _ => Err(unexpected()),
+            }
+        }
+        Identity::Token { one_use: false, .. } => Err(Refusal::new(
+            Code::InvalidArgument,
+            "a bearer token is not traded for a certificate",
+        )
+        .hint("show it at each call, or make one that is traded: leave --bearer out")),
+        Identity::Person { name, .. } => renewed(service, name.clone(), &key_hash).await,
+        Identity::Socket { .. } | Identity::Remote { .. } => Err(Refusal::new(
+            Code::InvalidArgument,
+            "a certificate is given for a token, or for one that still holds",
+        )
+        .hint("make a token: keikoctl cluster token create --for ROLE --name WHO")),
+    }
 }
 
 /// Who renews keeps the key: with another one, a stolen certificate would never end.

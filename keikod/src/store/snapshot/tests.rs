@@ -7,7 +7,12 @@ pub(in crate::store) fn database(root: &Path) -> Database {
     Database::open(Folder::open(root).unwrap()).unwrap()
 }
 
-pub(in crate::store) fn fill(database: &Database, group: GroupId, index: u64, keys: std::ops::Range<u32>) {
+pub(in crate::store) fn fill(
+    database: &Database,
+    group: GroupId,
+    index: u64,
+    keys: std::ops::Range<u32>,
+) {
     let write = |number: u32| Write {
         space: Space::ALL[number as usize % 3],
         key: [&group.prefix()[..], &number.to_be_bytes()].concat(),

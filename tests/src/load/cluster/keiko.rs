@@ -16,6 +16,8 @@ use std::time::Duration;
 const JOIN_MAX: Duration = Duration::from_secs(60);
 /// What a node may take to say who leads; it knows, or it does not.
 const STATUS_MAX: Duration = Duration::from_secs(2);
+/// What the trade of a token may take.
+const ENROLL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The nodes.
 pub(super) struct Keiko {
@@ -130,8 +132,9 @@ async fn all_vote(client: &Client) -> Result<()> {
 async fn enroll(founder: &Member) -> Result<Operator> {
     let token = founder.token("operator", "bench").await?;
     let endpoint: Endpoint = format!("https://{}", founder.api()?).parse()?;
-    let enrolled = keiko_client::enroll(endpoint, &token).await?;
+    let (identity, timeout) = (token.parse::<Identity>()?, ENROLL_DEADLINE);
+    let settings = keiko_client::Settings { endpoint, identity, trust: None, timeout };
+    let enrolled = keiko_client::enroll(settings).await?;
     let trust = Trust::from_pem(enrolled.ca_pem.as_bytes())?;
-    let (chain_pem, key_pem) = (enrolled.chain_pem, enrolled.key_pem);
-    Ok(Operator { identity: Identity::Certificate { chain_pem, key_pem }, trust })
+    Ok(Operator { identity: enrolled.identity(), trust })
 }

@@ -122,7 +122,7 @@ fn every_order(items: &[Item]) -> bool {
 #[test]
 fn it_agrees_with_trying_every_order() {
     let mut counts = [0_u32; 2];
-    for seed in 0..40_000 {
+    for seed in 0..20_000 {
         let mut dice = Dice(seed);
         let (count, span) = (3 + dice.below(5), 6 + dice.below(14));
         let mut items = Vec::new();
@@ -145,7 +145,7 @@ fn it_agrees_with_trying_every_order() {
         assert_eq!(is_linearizable(&items), expect, "seed {seed}: {items:#?}");
         counts[usize::from(expect)] += 1;
     }
-    assert!(counts.iter().all(|count| *count > 2_000), "one-sided: {counts:?}");
+    assert!(counts.iter().all(|count| *count > 1_000), "one-sided: {counts:?}");
 }
 
 /// What a register may do wrong.
@@ -166,96 +166,126 @@ enum Bug {
     AnswersEarly,
 }
 
-/// A register with clients that overlap, as seen from outside.
+/// Takes effect so late that it never does.
+const NEVER: u64 = u64::MAX / 2;
+
+/// An operation that is under way.
+struct Running {
+    item: Item,
+    /// When it takes effect.
+    effect: u64,
+    done: bool,
+}
+
+/// A register with clients that overlap.
+struct Register {
+    dice: Dice,
+    bug: Bug,
+    now: u64,
+    /// Everything that was there.
+    past: Vec<Option<u64>>,
+    running: BTreeMap<u64, Running>,
+    /// What clients were told last.
+    known: Option<u64>,
+    items: Vec<Item>,
+}
+
+/// What is seen of it from outside.
 fn play(seed: u64, operations: u64, bug: Bug) -> Vec<Item> {
-    struct Running {
-        item: Item,
-        effect: u64,
-        done: bool,
-    }
-    let mut dice = Dice(seed);
-    let (mut past, mut items, mut running) = (vec![None], Vec::new(), BTreeMap::new());
-    let (mut now, mut started, mut known) = (0, 0, None);
-    while started < operations || !running.is_empty() {
-        now += 1;
-        if running.len() < 6 && started < operations && dice.below(2) == 0 {
+    let (dice, running) = (Dice(seed), BTreeMap::new());
+    let (past, known, items) = (vec![None], None, Vec::new());
+    let mut register = Register { dice, bug, now: 0, past, running, known, items };
+    let mut started = 0;
+    while started < operations || !register.running.is_empty() {
+        register.now += 1;
+        let room = started < operations && register.running.len() < 6;
+        if room && register.dice.below(2) == 0 {
             started += 1;
-            let act = match (dice.below(4), known) {
-                (0, _) | (1, None) => Act::Write(started),
-                (1, Some(expected)) => Act::Swap { expected, value: started },
-                _ => Act::Read(None),
-            };
-            let effect = now + 1 + dice.below(8);
-            let in_doubt = !matches!(act, Act::Read(_)) && dice.below(12) == 0;
-            let returned = (!in_doubt).then_some(effect + 1 + dice.below(8));
-            // Of those in doubt some take effect late, and some never.
-            let late = [0, 30, u64::MAX / 2][dice.below(3) as usize];
-            let early = bug == Bug::AnswersEarly && matches!(act, Act::Write(_));
-            let effect = match (in_doubt, early && dice.below(10) == 0) {
-                (true, _) => effect + late,
-                (false, true) => effect + 40,
-                (false, false) => effect,
-            };
-            let item = Item { act, invoked: now, returned };
-            running.insert(started, Running { item, effect, done: false });
+            register.invoke(started);
         }
+        register.take_effect();
+        register.answer();
+    }
+    register.items
+}
+
+impl Register {
+    fn invoke(&mut self, number: u64) {
+        let act = match (self.dice.below(4), self.known) {
+            (0, _) | (1, None) => Act::Write(number),
+            (1, Some(expected)) => Act::Swap { expected, value: number },
+            _ => Act::Read(None),
+        };
+        let effect = self.now + 1 + self.dice.below(8);
+        let in_doubt = !matches!(act, Act::Read(_)) && self.dice.below(12) == 0;
+        let returned = (!in_doubt).then_some(effect + 1 + self.dice.below(8));
+        // Of those in doubt some take effect late, and some never.
+        let late = [0, 30, NEVER][self.dice.below(3) as usize];
+        let early = self.bug == Bug::AnswersEarly && matches!(act, Act::Write(_));
+        let effect = match (in_doubt, early && self.dice.below(10) == 0) {
+            (true, _) => effect + late,
+            (false, true) => effect + 40,
+            (false, false) => effect,
+        };
+        let item = Item { act, invoked: self.now, returned };
+        self.running.insert(number, Running { item, effect, done: false });
+    }
+
+    /// One of those whose time has come.
+    fn take_effect(&mut self) {
+        let Self { bug, now, past, .. } = self;
+        let is_due = |one: &&mut Running| one.effect <= *now && !one.done;
+        let Some(one) = self.running.values_mut().find(is_due) else { return };
+        one.done = true;
         let state = past[past.len() - 1];
-        for one in running.values_mut().filter(|one| one.effect <= now && !one.done) {
-            one.done = true;
-            let strikes = bug != Bug::None && dice.below(12) == 0;
-            let ago = past[past.len() - 1 - (1 + dice.below(3) as usize).min(past.len() - 1)];
-            match one.item.act {
-                Act::Write(_) if strikes && bug == Bug::LosesWrite => {}
-                Act::Write(value) => past.push(Some(value)),
-                Act::Read(_) if strikes && bug == Bug::StaleRead => one.item.act = Act::Read(ago),
-                Act::Read(_) => one.item.act = Act::Read(state),
-                Act::Swap { expected, value } => {
-                    let fits = state == Some(expected);
-                    if fits || (bug == Bug::SwapsBlindly) {
+        let strikes = *bug != Bug::None && self.dice.below(12) == 0;
+        let ago = past[past.len().saturating_sub(2 + self.dice.below(3) as usize)];
+        match one.item.act {
+            Act::Write(_) if strikes && *bug == Bug::LosesWrite => {}
+            Act::Write(value) => past.push(Some(value)),
+            Act::Read(_) if strikes && *bug == Bug::StaleRead => one.item.act = Act::Read(ago),
+            Act::Read(_) => one.item.act = Act::Read(state),
+            Act::Swap { expected, value } => {
+                if state == Some(expected) || *bug == Bug::SwapsBlindly {
+                    past.push(Some(value));
+                } else if one.item.returned.is_some() {
+                    one.item.act = Act::SwapRefused { expected };
+                    if *bug == Bug::RefusesAndSwaps {
                         past.push(Some(value));
-                    } else if one.item.returned.is_some() {
-                        one.item.act = Act::SwapRefused { expected };
-                        if bug == Bug::RefusesAndSwaps {
-                            past.push(Some(value));
-                        }
                     }
                 }
-                Act::SwapRefused { .. } => {}
             }
-            if strikes && bug == Bug::Resurrects {
-                past.push(ago);
-            }
-            break;
+            Act::SwapRefused { .. } => {}
         }
-        let ended = |one: &Running| match one.item.returned {
-            Some(returned) => returned <= now && (one.done || one.effect > returned),
-            None => one.done || one.effect > u64::MAX / 4,
+        if strikes && *bug == Bug::Resurrects {
+            past.push(ago);
+        }
+    }
+
+    /// Those that are over; what was answered before it is done stays until then.
+    fn answer(&mut self) {
+        let now = self.now;
+        let is_over = |one: &Running| match one.item.returned {
+            Some(returned) => one.done && returned <= now,
+            None => one.done || one.effect >= NEVER,
         };
-        let gone: Vec<u64> =
-            running.iter().filter(|(_, one)| ended(one)).map(|(number, _)| *number).collect();
-        for number in gone {
-            // Answered before it was done: it is still to come.
-            let one = &running[&number];
-            let is_early = !one.done && one.effect < u64::MAX / 4;
-            if is_early && one.effect > now {
-                continue;
-            }
-            let Some(Running { item, .. }) = running.remove(&number) else { continue };
+        let over = self.running.iter().filter(|(_, one)| is_over(one));
+        let over: Vec<u64> = over.map(|(number, _)| *number).collect();
+        for Running { item, .. } in over.iter().filter_map(|number| self.running.remove(number)) {
             // Clients expect what they were told.
             if let (Some(_), Act::Write(value) | Act::Swap { value, .. } | Act::Read(Some(value))) =
                 (item.returned, item.act)
             {
-                known = Some(value);
+                self.known = Some(value);
             }
-            items.push(item);
+            self.items.push(item);
         }
     }
-    items
 }
 
 #[test]
 fn a_register_without_a_bug_is_found_to_have_none() {
-    for seed in 0..300 {
+    for seed in 0..100 {
         let items = play(seed, 300, Bug::None);
         assert!(is_linearizable(&items), "seed {seed}");
     }
@@ -279,9 +309,9 @@ fn every_bug_is_found() {
 /// As long as what one key of a long run has, with as much in doubt.
 #[test]
 fn a_long_history_takes_a_moment() {
-    let items = play(1, 30_000, Bug::None);
+    let items = play(1, 15_000, Bug::None);
     let in_doubt = items.iter().filter(|item| item.returned.is_none()).count();
-    assert!(in_doubt > 500, "{in_doubt}");
+    assert!(in_doubt > 250, "{in_doubt}");
     assert!(is_linearizable(&items));
     // And one bug at its very end is found, too.
     let mut broken = items;

@@ -191,8 +191,11 @@ impl Call<'_> {
             let surely_not_run = error.surely_not_run || offer.repeatable;
             return Attempt::Failed(stopped(self.service, &offer.server, surely_not_run), false);
         }
-        if error.surely_not_run {
-            // It takes others a moment to know that the node is down.
+        // That node is about to end, or has just begun.
+        let turned_away = matches!(error.refusal.code, Code::Draining | Code::NotReady);
+        let surely_not_run = error.surely_not_run || turned_away;
+        if surely_not_run {
+            // It takes this one a moment to know that the other is down.
             tokio::time::sleep(AGAIN_AFTER).await;
         }
         let silent = error.refusal.code == Code::OutcomeUnknown;
@@ -200,7 +203,7 @@ impl Call<'_> {
         let home = self.service.feed.soft().home(&offer.server);
         let moved = error.refusal.code == Code::NotReadyEntry
             && home.node().is_none_or(|home| **home != *node);
-        let may_repeat = error.surely_not_run || moved || (silent && offer.repeatable);
+        let may_repeat = surely_not_run || moved || (silent && offer.repeatable);
         Attempt::Failed(error.refusal, may_repeat)
     }
 
