@@ -45,6 +45,12 @@ pub(crate) fn settings(trust: Trust, identity: &Identity) -> Result<ClientConfig
 pub(crate) fn refusal(error: &std::io::Error) -> Option<Error> {
     let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match inner {
+        rustls::Error::InvalidCertificate(error) if is_of_time(error) => {
+            Error::new(code::CERTIFICATE_INVALID, "the server's certificate does not hold now")
+                .cause(inner)
+                .hint("a node renews it by itself: compare the clocks of both machines")
+                .hint("on the node: keikoctl doctor, and its log; a restart makes a new one")
+        }
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
             Error::new(code::WRONG_CLUSTER, "the server's certificate is not of this cluster")
                 .cause(inner)
@@ -53,6 +59,14 @@ pub(crate) fn refusal(error: &std::io::Error) -> Option<Error> {
         rustls::Error::AlertReceived(alert) if is_of_certificate(*alert) => refused(inner),
         _ => Error::new(code::UNREACHABLE, "the TLS handshake failed").cause(inner),
     })
+}
+
+fn is_of_time(error: &CertificateError) -> bool {
+    use CertificateError as E;
+    matches!(
+        error,
+        E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. }
+    )
 }
 
 /// In front of what the server's TLS said of our certificate. HTTP/2 keeps of an error of its
@@ -203,5 +217,40 @@ impl ServerCertVerifier for ByHash {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_apart() {
+        use rustls::Error as E;
+        for (error, expect) in [
+            (E::InvalidCertificate(CertificateError::UnknownIssuer), code::WRONG_CLUSTER),
+            (E::InvalidCertificate(CertificateError::NotValidForName), code::WRONG_CLUSTER),
+            (E::InvalidCertificate(CertificateError::Expired), code::CERTIFICATE_INVALID),
+            (E::InvalidCertificate(CertificateError::NotValidYet), code::CERTIFICATE_INVALID),
+            (E::AlertReceived(AlertDescription::UnknownCA), code::CERTIFICATE_INVALID),
+            (E::AlertReceived(AlertDescription::InternalError), code::UNREACHABLE),
+        ] {
+            let told = refusal(&io::Error::other(error.clone())).unwrap();
+            assert_eq!(told.refusal.code, expect, "{error}");
+        }
+        assert!(refusal(&io::Error::other("no TLS")).is_none());
+    }
+
+    #[test]
+    fn an_alert_survives_as_text() {
+        let alert = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
+        let text = told(io::Error::other(alert)).to_string();
+        assert_eq!(alert_of(&text).unwrap().refusal.code, code::CERTIFICATE_INVALID);
+        let other = rustls::Error::AlertReceived(AlertDescription::CloseNotify);
+        for text in
+            [told(io::Error::other(other)).to_string(), told(io::Error::other("x")).to_string()]
+        {
+            assert_eq!(alert_of(&text), None, "{text}");
+        }
     }
 }

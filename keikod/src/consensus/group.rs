@@ -60,6 +60,8 @@ pub(super) struct Inner {
     heard_ms: AtomicU64,
     /// The highest feature level that every voter understands.
     level: AtomicU32,
+    /// Set while this node hears no other member.
+    isolated: AtomicBool,
     /// Set while the replicas disagree and nobody can tell who is right.
     disagreed: AtomicBool,
 }
@@ -121,6 +123,7 @@ impl Group {
             started: Instant::now(),
             heard_ms: AtomicU64::new(0),
             level: AtomicU32::new(features::LEVEL),
+            isolated: AtomicBool::new(false),
             disagreed: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -164,6 +167,9 @@ impl Group {
         let repeatable = !entry.request_id.is_empty();
         let (mut entry, mut unsure) = (entry, None);
         loop {
+            if let Err(refusal) = self.check_heard() {
+                return Err(unsure.unwrap_or(refusal));
+            }
             let left = deadline.saturating_sub(begun.elapsed());
             let (refusal, bytes) = match self.submit(entry, left).await {
                 Ok(proposal) => {
@@ -343,6 +349,24 @@ impl Group {
     /// The replicas disagree and nobody can tell who is right, or they agree again.
     pub fn set_disagreed(&self, disagreed: bool) {
         self.inner.disagreed.store(disagreed, Ordering::Relaxed);
+    }
+
+    /// This node hears no other member, or does again.
+    pub fn set_isolated(&self, isolated: bool) {
+        self.inner.isolated.store(isolated, Ordering::Relaxed);
+    }
+
+    /// Refuses at once where waiting for a leader is of no use: the others can't be heard.
+    pub(super) fn check_heard(&self) -> Result<()> {
+        if !self.inner.isolated.load(Ordering::Relaxed) || self.status().quorum {
+            return Ok(());
+        }
+        let voters = self.inner.raft.voter_ids().count();
+        let message =
+            format!("NO QUORUM: this node hears none of the other members ({voters} vote)");
+        Err(Refusal::new(Code::Isolated, message)
+            .cause("it is the one that is cut off, or the others are down")
+            .hint("ask another node; what is here can be read with --stale"))
     }
 
     fn check_agreed(&self) -> Result<()> {

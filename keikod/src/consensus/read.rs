@@ -12,7 +12,7 @@ use openraft::raft::linearizable_read::Linearizer;
 use openraft::{Instant as _, LinearizerOption, ReadPolicy, ServerState};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long a read waits for a quorum or for the state machine: longer than an election.
+/// How long a leader waits for a quorum on a follower's behalf: longer than an election.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Between two looks for a leader.
@@ -80,6 +80,7 @@ impl Group {
         }
         let begun = Instant::now();
         loop {
+            self.check_heard()?;
             let confirmed = async {
                 match self.leader() {
                     Some(leader) if leader != *self.inner.raft.node_id() => {
@@ -88,7 +89,7 @@ impl Group {
                     _ => self.confirm_here(quorum).await.map(drop),
                 }
             };
-            let left = READ_DEADLINE.saturating_sub(begun.elapsed());
+            let left = LEADER_PATIENCE.saturating_sub(begun.elapsed());
             let refusal = match tokio::time::timeout(left, confirmed).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(refusal)) => refusal,

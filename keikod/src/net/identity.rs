@@ -227,8 +227,10 @@ impl Identity {
     /// Counts and notes what the law refused to this caller for who they are, or for what they
     /// showed.
     pub fn note(&self, refusal: &Refusal) {
-        metrics::refused(refusal.code, "");
-        refusals::note(refusal.code, Some(self.actor()), "", "");
+        if refusals::is_attempt(refusal.code) {
+            metrics::refused(refusal.code, "");
+            refusals::note(refusal.code, Some(self.actor()), "", "");
+        }
     }
 
     /// How the caller comes to a permission.

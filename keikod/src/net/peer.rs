@@ -381,6 +381,12 @@ pub async fn dial_api(
     TlsConnector::from(Arc::new(config)).connect(host, stream).await.map_err(|error| {
         let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match of_tls {
+            Some(rustls::Error::InvalidCertificate(why)) if is_of_time(why) => Refusal::new(
+                Code::ClockOff,
+                format!("the certificate of what answers at {address} does not hold now"),
+            )
+            .cause(&error)
+            .hint("compare this machine's clock with that of the member"),
             Some(rustls::Error::InvalidCertificate(_)) => Refusal::new(
                 Code::WrongCluster,
                 format!("what answers at {address} is not of the cluster that the token is of"),
@@ -390,6 +396,12 @@ pub async fn dial_api(
             _ => away(&error),
         }
     })
+}
+
+/// True if the certificate is right but for the clock.
+fn is_of_time(why: &rustls::CertificateError) -> bool {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    matches!(why, Expired | NotValidYet | ExpiredContext { .. } | NotValidYetContext { .. })
 }
 
 /// Accepts what the CA with this hash signed.

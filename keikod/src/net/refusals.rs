@@ -87,7 +87,7 @@ pub(super) fn note_from(
     permission: &str,
     resource: &str,
 ) {
-    if !matches!(code.class(), Class::Unauthenticated | Class::Forbidden) {
+    if !is_attempt(code) {
         return;
     }
     OF_PROCESS.note(wire::RefusedAttempt {
@@ -98,6 +98,11 @@ pub(super) fn note_from(
         peer: from.map(|from| from.to_string()).unwrap_or_default(),
         count: 1,
     });
+}
+
+/// True if it was refused for who called, and not for what was asked.
+pub(super) fn is_attempt(code: Code) -> bool {
+    matches!(code.class(), Class::Unauthenticated | Class::Forbidden)
 }
 
 fn cut(text: &str) -> String {

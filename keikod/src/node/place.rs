@@ -62,16 +62,18 @@ impl Place {
             key_hash: key.key_hash().to_owned(),
             ..Default::default()
         };
+        let opened = watch::Sender::new(None);
+        let authority: watch::Receiver<Option<Arc<Authority>>> = opened.subscribe();
         let of = Arc::clone(&current);
         let about = cluster::About {
             name,
             version: node.version.clone(),
             peer_address: node.peer_address.clone(),
             certificates: Arc::clone(&certificates),
+            signs: Box::new(move || authority.borrow().is_some()),
             settings_hash: Box::new(move || settings_hash(of.settings())),
         };
         let neighbours = cluster::Neighbours::new(control.clone(), about);
-        let opened = watch::Sender::new(None);
         let hosting = Arc::new(cluster::Hosting {
             neighbours: neighbours.clone(),
             routes: OnceLock::new(),

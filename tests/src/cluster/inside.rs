@@ -1,5 +1,6 @@
 //! What a daemon under test does to itself because its environment says so: it does not hear some of
-//! its peers, or it has a bug on purpose. keikod itself knows none of these variables.
+//! its peers, breaks a transfer off, or has a bug on purpose. keikod itself knows none of these
+//! variables.
 
 use crate::under_test::MARK;
 use keikod::consensus::peer::faults;
@@ -17,6 +18,8 @@ pub const BUG: &str = "KEIKO_TEST_BUG";
 pub const LEADER_RESTORE: &str = "leader-restore";
 /// A linearizable read asks nobody.
 pub const STALE_READ: &str = "stale-read";
+/// Of the bytes of the first snapshot that it sends so many percent go out, and then nothing.
+pub const SNAPSHOT_CUT: &str = "KEIKO_TEST_SNAPSHOT_CUT";
 
 /// How old a daemon's knowledge of the file may be.
 pub const LOOK: Duration = Duration::from_millis(50);
@@ -35,6 +38,11 @@ pub fn prepare() {
         Ok(STALE_READ) => faults::read_stale(),
         Ok(other) => panic!("{BUG}: there is no bug {other:?}"),
         Err(_) => {}
+    }
+    if let Ok(percent) = std::env::var(SNAPSHOT_CUT) {
+        let number = percent.parse::<u64>();
+        let number = number.unwrap_or_else(|_| panic!("{SNAPSHOT_CUT}: {percent:?} is no number"));
+        faults::cut_snapshot_at(number);
     }
 }
 

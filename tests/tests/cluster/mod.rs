@@ -5,13 +5,17 @@
 //! quorum     without a majority, and with it again   partition  a stale leader, a way that is cut
 //! away       who comes back, and from elsewhere      join       a fourth, and whoever may not
 //! leave      members that go, and must not           people     certificates of people
-//! hosted     servers of a node that is gone
+//! hosted     servers of a node that is gone          snapshot   who is too far behind for the log
+//! damage     a log or a state that is not right      clocks     a clock that is off
+//! strangers  who shows the wrong certificate         power      gone for all nodes at once
 //! ```
 //!
 //! Most cases share one cluster and take turns; each leaves it as it likes (see
 //! [`keiko_tests::shared_cluster`]).
 
 mod away;
+mod clocks;
+mod damage;
 mod forward;
 mod hosted;
 mod join;
@@ -19,10 +23,15 @@ mod leader;
 mod leave;
 mod partition;
 mod people;
+#[cfg(target_os = "linux")]
+mod power;
 mod quorum;
+mod snapshot;
 mod steady;
+mod strangers;
 
 use keiko_core::refusal::Code;
+use keiko_tests::cluster::{Member, View};
 use keiko_tests::wait::expect;
 use keiko_tests::{Ctl, Node, Output, eventually};
 use serde_json::Value;
@@ -65,5 +74,16 @@ pub(crate) fn says(node: &Node, words: &[&str]) {
         let log = node.log();
         let said = words.iter().any(|word| log.contains(word));
         expect(said, || format!("none of {words:?} in:\n{log}"))
+    });
+}
+
+/// Waits until all of these have applied the same and have the same state.
+#[track_caller]
+pub(crate) fn agree(nodes: &[&Node]) {
+    eventually("the same state everywhere", || {
+        let state = |node: &&Node| View::ask(node).map(|view| view.own().map(Member::state_of));
+        let states = nodes.iter().map(state).collect::<Result<Vec<_>, _>>()?;
+        let all = states.iter().all(|state| state.is_some() && *state == states[0]);
+        expect(all, || format!("{states:?}"))
     });
 }

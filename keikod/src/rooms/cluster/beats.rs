@@ -132,6 +132,7 @@ impl Neighbours {
             certificate_expires_ms: to_ms(about.certificates.expires()),
             peer_address: about.peer_address.clone(),
             hosted: 0,
+            signs: (about.signs)(),
         }
     }
 

@@ -37,7 +37,7 @@ const READY_DEADLINE: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_secs(3);
 /// Between two looks for what others must bring.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-const KEY_EVERY: Duration = Duration::from_secs(2);
+const KEY_EVERY: Duration = Duration::from_millis(250);
 const KEY_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What it is made of.
@@ -262,7 +262,8 @@ impl Founding {
         };
         let host: Arc<dyn Host> = hosting.clone();
         control.consensus().meet(own, &tls, listener, host, shutdown.clone())?;
-        tokio::spawn(self.parts.neighbours.clone().run(shutdown.clone()));
+        let readiness = self.parts.readiness.clone();
+        tokio::spawn(self.parts.neighbours.clone().run(readiness, shutdown.clone()));
         Ok(())
     }
 

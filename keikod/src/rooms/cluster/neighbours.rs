@@ -41,6 +41,8 @@ pub struct About {
     pub peer_address: String,
     /// What it shows, and when that ends.
     pub certificates: Arc<Certificates>,
+    /// Whether it holds the cluster key.
+    pub signs: Box<dyn Fn() -> bool + Send + Sync>,
     /// BLAKE3 of what its configuration says, hex.
     pub settings_hash: Box<dyn Fn() -> String + Send + Sync>,
 }

@@ -358,7 +358,27 @@ impl Service {
             ))
             .hint("bring the others back first, or remove one that is down instead"));
         }
+        if !self.can_sign_without(node.id, members) {
+            return Err(Refusal::new(
+                Code::MembershipRefused,
+                format!("without node {name} nobody would hold the cluster key"),
+            )
+            .cause("a voter gets the key from another one as soon as it votes")
+            .hint("try again in a moment; keikoctl doctor shows who is not ready"));
+        }
         Ok((count(before), count(after)))
+    }
+
+    /// True if another voter that is heard holds the cluster key.
+    fn can_sign_without(&self, gone: u64, members: &[MemberView]) -> bool {
+        let neighbours = &self.neighbours.inner;
+        let own = neighbours.own_id();
+        let state = neighbours.lock();
+        let signs = |id: u64| match id == own {
+            true => (neighbours.about.signs)(),
+            false => state.peers.get(&id).is_some_and(|peer| peer.beat.signs),
+        };
+        members.iter().any(|member| member.votes && member.id != gone && signs(member.id))
     }
 }
 

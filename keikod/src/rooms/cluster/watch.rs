@@ -5,6 +5,7 @@
 
 use super::neighbours::{Neighbours, Seen};
 use crate::consensus::Group;
+use crate::lifecycle::{Readiness, Task};
 use crate::store::abort;
 use keiko_core::peers::{BEAT_MS, Clock, Offsets, Verdict};
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -21,10 +22,18 @@ const ALONE_EVERY: Duration = Duration::from_secs(30);
 const AGENT_BEATS_MAX: usize = 10_000;
 
 impl Neighbours {
-    /// Runs until shutdown.
-    pub async fn run(self, shutdown: CancellationToken) {
+    /// Runs until shutdown. A node without a leader is not ready.
+    pub async fn run(self, readiness: Readiness, shutdown: CancellationToken) {
         let mut beats: BTreeMap<u64, CancellationToken> = BTreeMap::new();
+        let mut leaderless: Option<Task> = None;
         loop {
+            let led = self.inner.control.group().is_ok_and(|group| group.status().quorum);
+            if led && let Some(task) = leaderless.take() {
+                task.done();
+            } else if !led && leaderless.is_none() {
+                let words = "no leader is heard: too few voters answer; keikoctl status";
+                leaderless = Some(readiness.task("leader", words));
+            }
             let pause = match self.look(&mut beats, &shutdown).await {
                 Ok(pause) => pause,
                 Err(refusal) => {
@@ -66,7 +75,8 @@ impl Neighbours {
         let others: BTreeSet<u64> = nodes.keys().copied().filter(|id| *id != own).collect();
         self.meet(&nodes, own, beats, shutdown);
         let seen = self.judge(nodes, &others);
-        if others.is_empty() {
+        if others.is_empty() && group.members().len() <= 1 {
+            group.set_isolated(false);
             self.lead_alone(&group, &seen);
             return Ok(ALONE_EVERY);
         }
@@ -74,6 +84,7 @@ impl Neighbours {
         let voters: BTreeSet<u64> =
             group.members().iter().filter(|member| member.votes).map(|member| member.id).collect();
         self.check_states(&group, &voters, own);
+        group.set_isolated(seen.isolated);
         let may_lead = self.check_clock(&voters) && !self.is_draining(&seen, own);
         group.set_campaigns(may_lead);
         if group.leads() {

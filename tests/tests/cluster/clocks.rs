@@ -1,0 +1,138 @@
+//! A clock that is off: such a node does not come in, and does not lead.
+//!
+//! Debian's `faketime` moves the wall clock of one daemon; its monotonic clock goes on.
+
+use super::{put, value};
+use keiko_core::refusal::Code;
+use keiko_tests::cluster::{View, name};
+use keiko_tests::shared::unique;
+use keiko_tests::wait::{expect, within};
+use keiko_tests::{Cluster, Node, eventually, measure, shared_cluster, skip};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const LIBRARIES: [&str; 2] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+];
+/// How long somebody may lead once most voters say that its clock is off.
+const MOVE_MAX: Duration = Duration::from_secs(10);
+/// How long it is watched afterwards: several elections.
+const WATCHED: Duration = Duration::from_secs(5);
+
+fn library() -> Option<&'static str> {
+    let found = LIBRARIES.into_iter().find(|path| Path::new(path).exists());
+    if found.is_none() {
+        skip("cluster::clocks", "faketime is not installed");
+    }
+    found
+}
+
+/// From its next start on a node's wall clock is away by so much.
+fn move_clock(node: &mut Node, library: &str, by: &str) {
+    let monotonic = ["DONT_FAKE_MONOTONIC", "FAKETIME_DONT_FAKE_MONOTONIC"];
+    let env = [("LD_PRELOAD", library), ("FAKETIME", by)].into_iter();
+    let env = env.chain(monotonic.map(|variable| (variable, "1")));
+    node.plan.env.extend(env.map(|(variable, value)| (variable.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn a_node_whose_clock_is_an_hour_off_does_not_come_in() {
+    let Some(library) = library() else { return };
+    let cluster = shared_cluster();
+    // To one that is behind, the certificate of a cluster that was founded just now is not valid
+    // yet: that may be noticed first.
+    let (ahead, behind) = ([Code::ClockOff], [Code::ClockOff, Code::WrongCluster]);
+    for (by, codes) in [("+1h", &ahead[..]), ("-1h", &behind[..])] {
+        let mut node = cluster.newcomer(&unique("off"));
+        move_clock(&mut node, library, by);
+        node.launch();
+        let status = node.wait_end();
+        let log = node.log();
+        let told = codes.iter().find(|code| log.contains(&format!("error[{code}]")));
+        let told = told.unwrap_or_else(|| panic!("{by}: none of {codes:?}:\n{log}"));
+        assert_eq!(status, i32::from(told.class().exit_code()), "{by}: {log}");
+        assert!(!node.is_member(), "{by}: it took itself for a member");
+    }
+    let names = cluster.node(0).ctl.ok("node list -o name").stdout;
+    assert_eq!(names, "node/n1\nnode/n2\nnode/n3\n");
+}
+
+/// Whether it says of itself that its clock is off.
+fn is_alarmed(node: &Node) -> Result<bool, String> {
+    let view = View::ask(node)?;
+    Ok(view.alarms.iter().any(|alarm| alarm.contains("this node's clock is")))
+}
+
+#[track_caller]
+fn wait_alarm(node: &Node, is_expected: bool) {
+    eventually("the alarm of the clock", || {
+        let alarmed = is_alarmed(node)?;
+        expect(alarmed == is_expected, || format!("{}: {alarmed}", node.plan.name))
+    });
+}
+
+/// Waits until this one leads, and asks for it where another one does.
+#[track_caller]
+fn wait_leads(cluster: &mut Cluster, number: usize) {
+    eventually("it leads", || {
+        let leader = cluster.leader().ok_or("nobody leads")?;
+        if leader != number {
+            cluster.node(leader).ctl.run(&format!("cluster transfer-leader --to {}", name(number)));
+        }
+        expect(leader == number, || format!("{} leads", name(leader)))
+    });
+}
+
+#[test]
+fn who_is_two_seconds_ahead_gives_up_leading_and_stays_a_follower() {
+    let Some(library) = library() else { return };
+    // Its own: nobody else should go on with such a clock.
+    let mut cluster = Cluster::start(3);
+    let ahead = cluster.wait_leader();
+    let others = cluster.others(ahead);
+    for number in cluster.all() {
+        cluster.kill(number);
+    }
+    let right = cluster.node(ahead).plan.env.clone();
+    move_clock(cluster.node_mut(ahead), library, "+2");
+    // Of two nobody can say whose clock is off: there is an alarm, and it may lead.
+    cluster.launch(ahead);
+    cluster.launch(others[0]);
+    wait_leads(&mut cluster, ahead);
+    wait_alarm(cluster.node(ahead), true);
+
+    // The third one decides it.
+    cluster.launch(others[1]);
+    cluster.node_mut(others[1]).wait_live();
+    let begun = Instant::now();
+    let moved = within(MOVE_MAX, || match cluster.leader() {
+        Some(leader) if leader != ahead => Ok(leader),
+        leader => Err(format!("{leader:?} leads")),
+    });
+    let next = moved.unwrap_or_else(|last| panic!("not within {MOVE_MAX:?}: {last}"));
+    let kept = (MOVE_MAX - begun.elapsed().min(MOVE_MAX)).as_secs_f64();
+    measure("a clock that is off, of 10 s until another one leads left", kept, 0.0, "s");
+    assert!(others.contains(&next));
+    let until = Instant::now() + WATCHED;
+    while Instant::now() < until {
+        assert_ne!(cluster.leader(), Some(ahead), "it leads again");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // It serves like any other, and the others' clocks are fine.
+    wait_alarm(cluster.node(ahead), true);
+    put(&cluster.node(ahead).ctl, "through-it", "there", "").ok();
+    for number in others {
+        let node = cluster.node(number);
+        assert_eq!(value(&node.ctl, "through-it", "--consistency linearizable"), "there");
+        wait_alarm(node, false);
+    }
+
+    // Set right, it is trusted again.
+    assert_eq!(cluster.node_mut(ahead).terminate(), 0);
+    cluster.node_mut(ahead).plan.env = right;
+    cluster.restart(ahead);
+    cluster.wait_whole();
+    wait_alarm(cluster.node(ahead), false);
+    wait_leads(&mut cluster, ahead);
+}
