@@ -94,6 +94,12 @@ impl Place {
                 // The same revision again: it may hold more.
                 request.from_revision = event.revision;
             }
+            // Of a node that lags behind the one which showed more.
+            Item::Bookmark(bookmark)
+                if self.last.is_some_and(|(revision, _)| bookmark.revision < revision) =>
+            {
+                return false;
+            }
             Item::Bookmark(bookmark) => {
                 request.from_revision = request.from_revision.max(bookmark.revision + 1);
             }
@@ -123,6 +129,7 @@ mod tests {
             (event(4, 0), true, 4, 2),
             (event(4, 0), false, 4, 2),
             (event(4, 1), true, 4, 1),
+            (Item::Bookmark(wire::Bookmark { revision: 3 }), false, 4, 1),
             (Item::Bookmark(wire::Bookmark { revision: 6 }), true, 7, 1),
             (event(7, 0), true, 7, 0),
         ] {

@@ -101,6 +101,8 @@ impl Place {
     /// Notes an item; false if it was shown before.
     fn take(&mut self, item: &wire::WatchResponse) -> bool {
         match item.r#type() {
+            // Of a node that lags behind the one which showed more.
+            Type::Bookmark if item.revision < self.partial.0 => return false,
             Type::Bookmark => {
                 let revision = self.revision.max(item.revision);
                 *self = Self { synced: true, shown: true, revision, ..Self::default() };
@@ -176,6 +178,18 @@ mod tests {
 
     fn item(kind: Type, revision: u64) -> wire::WatchResponse {
         wire::WatchResponse { r#type: kind.into(), revision, ..Default::default() }
+    }
+
+    #[test]
+    fn a_node_that_lags_takes_nothing_back() {
+        let mut place = Place::after(7);
+        assert!(place.take(&item(Type::Modified, 9)));
+        assert_eq!(place.resume(), 7);
+        assert!(!place.take(&item(Type::Bookmark, 8)), "9 was shown already");
+        assert!(!place.take(&item(Type::Modified, 9)), "once");
+        assert!(place.take(&item(Type::Modified, 10)));
+        assert!(place.take(&item(Type::Bookmark, 10)));
+        assert_eq!(place.resume(), 10);
     }
 
     #[test]
