@@ -108,12 +108,16 @@ impl Pump {
                 let Some(asked) = self.asked.recv().await else { return };
                 self.waiting.push_back(asked);
             }
+            let turns = self.client.line().turns();
             let error = match self.serve().await {
                 // The server ends a stream on which nothing comes.
                 Ok(()) if self.waiting.is_empty() => continue,
                 Ok(()) => None,
                 Err(error) => Some(error),
             };
+            if error.as_ref().is_some_and(Error::is_passing) {
+                self.client.line().turn(turns);
+            }
             if let Err(error) = self.patience.pause(error).await {
                 for asked in self.waiting.drain(..) {
                     let _gone = asked.answer.send(Err(error.clone()));

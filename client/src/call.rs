@@ -1,7 +1,7 @@
 //! One call: identity, trace, deadline, and repetition where repetition is safe.
 
 use crate::clock::Clock;
-use crate::connect;
+use crate::connect::{self, Line};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, code, was_sent};
 use crate::identity::{Identity, Trust};
@@ -46,10 +46,11 @@ pub struct Settings {
     pub timeout: Duration,
 }
 
-/// A connection to one daemon. Cheap to clone.
+/// A connection to one daemon, or to one of several members. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    transport: Transport,
+    line: Arc<Line>,
+    caller: Caller,
     clock: Arc<Clock>,
     timeout: Duration,
     trace_id: Uuid,
@@ -90,15 +91,23 @@ impl Client {
         let trace_id = Uuid::now_v7();
         let caller = Caller { bearer: bearer(&identity)?, trace_id };
         let trust = trust.or_else(|| identity.trust());
-        let channel = connect::open(&endpoint, &identity, trust, timeout.min(TIMEOUT)).await?;
-        let transport = InterceptedService::new(channel, caller);
-        Ok(Self { transport, clock: Arc::default(), timeout, trace_id })
+        let line = connect::open(&endpoint, &identity, trust, timeout.min(TIMEOUT)).await?;
+        Ok(Self { line: Arc::new(line), caller, clock: Arc::default(), timeout, trace_id })
     }
 
     /// The same connection with another deadline.
     #[must_use]
     pub fn within(&self, timeout: Duration) -> Self {
         Self { timeout, ..self.clone() }
+    }
+
+    /// What the calls go over, where it matters which member that is.
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    fn transport(&self) -> Transport {
+        InterceptedService::new(self.line.channel(), self.caller.clone())
     }
 
     /// How long a call may take.
@@ -123,22 +132,22 @@ impl Client {
 
     /// The cluster room, for calls of one's own.
     pub fn cluster(&self) -> rooms::Cluster {
-        rooms::Cluster::new(self.transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        rooms::Cluster::new(self.transport()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// The security room.
     pub fn security(&self) -> rooms::Security {
-        rooms::Security::new(self.transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        rooms::Security::new(self.transport()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// The registry room.
     pub fn registry(&self) -> rooms::Registry {
-        rooms::Registry::new(self.transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        rooms::Registry::new(self.transport()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// The journal room.
     pub fn journal(&self) -> rooms::Journal {
-        rooms::Journal::new(self.transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        rooms::Journal::new(self.transport()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// What the cluster looks like from this daemon. Learns its clock on the way.
@@ -152,7 +161,8 @@ impl Client {
         Ok(status)
     }
 
-    /// A call without an effect: repeated until the deadline while the daemon can't take it.
+    /// A call without an effect: repeated until the deadline while the daemon can't take it, of
+    /// several members at the next one.
     pub async fn read<M, R, F, Fut>(&self, message: M, call: F) -> Result<R>
     where
         M: Clone,
@@ -228,8 +238,10 @@ impl Client {
         let end = Instant::now() + self.timeout;
         let mut wait = WAIT_MIN;
         let mut doubt = Doubt::default();
+        let mut others = self.line.others();
         loop {
             let begun = Instant::now();
+            let turns = self.line.turns();
             let left = end.saturating_duration_since(begun);
             let mut request = Request::new(message.clone());
             request.set_timeout(left);
@@ -243,14 +255,23 @@ impl Client {
                 Err(_) => Error::new(code::DEADLINE_EXCEEDED, "keikod did not answer in time")
                     .cause(format!("the deadline was {:?}", self.timeout)),
             };
-            let again = error.is_passing() || identified && error.is_unknown();
-            // The daemon waited for a leader itself: with less time than that it would say less.
+            let again = match error.refusal.code {
+                // It goes on saying so until it hears others again: only they can do more.
+                code::ISOLATED if others == 0 => false,
+                _ => error.is_passing() || identified && error.is_unknown(),
+            };
+            // The daemon waited for a leader itself, or others had to be looked for first: with
+            // less time than that, the next answer would say less.
             let needed = match error.refusal.code {
-                code::NO_LEADER => begun.elapsed(),
+                code::NO_LEADER | code::ISOLATED => begun.elapsed(),
                 _ => Duration::ZERO,
             };
             if !again || Instant::now() + wait + needed >= end {
                 return Err(if identified { doubt.judge(error) } else { error });
+            }
+            if sent && error.is_passing() {
+                self.line.turn(turns);
+                others = others.saturating_sub(1);
             }
             doubt.note(error, sent);
             sleep(wait).await;

@@ -1,6 +1,7 @@
 //! The connection itself: a unix socket, or TLS over TCP, as one HTTP/2 channel.
 //!
-//! Of several members the first that answers is taken; when the connection breaks, the next one.
+//! Of several members the first that answers is taken; when the connection breaks, or that member
+//! can't take a call just now, the next one.
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, code};
@@ -10,14 +11,14 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tonic::transport::Channel;
-use tower::service_fn;
+use tonic::transport::{Channel, Uri};
+use tower::{Service, service_fn};
 
 /// A ping every ten seconds, and the connection counts as broken five seconds later: a watch
 /// notices a machine that went away without a word within fifteen seconds.
@@ -27,25 +28,63 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Replies that may wait unread on one stream: four messages of the largest size.
 const STREAM_WINDOW_BYTES: u32 = 16 << 20;
 
+/// What calls go over.
+pub(crate) struct Line {
+    current: RwLock<Current>,
+    /// None where there is one place only.
+    members: Option<Members>,
+}
+
+struct Current {
+    channel: Channel,
+    /// How often another member was taken.
+    turns: u64,
+}
+
+/// How another member is reached.
+struct Members {
+    settings: tonic::transport::Endpoint,
+    places: Arc<Places>,
+    within: Duration,
+}
+
+impl Line {
+    /// The connection of now.
+    pub(crate) fn channel(&self) -> Channel {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).channel.clone()
+    }
+
+    /// Which connection that is, for [`Self::turn`].
+    pub(crate) fn turns(&self) -> u64 {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).turns
+    }
+
+    /// How many other members could be asked.
+    pub(crate) fn others(&self) -> usize {
+        self.members.as_ref().map_or(0, |members| members.places.all.len() - 1)
+    }
+
+    /// Sends the calls from now on to the next member that answers, unless that was done since
+    /// `turns`. What is under way stays where it is.
+    pub(crate) fn turn(&self, turns: u64) {
+        let Some(Members { settings, places, within }) = &self.members else { return };
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.turns == turns {
+            let connector = connector(Arc::clone(places), *within);
+            let channel = settings.connect_with_connector_lazy(connector);
+            *current = Current { channel, turns: turns + 1 };
+        }
+    }
+}
+
 /// Connects once, so that what is wrong shows now; later breaks are mended by the channel.
 pub(crate) async fn open(
     endpoint: &Endpoint,
     identity: &Identity,
     trust: Option<Trust>,
     within: Duration,
-) -> Result<Channel> {
-    let settings = |authority: String| {
-        let base = tonic::transport::Endpoint::from_shared(format!("http://{authority}"))
-            .map_err(|error| Error::new(code::INVALID_ARGUMENT, error.to_string()))?;
-        Ok::<_, Error>(
-            base.user_agent(concat!("keiko-client/", env!("CARGO_PKG_VERSION")))
-                .map_err(|error| Error::new(code::INTERNAL, error.to_string()))?
-                .http2_keep_alive_interval(PING_INTERVAL)
-                .keep_alive_timeout(PING_TIMEOUT)
-                .initial_stream_window_size(STREAM_WINDOW_BYTES)
-                .initial_connection_window_size(STREAM_WINDOW_BYTES),
-        )
-    };
+) -> Result<Line> {
+    let mut members = None;
     let channel = match endpoint {
         Endpoint::Unix(path) => {
             let path = Arc::new(path.clone());
@@ -53,7 +92,7 @@ pub(crate) async fn open(
                 let path = Arc::clone(&path);
                 async move { bounded(within, unix(&path)).await.map(TokioIo::new) }
             });
-            settings("localhost".to_owned())?.connect_with_connector(connector).await
+            settings("localhost")?.connect_with_connector(connector).await
         }
         Endpoint::Tls { .. } | Endpoint::Several(_) => {
             let trust = trust.ok_or_else(|| untrusted(endpoint))?;
@@ -61,17 +100,42 @@ pub(crate) async fn open(
             let shown = endpoint.to_string();
             // What a server makes of it is the same on all of them.
             let first = shown.split(',').next().unwrap_or_default();
-            let authority = first.trim_start_matches("https://").to_owned();
-            let connector = service_fn(move |_| {
-                let places = Arc::clone(&places);
-                async move { places.connect(within).await.map(TokioIo::new) }
-            });
-            settings(authority)?.connect_with_connector(connector).await
+            let settings = settings(first.trim_start_matches("https://"))?;
+            let connector = connector(Arc::clone(&places), within);
+            let channel = settings.connect_with_connector(connector).await;
+            if places.all.len() > 1 {
+                members = Some(Members { settings, places, within });
+            }
+            channel
         }
     };
-    channel.map_err(|error| match ours(&error) {
+    let channel = channel.map_err(|error| match ours(&error) {
         Some(ours) => ours,
         None => Error::new(code::UNREACHABLE, format!("{endpoint} speaks no gRPC")).cause(error),
+    })?;
+    Ok(Line { current: RwLock::new(Current { channel, turns: 0 }), members })
+}
+
+fn settings(authority: &str) -> Result<tonic::transport::Endpoint> {
+    let base = tonic::transport::Endpoint::from_shared(format!("http://{authority}"))
+        .map_err(|error| Error::new(code::INVALID_ARGUMENT, error.to_string()))?;
+    Ok(base
+        .user_agent(concat!("keiko-client/", env!("CARGO_PKG_VERSION")))
+        .map_err(|error| Error::new(code::INTERNAL, error.to_string()))?
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(STREAM_WINDOW_BYTES))
+}
+
+/// What tonic connects with: to whichever of the places answers.
+fn connector(
+    places: Arc<Places>,
+    within: Duration,
+) -> impl Service<Uri, Response = TokioIo<Stream>, Error = Error, Future: Send> + Send + 'static {
+    service_fn(move |_: Uri| {
+        let places = Arc::clone(&places);
+        async move { places.connect(within).await.map(TokioIo::new) }
     })
 }
 
@@ -101,6 +165,8 @@ async fn unix(path: &Path) -> Result<UnixStream> {
     })
 }
 
+type Stream = Told<TlsStream<TcpStream>>;
+
 /// One member.
 struct Place {
     host: String,
@@ -128,9 +194,9 @@ impl Places {
         Ok(Self { all, next: AtomicUsize::new(0), connector })
     }
 
-    /// Whoever answers, beginning behind the one that did last: if its connection broke, it may be
-    /// gone. One that does not answer costs its share of the time only.
-    async fn connect(&self, within: Duration) -> Result<Told<TlsStream<TcpStream>>> {
+    /// Whoever answers, beginning behind the one that did last: that one may be gone, or can't take
+    /// a call. One that does not answer costs its share of the time only.
+    async fn connect(&self, within: Duration) -> Result<Stream> {
         let count = self.all.len();
         let each = within / u32::try_from(count).unwrap_or(u32::MAX).max(1);
         let first = self.next.load(Ordering::Relaxed);

@@ -44,7 +44,8 @@ impl FromStr for Endpoint {
             return Ok(socket(text));
         }
         if text.contains(',') {
-            return several(text);
+            let members = text.split(',').map(|part| part.parse::<Self>());
+            return Self::any_of(&members.collect::<Result<Vec<_>>>()?);
         }
         if text.starts_with("http://") {
             return Err(malformed(text, "keikod speaks TLS only").hint("write https://"));
@@ -60,22 +61,6 @@ impl FromStr for Endpoint {
             return Err(malformed(text, "the host is bad"));
         }
         Ok(Self::Tls { host: host.to_owned(), port })
-    }
-}
-
-fn several(text: &str) -> Result<Endpoint> {
-    let mut members = Vec::new();
-    for part in text.split(',') {
-        match part.parse::<Endpoint>()? {
-            Endpoint::Tls { host, port } => members.push((host, port)),
-            Endpoint::Unix(_) | Endpoint::Several(_) => {
-                return Err(malformed(text, "a unix socket stands alone"));
-            }
-        }
-    }
-    match members.len() {
-        ..=MEMBERS_MAX => Ok(Endpoint::Several(members)),
-        _ => Err(malformed(text, &format!("it names more than {MEMBERS_MAX} members"))),
     }
 }
 
@@ -109,6 +94,26 @@ fn malformed(text: &str, why: &str) -> Error {
 }
 
 impl Endpoint {
+    /// Members of one cluster as one endpoint: whichever answers.
+    pub fn any_of(endpoints: &[Self]) -> Result<Self> {
+        if let [one] = endpoints {
+            return Ok(one.clone());
+        }
+        let refused = |why: &str| {
+            let shown: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
+            malformed(&shown.join(","), why)
+        };
+        if endpoints.iter().any(|endpoint| matches!(endpoint, Self::Unix(_))) {
+            return Err(refused("a unix socket stands alone"));
+        }
+        let members: Vec<_> = endpoints.iter().flat_map(Self::places).collect();
+        match members.len() {
+            0 => Err(refused("it names no member")),
+            1..=MEMBERS_MAX => Ok(Self::Several(members)),
+            _ => Err(refused(&format!("it names more than {MEMBERS_MAX} members"))),
+        }
+    }
+
     /// The hosts and ports, in the order in which they are tried; none of a unix socket.
     pub(crate) fn places(&self) -> Vec<(String, u16)> {
         match self {
@@ -179,6 +184,22 @@ mod tests {
             let read = text.parse::<Endpoint>().ok().map(|endpoint| endpoint.to_string());
             assert_eq!(read.as_deref(), expect, "{text:?}");
         }
+    }
+
+    #[test]
+    fn several_are_one() {
+        let check = |texts: &[&str], expect: Option<&str>| {
+            let endpoints: Vec<Endpoint> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            let one = Endpoint::any_of(&endpoints).ok().map(|endpoint| endpoint.to_string());
+            assert_eq!(one.as_deref(), expect, "{texts:?}");
+        };
+        check(&["a"], Some("https://a:7340"));
+        check(&["unix:/a,b"], Some("unix:/a,b"));
+        check(&["a", "b:1"], Some("https://a:7340,https://b:1"));
+        check(&["a,b", "c"], Some("https://a:7340,https://b:7340,https://c:7340"));
+        check(&["unix:/a", "b"], None);
+        check(&["a"; 17], None);
+        check(&[], None);
     }
 }
 

@@ -93,8 +93,14 @@ impl Error {
     /// True if the daemon could not take the call just now. What a far side of the daemon refuses
     /// is not among it: the daemon knows best how often to try there.
     pub(crate) fn is_passing(&self) -> bool {
-        let passing =
-            [code::UNREACHABLE, code::NOT_READY, code::WRONG_NODE, code::NO_LEADER, code::DRAINING];
+        let passing = [
+            code::UNREACHABLE,
+            code::NOT_READY,
+            code::WRONG_NODE,
+            code::NO_LEADER,
+            code::DRAINING,
+            code::ISOLATED,
+        ];
         self.refusal.retryable && passing.contains(&self.refusal.code)
     }
 

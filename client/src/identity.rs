@@ -112,7 +112,8 @@ impl Trust {
 fn ca_hash(text: &str) -> Result<[u8; 32]> {
     let malformed = || {
         Error::new(code::TOKEN_INVALID, "this is not a token of Keiko")
-            .hint("a token reads keiko.ID.SECRET.HASH, as cluster token create printed it")
+            .hint("a token reads keiko.ID.SECRET.HASH, as the command that made it printed it")
+            .hint("a new one: keikoctl cluster token create, or keikoctl agent token NAME")
     };
     if text.len() > TOKEN_CHARS_MAX {
         return Err(malformed());

@@ -3,7 +3,7 @@
 //! Keeps one connection and the offset of the server's clock. Invariants:
 //! - every call has a deadline, and every repetition of it lives inside that deadline;
 //! - a call is repeated only if it is a read or carries a request id, and the id is kept over all
-//!   repetitions;
+//!   repetitions, also where another member of the cluster is asked;
 //! - a watch that lost its connection goes on where it stopped, or says RESYNC.
 //!
 //! It never prints, and it decides nothing that the law decides.

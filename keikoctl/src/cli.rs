@@ -6,6 +6,7 @@ use crate::rooms;
 use crate::settings::Given;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use keiko_client::Endpoint;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,9 +36,16 @@ pub(crate) struct Cli {
 #[derive(Args, Clone)]
 #[command(next_help_heading = FLAGS)]
 pub(crate) struct Globals {
-    /// Where the daemon is: unix:PATH, https://HOST:PORT or HOST:PORT.
-    #[arg(long, global = true, env = "KEIKO_ENDPOINT", hide_env = true, value_name = "ENDPOINT")]
-    pub endpoint: Option<String>,
+    /// Where the daemon is: unix:PATH, https://HOST:PORT or HOST:PORT; once for each member.
+    #[arg(
+        long = "endpoint",
+        id = "endpoint",
+        global = true,
+        env = "KEIKO_ENDPOINT",
+        hide_env = true,
+        value_name = "ENDPOINT"
+    )]
+    pub endpoints: Vec<String>,
     /// The context that says where and as whom; see keikoctl context list.
     #[arg(long, global = true, env = "KEIKO_CONTEXT", hide_env = true, value_name = "NAME")]
     pub context: Option<String>,
@@ -97,6 +105,15 @@ impl Globals {
     pub(crate) fn printer(&self) -> Printer {
         let format = self.output.clone().unwrap_or(Format::Plain(FormatKind::Table));
         Printer::new(format, self.color, self.utc, self.quiet, self.verbose)
+    }
+
+    /// What --endpoint or its variable says, if it says anything: several members are one endpoint.
+    pub(crate) fn endpoint(&self) -> Option<keiko_client::Result<Endpoint>> {
+        let mut given = self.endpoints.iter().filter(|text| !text.is_empty()).peekable();
+        given.peek()?;
+        let read = given.map(|text| text.parse::<Endpoint>());
+        let read = read.collect::<keiko_client::Result<Vec<_>>>();
+        Some(read.and_then(|members| Endpoint::any_of(&members)))
     }
 }
 

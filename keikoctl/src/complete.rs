@@ -279,7 +279,7 @@ fn meant() -> Option<(Settings, String)> {
     // Of a line that is half typed only what says where to ask.
     let mut line: Vec<OsString> = vec![PROGRAM.into(), "version".into()];
     for flag in ["--endpoint", "--context", "--token-file", "--ca"] {
-        if let Some(value) = usage::flag(typed, flag, None) {
+        for value in usage::flags(typed, flag, None) {
             line.extend([flag.into(), value.into()]);
         }
     }

@@ -37,7 +37,7 @@ stdout is data, stderr is everything else. Errors with -o json are one object on
 ";
 
 const ENVIRONMENT: &str = "\
-KEIKO_ENDPOINT     where the daemon is, as --endpoint
+KEIKO_ENDPOINT     where the daemon is, as --endpoint; members of one cluster as A:PORT,B:PORT
 KEIKO_CONTEXT      the context, as --context
 KEIKO_TOKEN        a bearer token
 KEIKO_TOKEN_FILE   a file with a bearer token, as --token-file

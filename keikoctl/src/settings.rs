@@ -71,9 +71,10 @@ impl Given {
                 }
                 _ => continue,
             };
-            let raw = matches.get_raw(id).into_iter().flatten().next().unwrap_or_default();
-            if !raw.is_empty() {
-                given.insert(*id, (origin, raw.to_string_lossy().into_owned()));
+            let raw = matches.get_raw(id).into_iter().flatten();
+            let text = raw.map(|raw| raw.to_string_lossy()).collect::<Vec<_>>().join(",");
+            if !text.is_empty() {
+                given.insert(*id, (origin, text));
             }
         }
         Self(given)

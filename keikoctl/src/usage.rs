@@ -142,18 +142,24 @@ fn plain(error: &clap::Error) -> String {
     first.trim_start_matches("error: ").to_owned()
 }
 
-/// The value of a flag in a command line that nobody could read.
+/// The value of a flag in a command line that nobody could read: the last one.
 pub(crate) fn flag<'w>(words: &'w [OsString], long: &str, short: Option<&str>) -> Option<&'w str> {
+    flags(words, long, short).pop()
+}
+
+/// Every value of a flag that may be given again.
+pub(crate) fn flags<'w>(words: &'w [OsString], long: &str, short: Option<&str>) -> Vec<&'w str> {
     let words: Vec<&str> =
         words.iter().map_while(|word| word.to_str()).take_while(|word| *word != "--").collect();
-    words.iter().enumerate().rev().find_map(|(at, word)| {
+    let values = words.iter().enumerate().filter_map(|(at, word)| {
         if *word == long || Some(*word) == short {
             return words.get(at + 1).copied();
         }
         let joined = word.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
         let glued = short.and_then(|short| word.strip_prefix(short));
         joined.or_else(|| glued.map(|rest| rest.trim_start_matches('=')))
-    })
+    });
+    values.collect()
 }
 
 fn wants_json(words: &[OsString]) -> bool {

@@ -96,10 +96,9 @@ impl Way {
 
 /// Finds the way.
 pub(crate) fn way(globals: &Globals, around: &Surroundings) -> Outcome<Way> {
-    let endpoint = globals.endpoint.as_deref().filter(|text| !text.is_empty());
     let named = globals.context.as_deref().filter(|text| !text.is_empty());
     let flags = (globals.given.is_flag("endpoint"), globals.given.is_flag("context"));
-    match (endpoint, named) {
+    match (globals.endpoint(), named) {
         (Some(_), Some(_)) if flags.0 == flags.1 => {
             return Err(Refusal::new(
                 Code::ContextInvalid,
@@ -109,11 +108,11 @@ pub(crate) fn way(globals: &Globals, around: &Surroundings) -> Outcome<Way> {
             .hint("drop one of --endpoint ($KEIKO_ENDPOINT) and --context ($KEIKO_CONTEXT)")
             .into());
         }
-        (Some(text), named) if named.is_none() || flags.0 => {
+        (Some(endpoint), named) if named.is_none() || flags.0 => {
             let origin = globals.given.get("endpoint").map(|(origin, _)| origin.to_string());
             return Ok(Way {
                 origin: origin.unwrap_or_else(|| "--endpoint".to_owned()),
-                endpoint: text.parse()?,
+                endpoint: endpoint?,
                 context: Context::default(),
                 name: String::new(),
             });
@@ -242,6 +241,10 @@ mod tests {
         assert_eq!(found(&[]), "https://a:1");
         assert_eq!(found(&["--endpoint", "b:2"]), "https://b:2");
         assert_eq!(found(&["--endpoint", "http://b"]), "KEIKO-0002");
+        let members = "https://b:2,https://c:3,https://d:4";
+        assert_eq!(found(&["--endpoint", "b:2,c:3", "--endpoint", "d:4"]), members);
+        assert_eq!(found(&["--endpoint", "b:2", "--endpoint", ""]), "https://b:2");
+        assert_eq!(found(&["--endpoint", "unix:/d", "--endpoint", "b:2"]), "KEIKO-0002");
         assert_eq!(found(&["--context", "a"]), "https://a:1");
         assert_eq!(found(&["--context", "nobody"]), "KEIKO-0084");
         assert_eq!(found(&["--endpoint", "b:2", "--context", "a"]), "KEIKO-0084");

@@ -220,14 +220,13 @@ fn forget(before: &Context, now: &Context, config: &Path, name: &str) {
 }
 
 fn endpoint(globals: &Globals) -> Outcome<Endpoint> {
-    let text = globals.endpoint.as_deref().filter(|_| globals.given.is_flag("endpoint"));
-    let text = text.ok_or_else(|| {
+    let given = globals.endpoint().filter(|_| globals.given.is_flag("endpoint"));
+    let endpoint = given.ok_or_else(|| {
         usage("a context needs --endpoint").hint(
-            "--endpoint https://HOST:7340, several as A:PORT,B:PORT, or unix:PATH on this machine",
+            "--endpoint https://HOST:7340, once for each member, or unix:PATH on this machine",
         )
     })?;
-    let endpoint: Endpoint = text.parse()?;
-    Ok(match endpoint {
+    Ok(match endpoint? {
         Endpoint::Unix(path) => Endpoint::Unix(absolute(&path)),
         tls @ (Endpoint::Tls { .. } | Endpoint::Several(_)) => tls,
     })

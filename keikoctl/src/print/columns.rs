@@ -96,6 +96,11 @@ impl Cell {
         let key = Some(clock.now_ms.saturating_sub(unix_ms));
         Self { text: clock.age(unix_ms), role: Role::Plain, key }
     }
+
+    /// When it ends.
+    pub(crate) fn until(clock: &Clock, unix_ms: u64) -> Self {
+        Self { text: clock.until(unix_ms), role: Role::Plain, key: Some(unix_ms) }
+    }
 }
 
 /// What the caller wants of a list.

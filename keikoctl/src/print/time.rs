@@ -32,6 +32,16 @@ impl Clock {
             _ => short(self.now_ms.saturating_sub(unix_ms)),
         }
     }
+
+    /// How long until then, as in `in 3m`; `over` if that was; empty for zero.
+    pub(crate) fn until(&self, unix_ms: u64) -> String {
+        match unix_ms {
+            0 => String::new(),
+            _ if self.utc => rfc3339(unix_ms),
+            _ if unix_ms <= self.now_ms => "over".to_owned(),
+            _ => format!("in {}", short(unix_ms - self.now_ms)),
+        }
+    }
 }
 
 /// A duration in its one or two largest units: `42s`, `3m`, `5h12m`, `9d`.

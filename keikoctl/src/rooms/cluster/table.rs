@@ -199,14 +199,11 @@ fn trip(us: u64) -> Cell {
 }
 
 fn until(clock: &Clock, unix_ms: u64) -> Cell {
-    let text = match unix_ms {
-        0 => return dash(),
-        _ if clock.utc => rfc3339(unix_ms),
-        _ if unix_ms <= clock.now_ms => "over".to_owned(),
-        _ => format!("in {}", short(unix_ms - clock.now_ms)),
-    };
-    let role = if unix_ms <= clock.now_ms { Role::Bad } else { Role::Plain };
-    Cell { text, role, key: Some(unix_ms) }
+    match unix_ms {
+        0 => dash(),
+        _ if unix_ms <= clock.now_ms => Cell { role: Role::Bad, ..Cell::until(clock, unix_ms) },
+        _ => Cell::until(clock, unix_ms),
+    }
 }
 
 fn time(unix_ms: u64) -> Cell {

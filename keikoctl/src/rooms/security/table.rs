@@ -1,6 +1,6 @@
 //! How tokens are shown.
 
-use crate::print::time::{Clock, rfc3339, short};
+use crate::print::time::{Clock, rfc3339};
 use crate::print::{Cell, Column, Role, Shown, When};
 use keiko_client::proto::json::to_json;
 use keiko_client::proto::v1::{CreateAgentTokenResponse, CreateTokenResponse, TokenInfo};
@@ -82,7 +82,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     Column::new("NAME", |row: &Row, _| Cell::text(&row.0.name)),
     Column::new("USE", |row: &Row, _| Cell::text(if row.0.one_use { "once" } else { "bearer" })),
     Column::new("STATE", |row: &Row, clock| state(&row.0, clock)),
-    Column::new("EXPIRES", |row: &Row, clock| until(clock, row.0.expires_ms)),
+    Column::new("EXPIRES", |row: &Row, clock| Cell::until(clock, row.0.expires_ms)),
     Column::new("AGE", |row: &Row, clock| Cell::age(clock, row.0.created_ms)),
     Column::new("USED-FOR", |row: &Row, _| Cell::text(&row.0.used_for)).when(When::Wide),
     Column::new("USED", |row: &Row, clock| Cell::age(clock, row.0.used_ms)).when(When::Wide),
@@ -96,15 +96,6 @@ fn state(token: &TokenInfo, clock: &Clock) -> Cell {
         }
         _ => Cell::role(Role::Good, "good"),
     }
-}
-
-fn until(clock: &Clock, unix_ms: u64) -> Cell {
-    let text = match unix_ms {
-        _ if clock.utc => rfc3339(unix_ms),
-        _ if unix_ms <= clock.now_ms => "over".to_owned(),
-        _ => format!("in {}", short(unix_ms - clock.now_ms)),
-    };
-    Cell { text, key: Some(unix_ms), ..Cell::default() }
 }
 
 #[cfg(test)]
