@@ -6,6 +6,9 @@
 /// The layout of `keiko.v1.Entry` that this release writes.
 pub const FORMAT: u32 = 1;
 
+/// The level that every release understands.
+pub const FIRST: u32 = 1;
+
 /// The highest level that this release understands.
 ///
 /// | level | since | what it brings |

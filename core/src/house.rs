@@ -140,12 +140,20 @@ pub fn last_stamp_ms(store: &dyn Store, group: GroupId) -> u64 {
 pub struct Round<'s> {
     txn: Txn<'s>,
     head: Head,
+    known: u32,
 }
 
 impl<'s> Round<'s> {
     /// Starts where the store's head is.
     pub fn new(store: &'s dyn Store, group: GroupId) -> Self {
-        Self { txn: Txn::new(store, group), head: Head::read(store, group) }
+        let (txn, head) = (Txn::new(store, group), Head::read(store, group));
+        Self { txn, head, known: features::LEVEL }
+    }
+
+    /// Takes this release for one that understands another level.
+    #[must_use]
+    pub fn understanding(self, level: u32) -> Self {
+        Self { known: level, ..self }
     }
 
     /// The revision behind the last entry.
@@ -172,8 +180,8 @@ impl<'s> Round<'s> {
     pub fn apply(&mut self, index: u64, bytes: &[u8]) -> Result<Applied, Halt> {
         // Unreadable bytes have no header either; they are refused below, on every node alike.
         let header = wire::EntryHeader::decode(bytes).unwrap_or_default();
-        if header.feature_level > features::LEVEL {
-            let (level, known) = (header.feature_level, features::LEVEL);
+        if header.feature_level > self.known {
+            let (level, known) = (header.feature_level, self.known);
             return Err(Halt::FeatureLevel { index, level, known });
         }
         let Ok(entry) = wire::Entry::decode(bytes) else {

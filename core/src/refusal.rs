@@ -153,7 +153,7 @@ codes! {
 
     /// No identity was presented.
     20 Unauthenticated Unauthenticated false;
-    /// The token is unknown, expired or revoked.
+    /// The token is unknown or revoked.
     21 TokenInvalid Unauthenticated false;
     /// The caller lacks a permission.
     22 PermissionDenied Forbidden false;

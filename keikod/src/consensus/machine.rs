@@ -9,6 +9,7 @@
 
 use super::checkpoints::{CHECKPOINT_EVERY, Checkpoints};
 use super::disk::Disk;
+use super::peer::faults;
 use super::recent::Recent;
 use super::types::{Command, Entry, LogId, Outcome, SnapshotMeta, StoredMembership, Types};
 use super::wire;
@@ -95,7 +96,7 @@ impl Machine {
         };
         let Shared { group, database, counters, .. } = &*self.shared;
         let view = database.view();
-        let mut law = Round::new(&view, *group);
+        let mut law = Round::new(&view, *group).understanding(faults::level());
         let mut answers = Vec::with_capacity(round.len());
         let (count, mut events, mut marks) = (round.len() as u64, Vec::new(), Vec::new());
         for (entry, responder) in round {

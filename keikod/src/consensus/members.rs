@@ -1,15 +1,13 @@
-//! Who votes in a group, changed one safe step at a time, and who leads it.
+//! Who votes in a group, changed one safe step at a time, and the way to each.
 
 use super::group::{Group, ended};
-use super::machine::announce;
-use super::types::{Member, SnapshotMeta};
-use crate::store::snapshot::Snapshot;
-use keiko_core::hash::Hash;
+use super::peer::Link;
+use super::types::Member;
 use keiko_core::refusal::{Code, Refusal, Result};
-use openraft::async_runtime::WatchReceiver as _;
+use openraft::ChangeMembers;
 use openraft::errors::{ClientWriteError, RaftError};
-use openraft::{ChangeMembers, Instant as _};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What one change may take: two entries, each on a quorum.
@@ -31,8 +29,7 @@ pub struct MemberView {
 impl Group {
     /// Voters and learners, by id.
     pub fn members(&self) -> Vec<MemberView> {
-        let metrics = self.inner.raft.metrics();
-        let metrics = metrics.borrow_watched();
+        let metrics = self.metrics();
         let members = metrics.membership_config.membership();
         let voters: BTreeSet<u64> = members.voter_ids().collect();
         let view = |(id, member): (&u64, &Member)| MemberView {
@@ -46,8 +43,7 @@ impl Group {
 
     /// True while a change of the voters is under way.
     pub fn is_changing(&self) -> bool {
-        let metrics = self.inner.raft.metrics();
-        let metrics = metrics.borrow_watched();
+        let metrics = self.metrics();
         let effective = &metrics.membership_config;
         let joint = effective.membership().get_joint_config().len() > 1;
         joint || effective.log_id() != metrics.committed_membership_config.log_id()
@@ -55,17 +51,19 @@ impl Group {
 
     /// How many entries a member lags behind this node's log; known to the leader only.
     pub fn lag(&self, id: u64) -> Option<u64> {
-        let metrics = self.inner.raft.metrics();
-        let metrics = metrics.borrow_watched();
+        let metrics = self.metrics();
         let matched = metrics.replication.as_ref()?.get(&id)?.as_ref().map_or(0, |id| id.index);
         Some(metrics.last_log_index.unwrap_or(0).saturating_sub(matched))
     }
 
-    /// How long ago a quorum answered this node, if it leads.
-    pub fn quorum_age(&self) -> Option<Duration> {
-        let metrics = self.inner.raft.metrics();
-        let acked = metrics.borrow_watched().last_quorum_acked;
-        acked.map(|acked| acked.elapsed())
+    /// The way to a member.
+    pub(super) fn link(&self, id: u64) -> Result<Arc<Link>> {
+        let link = {
+            let metrics = self.metrics();
+            let member = metrics.membership_config.membership().get_node(&id);
+            member.map(|member| self.inner.links.member(id, member))
+        };
+        link.unwrap_or_else(|| Err(self.no_leader_now()))
     }
 
     /// Lets a node follow the log without a vote.
@@ -100,7 +98,7 @@ impl Group {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(RaftError::Fatal(fatal))) => Err(ended(&fatal)),
             Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(leader)))) => {
-                Err(self.no_leader(Some(&leader)))
+                Err(self.no_leader(leader.leader_id))
             }
             Ok(Err(RaftError::APIError(error))) => {
                 Err(Refusal::new(Code::MembershipRefused, "the members were not changed")
@@ -120,23 +118,5 @@ impl Group {
     /// Whether this node stands for election when it hears no leader.
     pub fn set_campaigns(&self, campaigns: bool) {
         self.inner.raft.runtime_config().elect(campaigns);
-    }
-
-    /// The chained state hash at every 1,024th entry behind `after`, as far as it is kept.
-    pub fn checkpoints(&self, after: u64) -> Vec<(u64, Hash)> {
-        self.inner.shared.checkpoints.behind(after)
-    }
-
-    /// The end of the log here.
-    pub fn last_log_index(&self) -> u64 {
-        self.inner.raft.metrics().borrow_watched().last_log_index.unwrap_or(0)
-    }
-
-    /// Under which mark openraft knows a snapshot.
-    pub(super) fn announced(&self, snapshot: Snapshot) -> Result<(SnapshotMeta, Snapshot)> {
-        let announced = announce(snapshot).map_err(|error| {
-            Refusal::new(Code::ChecksumMismatch, "a snapshot's mark can't be read").cause(error)
-        })?;
-        Ok((announced.meta, announced.snapshot))
     }
 }

@@ -24,8 +24,10 @@ mod machine;
 mod members;
 mod monitor;
 pub mod peer;
+mod propose;
 mod read;
 mod recent;
+mod standing;
 mod tail;
 mod thread;
 mod types;
@@ -36,10 +38,12 @@ pub use crate::store::View;
 pub use crate::store::counters::Counters;
 pub use config::raft_config;
 pub use disk::DiskWatermarks;
-pub use group::{Group, Proposal, Status};
+pub use group::Group;
 pub use members::MemberView;
+pub use propose::Proposal;
 pub use read::{Consistency, Read};
 pub use recent::{Behind, Recent};
+pub use standing::Status;
 pub use verify::verify;
 
 use crate::net::peer::PeerTls;
@@ -136,6 +140,14 @@ struct Groups(RwLock<BTreeMap<GroupId, Group>>);
 impl Groups {
     fn get(&self, id: GroupId) -> Option<Group> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// By its number on the wire.
+    fn numbered(&self, number: u32) -> Result<Group> {
+        let found = u16::try_from(number).ok().and_then(|id| self.get(GroupId(id)));
+        found.ok_or_else(|| {
+            Refusal::new(Code::NotReady, format!("this node does not hold group {number} yet"))
+        })
     }
 
     fn all(&self) -> Vec<Group> {

@@ -1,22 +1,20 @@
 //! Reads: how fresh they are, and what they say of themselves.
 
-use super::group::{Group, LEADER_PATIENCE, ended};
+use super::group::{Group, ended};
 use super::peer::faults;
+use super::standing::{LEADER_PATIENCE, LEADER_PAUSE, is_alone};
 use super::types::{LogId, Types};
 use crate::store::View;
 use keiko_core::house::Head;
 use keiko_core::refusal::{Code, Refusal, Result};
-use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::raft::linearizable_read::Linearizer;
 use openraft::{Instant as _, LinearizerOption, ReadPolicy, ServerState};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long a leader waits for a quorum on a follower's behalf: longer than an election.
+/// How long a leader waits for a quorum on a follower's behalf. The follower gives a round up
+/// sooner; this ends what it left behind.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Between two looks for a leader.
-const PAUSE: Duration = Duration::from_millis(25);
 
 /// How fresh a read must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,17 +91,16 @@ impl Group {
             let refusal = match tokio::time::timeout(left, confirmed).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(refusal)) => refusal,
-                Err(_) if self.status().quorum => return Err(late()),
-                Err(_) => return Err(self.no_leader(None).cause(late())),
+                Err(_) => return Err(self.unconfirmed()),
             };
             let passing = matches!(refusal.code, Code::NoLeader | Code::PeerUnreachable);
             if !passing || begun.elapsed() >= LEADER_PATIENCE || self.check_open().is_err() {
                 return Err(match refusal.code {
-                    Code::PeerUnreachable => self.no_leader(None).cause(refusal),
+                    Code::PeerUnreachable => self.no_leader_now().cause(refusal),
                     _ => refusal,
                 });
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(LEADER_PAUSE).await;
         }
     }
 
@@ -121,8 +118,7 @@ impl Group {
     pub(super) async fn read_index_here(&self, quorum: bool) -> Result<LogId> {
         match tokio::time::timeout(READ_DEADLINE, self.linearizer(quorum)).await {
             Ok(linearizer) => Ok(*linearizer?.read_log_id().log_id()),
-            Err(_) if self.status().quorum => Err(late()),
-            Err(_) => Err(self.no_leader(None).cause(late())),
+            Err(_) => Err(self.unconfirmed()),
         }
     }
 
@@ -145,12 +141,23 @@ impl Group {
         Err(match error {
             RaftError::Fatal(fatal) => ended(&fatal),
             RaftError::APIError(LinearizableReadError::ForwardToLeader(leader)) => {
-                self.no_leader(Some(&leader))
+                self.no_leader(leader.leader_id)
             }
             RaftError::APIError(error @ LinearizableReadError::QuorumNotEnough(_)) => {
-                self.no_leader(None).cause(error)
+                self.no_leader_now().cause(error)
             }
         })
+    }
+
+    /// Why a read was not confirmed in time.
+    fn unconfirmed(&self) -> Refusal {
+        let late = Refusal::new(Code::DeadlineExceeded, "the read was not confirmed in time")
+            .cause("too few of the group's voters answer")
+            .hint("a stale read is answered without them");
+        match self.has_quorum() {
+            true => late,
+            false => self.no_leader_now().cause(late),
+        }
     }
 
     /// After a start the state may lag behind what this node answered before; a stale read waits a
@@ -171,26 +178,15 @@ impl Group {
         if !health.seen {
             return to_ms(since_stamp);
         }
-        let silence = self.leader_silence();
-        let raft = &self.inner.raft;
-        // Asked before the borrow below: a second borrow inside it could wait for a writer for ever.
-        let alone = raft.voter_ids().eq([*raft.node_id()]);
-        let metrics = raft.metrics();
-        let metrics = metrics.borrow_watched();
+        let metrics = self.metrics();
         match (metrics.state, metrics.last_quorum_acked) {
-            (ServerState::Leader, _) if alone => 0,
+            (ServerState::Leader, _) if is_alone(&metrics) => 0,
             (ServerState::Leader, Some(acked)) => to_ms(acked.elapsed()),
-            _ => match silence {
+            _ => match self.leader_silence() {
                 // What the leader said last may have been on its way for as long as it may lead.
                 Some(silence) => to_ms(silence + self.inner.election_max),
                 None => to_ms(since_stamp),
             },
         }
     }
-}
-
-fn late() -> Refusal {
-    Refusal::new(Code::DeadlineExceeded, "the read was not confirmed in time")
-        .cause("too few of the group's voters answer")
-        .hint("a stale read is answered without them")
 }

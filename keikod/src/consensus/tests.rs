@@ -93,6 +93,8 @@ async fn a_node_is_founded_once_and_answers_again_after_a_restart() {
     assert_eq!((status.state, status.leader), ("leader", Some(1)));
     assert_eq!(status.voters, [(1, "n1".to_owned())]);
     assert_eq!(status.last_log_index, status.applied_index);
+    assert!(status.quorum && group.has_quorum() && group.leads());
+    assert_eq!(group.term(), status.term);
     let before = head(&group);
     for after in 0..=before.revision {
         let view = group.inner.shared.database.view();
@@ -121,7 +123,7 @@ async fn a_node_is_founded_once_and_answers_again_after_a_restart() {
     let stale = group.read(Consistency::Stale, |_| ()).await.unwrap();
     assert_eq!(stale.staleness_ms, 0, "the only voter is a quorum");
     assert_eq!(group.propose(retried, DEADLINE).await.unwrap(), first);
-    assert!(group.status().term > status.term, "a new start is a new term");
+    assert!(group.term() > status.term, "a new start is a new term");
     drop(group);
     node.shutdown().await;
 }
@@ -131,7 +133,7 @@ async fn answers_draining(node: &Consensus, group: &Group) {
         node.found().await.err(),
         group.ready(DEADLINE).await.err(),
         group.propose(entry(99), DEADLINE).await.err(),
-        group.submit(entry(99), DEADLINE).await.err().map(|(refusal, _)| refusal),
+        group.submit(&mut entry(99), DEADLINE).await.err(),
         group.read(Consistency::Linearizable, |_| ()).await.err(),
         group.read(Consistency::Stale, |_| ()).await.err(),
         group.reclaim_past().await.err(),
@@ -207,14 +209,14 @@ async fn what_is_too_large_or_has_no_room_is_refused() {
     // What may free space is taken.
     let op = words::cluster_op::Op::RemoveNode(words::RemoveNode { id: 9 });
     let op = words::ClusterOp { op: Some(op) };
-    let freeing =
+    let mut freeing =
         words::Entry { room: Some(words::entry::Room::Cluster(op)), ..words::Entry::default() };
     group.propose(freeing.clone(), DEADLINE).await.unwrap();
-    let large = words::Entry { tenant: large.tenant, ..freeing.clone() };
-    let refused = group.submit(large, DEADLINE).await;
-    assert_eq!(refused.err().unwrap().0.code, Code::LimitExceeded);
-    let late = group.submit(freeing, Duration::ZERO).await;
-    assert_eq!(late.err().unwrap().0.code, Code::DeadlineExceeded);
+    let mut large = words::Entry { tenant: large.tenant, ..freeing.clone() };
+    let refused = group.submit(&mut large, DEADLINE).await;
+    assert_eq!(refused.err().unwrap().code, Code::LimitExceeded);
+    let late = group.submit(&mut freeing, Duration::ZERO).await;
+    assert_eq!(late.err().unwrap().code, Code::DeadlineExceeded);
 }
 
 #[tokio::test]

@@ -104,7 +104,10 @@ impl Control {
     /// Before the cluster is founded, this node's.
     pub(super) fn now_ms(&self) -> u64 {
         let Ok(group) = self.group() else { return clock::unix_ms() };
-        group.now_ms().unwrap_or_else(|_| clock::unix_ms().max(group.status().unix_ms))
+        group.now_ms().unwrap_or_else(|_| {
+            let applied = group.read_now(|view| Head::read(view, GroupId::CONTROL).unix_ms);
+            clock::unix_ms().max(applied.unwrap_or_default())
+        })
     }
 
     /// True if this node leads the group: only then do its drivers propose.
@@ -120,8 +123,8 @@ impl Control {
     /// Proposes one command behind all that were submitted before; its reply may be waited for
     /// while the next ones are submitted.
     pub async fn submit(&self, caller: Caller, room: Room) -> Result<Submitted> {
-        let submitted = self.group()?.submit(entry(caller, room), WRITE_DEADLINE).await;
-        submitted.map(Submitted).map_err(|(refusal, _)| refusal)
+        let mut entry = entry(caller, room);
+        self.group()?.submit(&mut entry, WRITE_DEADLINE).await.map(Submitted)
     }
 
     /// That the leader was lost on the way, for who sends all of it again.

@@ -41,7 +41,7 @@ impl Database {
             let message = format!("a snapshot has at most {FILES_MAX} files");
             return Err(Refusal::new(Code::LimitExceeded, message));
         }
-        forget_others(&root, group, Some(&name))?;
+        forget_others(&root, group, &name)?;
         fs::create_dir_all(&folder).map_err(|error| fault(&folder, "create", error))?;
         let path = folder.join(MANIFEST);
         write_synced(&path, sealed).map_err(|error| fault(&path, "write", error))?;
@@ -89,8 +89,8 @@ impl Incoming {
         written.map_err(|error| fault(&path, "write", error))
     }
 
-    /// Verifies and syncs every file. What is not as the manifest says is removed, so that the next
-    /// transfer brings it again.
+    /// Syncs and verifies every file. If one is not as the manifest says all of them are removed, so
+    /// that the next transfer brings them again.
     pub fn finish(self) -> Result<Snapshot> {
         for part in &self.manifest.files {
             let path = self.folder.join(&part.name);
@@ -116,7 +116,7 @@ fn length(path: &Path) -> Result<u64> {
 }
 
 /// Removes what arrived of other snapshots of the group.
-fn forget_others(root: &Path, group: GroupId, kept: Option<&str>) -> Result<()> {
+fn forget_others(root: &Path, group: GroupId, kept: &str) -> Result<()> {
     let of_group = format!("{PREFIX}{:05}-", group.0);
     let entries = match fs::read_dir(root) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -125,7 +125,7 @@ fn forget_others(root: &Path, group: GroupId, kept: Option<&str>) -> Result<()> 
     for entry in entries {
         let entry = entry.map_err(|error| fault(root, "read", error))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(&of_group) && Some(name.as_str()) != kept {
+        if name.starts_with(&of_group) && name != kept {
             let path = entry.path();
             fs::remove_dir_all(&path).map_err(|error| fault(&path, "remove", error))?;
         }

@@ -12,8 +12,8 @@ use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError,
-    StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::type_config::alias::{SnapshotOf, VoteOf};
 use std::future::Future;
@@ -106,32 +106,13 @@ impl Remote {
 impl RaftNetworkV2<Types> for Remote {
     type SnapshotData = Snapshot;
 
+    /// Asked for by openraft's own `stream_append` only, which is replaced below.
     async fn append_entries(
         &mut self,
-        request: AppendEntriesRequest<Types>,
-        option: RPCOption,
+        _request: AppendEntriesRequest<Types>,
+        _option: RPCOption,
     ) -> Rpc<AppendEntriesResponse<Types>> {
-        let link = self.link()?;
-        let request = self.stream(&link, futures::stream::iter([request]));
-        let asked = async {
-            let opened = link.client().append(request).await;
-            opened?.into_inner().message().await
-        };
-        let answer = tokio::time::timeout(option.hard_ttl(), asked).await;
-        if link.is_cut() {
-            return Err(cut().into());
-        }
-        let appended = match answer {
-            Ok(Ok(Some(response))) => convert::appended_from(response),
-            Ok(Ok(None)) => return Err(away("the stream ended without an answer").into()),
-            Ok(Err(status)) => Err(link.refusal(&status)),
-            Err(_) => return Err(away("no answer in time").into()),
-        };
-        Ok(match appended.map_err(|refusal| unreachable(&refusal))? {
-            Ok(last) => AppendEntriesResponse::PartialSuccess(last),
-            Err(StreamAppendError::Conflict(_)) => AppendEntriesResponse::Conflict,
-            Err(StreamAppendError::HigherVote(vote)) => AppendEntriesResponse::HigherVote(vote),
-        })
+        Err(away("entries travel by streams").into())
     }
 
     fn stream_append<'s, S>(

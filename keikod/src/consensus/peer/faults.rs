@@ -1,7 +1,8 @@
 //! What tests put between nodes. Nothing is ever cut in a daemon that nobody told to.
 
+use keiko_core::features;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// True if what the first node says does not reach the second one.
 pub type Cut = dyn Fn(&str, &str) -> bool + Send + Sync;
@@ -22,6 +23,19 @@ pub fn cut_snapshot_at(percent: u64) {
     SNAPSHOT_CUT.store(percent, Ordering::Relaxed);
 }
 
+/// The level that this release is taken to understand.
+static LEVEL: AtomicU32 = AtomicU32::new(features::LEVEL);
+
+/// Takes this release for one that understands another feature level.
+pub fn understand(level: u32) {
+    LEVEL.store(level, Ordering::Relaxed);
+}
+
+/// The highest feature level that this node understands.
+pub(crate) fn level() -> u32 {
+    LEVEL.load(Ordering::Relaxed)
+}
+
 /// A bug on purpose: a leader resumes its term without a vote.
 pub fn restore_leaders() {
     let _first_counts = LEADER_RESTORE.set(());
@@ -32,11 +46,12 @@ pub fn read_stale() {
     let _first_counts = STALE_READS.set(());
 }
 
-pub(in crate::consensus) fn is_cut(from: &str, to: &str) -> bool {
-    CUT.get().is_some_and(|cut| cut(from, to))
+/// Asks for `way` only where something may be cut.
+pub(super) fn is_cut(way: impl FnOnce(&Cut) -> bool) -> bool {
+    CUT.get().is_some_and(|cut| way(cut.as_ref()))
 }
 
-pub(in crate::consensus) fn cuts_snapshot(sent: u64, all: u64) -> bool {
+pub(super) fn cuts_snapshot(sent: u64, all: u64) -> bool {
     let percent = SNAPSHOT_CUT.load(Ordering::Relaxed);
     if percent == 0 || sent * 100 < all * percent {
         return false;

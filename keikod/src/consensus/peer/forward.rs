@@ -3,8 +3,8 @@
 //! Invariant: whoever handed an entry over hears whether it surely did not reach the leader, or
 //! that nobody can tell.
 
-use super::super::group::unknown;
-use super::{Link, number};
+use super::super::propose::unknown;
+use super::{Link, number, of_leader};
 use bytes::Bytes;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -26,8 +26,7 @@ const OPEN_DEADLINE: Duration = Duration::from_secs(2);
 /// A stream on which nothing is under way is closed after that long.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// Entries for one node; a cheap clone.
-#[derive(Clone)]
+/// Entries for one node.
 pub(in crate::consensus) struct Forward {
     asked: mpsc::Sender<Asked>,
 }
@@ -67,8 +66,8 @@ impl Forward {
 
 impl Link {
     /// The stream of entries to this node.
-    pub(in crate::consensus) fn forward(self: &Arc<Self>, handle: &Handle) -> Forward {
-        self.forward.get_or_init(|| Forward::start(Arc::downgrade(self), handle)).clone()
+    pub(in crate::consensus) fn forward<'a>(self: &'a Arc<Self>, handle: &Handle) -> &'a Forward {
+        self.forward.get_or_init(|| Forward::start(Arc::downgrade(self), handle))
     }
 }
 
@@ -101,10 +100,7 @@ impl Pump {
         });
         let mut answers = match open.await {
             Ok(answers) => answers,
-            Err(failed) => {
-                let _gone = first.answer.send(Err(not_sent(&failed.refusal)));
-                return;
-            }
+            Err(failed) => return self.refuse(first, &not_sent(&failed.refusal)),
         };
         if !self.pass_on(&sender, first).await {
             return;
@@ -124,6 +120,17 @@ impl Pump {
                 },
                 () = tokio::time::sleep(IDLE_MAX), if self.waiting.is_empty() => return,
             }
+        }
+    }
+
+    /// Nothing was sent. Who waits behind the first one looks for the leader anew as well, and does
+    /// not try the same way again one after the other.
+    fn refuse(&mut self, first: Asked, why: &Refusal) {
+        let mut refused = Some(first);
+        while let Some(asked) = refused {
+            // Who asked may have gone.
+            let _gone = asked.answer.send(Err(why.clone()));
+            refused = self.queue.try_recv().ok();
         }
     }
 
@@ -147,7 +154,7 @@ impl Pump {
         let Some(answer) = self.waiting.remove(&response.number) else { return };
         let result = match response.result {
             Some(propose_response::Result::Reply(reply)) => Ok(reply),
-            Some(propose_response::Result::Refusal(refusal)) => Err(Refusal::from_wire(refusal)),
+            Some(propose_response::Result::Refusal(refusal)) => Err(of_leader(refusal)),
             None => Err(unknown("the leader's answer is empty")),
         };
         // Who asked may have gone.

@@ -5,27 +5,25 @@
 //! for members only, as far as this node knows.
 
 use super::super::Groups;
-use super::super::group::Group;
-use super::super::types::Types;
+use super::super::group::{Group, ended};
+use super::super::propose::Own;
+use super::arriving::Arrivals;
 use super::client::GROUP;
 use super::forward::UNDER_WAY_MAX;
-use super::{Host, MESSAGE_BYTES_MAX, convert, to_wire};
+use super::{Host, MESSAGE_BYTES_MAX, convert};
 use crate::net::peer::{From, Incoming, Marks};
 use crate::net::status::to_status;
-use crate::store::incoming::Incoming as Arriving;
+use futures::StreamExt as _;
 use futures::stream::{BoxStream, FuturesUnordered};
-use futures::{FutureExt as _, StreamExt as _};
-use keiko_core::id::GroupId;
-use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::refusal::Result;
 use keiko_proto::peer::peer_server::{Peer, PeerServer};
 use keiko_proto::peer::{self as words, propose_response, read_index_response};
 use keiko_proto::v1;
 use openraft::raft::VoteResponse;
-use openraft::type_config::alias::SnapshotOf;
 use prost::Message as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -34,29 +32,19 @@ type Answer<T> = std::result::Result<Response<T>, Status>;
 
 /// What an entry of a peer may take if it says nothing.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(10);
-/// Between two parts of a snapshot.
-const PART_DEADLINE: Duration = Duration::from_secs(10);
 /// Signs of life that wait to be answered.
 const BEATS_AHEAD: usize = 16;
 /// A peer that says nothing for that long has another stream, or is gone.
 const BEAT_SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The service on the peers' port.
-#[derive(Clone)]
 pub(in crate::consensus) struct Server {
     groups: Arc<Groups>,
     host: Arc<dyn Host>,
-    own: Arc<Own>,
-    /// One snapshot arrives at a time.
-    arriving: Arc<Mutex<Option<Offered>>>,
-}
-
-/// What arrives, by the hash of its manifest.
-type Offered = ([u8; 32], Arriving);
-
-struct Own {
     cluster_id: String,
+    /// Of this node.
     id: u64,
+    arrivals: Arrivals,
 }
 
 impl Server {
@@ -66,8 +54,7 @@ impl Server {
         cluster_id: String,
         id: u64,
     ) -> Self {
-        let own = Arc::new(Own { cluster_id, id });
-        Self { groups, host, own, arriving: Arc::default() }
+        Self { groups, host, cluster_id, id, arrivals: Arrivals::default() }
     }
 
     /// Serves until shutdown.
@@ -88,12 +75,19 @@ impl Server {
     }
 
     /// Who asks; refused if they mean another node or another cluster.
-    fn from<T>(&self, request: &Request<T>) -> std::result::Result<String, Status> {
-        let from = request.extensions().get::<From>().map(|from| from.name.clone());
+    fn shown<'r, T>(&self, request: &'r Request<T>) -> std::result::Result<&'r From, Status> {
+        let from = request.extensions().get::<From>();
         let from = from.ok_or_else(|| Status::unauthenticated("no certificate"))?;
-        let meant = Marks::check(request.metadata(), &self.own.cluster_id, self.own.id);
+        let meant = Marks::check(request.metadata(), &self.cluster_id, self.id);
         meant.map_err(|refusal| to_status(&refusal))?;
         Ok(from)
+    }
+
+    /// The same; refused, too, if their certificate expired.
+    fn from<T>(&self, request: &Request<T>) -> std::result::Result<String, Status> {
+        let from = self.shown(request)?;
+        from.check_holds().map_err(|refusal| to_status(&refusal))?;
+        Ok(from.name.clone())
     }
 
     fn member<T>(&self, request: &Request<T>) -> std::result::Result<String, Status> {
@@ -103,62 +97,8 @@ impl Server {
     }
 
     fn group(&self, number: u32) -> std::result::Result<Group, Status> {
-        group(&self.groups, number).map_err(|refusal| to_status(&refusal))
+        self.groups.numbered(number).map_err(|refusal| to_status(&refusal))
     }
-
-    async fn take_parts(
-        &self,
-        mut parts: Streaming<words::SnapshotPart>,
-    ) -> Result<words::SnapshotInstalled> {
-        let broken = |why: &dyn std::fmt::Display| {
-            Refusal::new(Code::PeerUnreachable, "the snapshot broke off").cause(why)
-        };
-        let mut arriving = self.arriving.lock().await;
-        let mut head: Option<words::SnapshotPart> = None;
-        loop {
-            let part = match tokio::time::timeout(PART_DEADLINE, parts.message()).await {
-                Ok(Ok(Some(part))) => part,
-                Ok(Ok(None)) => break,
-                Ok(Err(status)) => return Err(broken(&status)),
-                Err(_) => return Err(broken(&"no part came in time")),
-            };
-            let Some((hash, incoming)) = arriving.as_ref() else {
-                return Err(broken(&"it was not offered"));
-            };
-            if hash[..] != part.manifest_hash[..] {
-                return Err(broken(&"another one arrives"));
-            }
-            if !part.bytes.is_empty() {
-                // Some hundred KiB into the page cache: shorter than a switch of threads.
-                incoming.write(&part.name, part.offset, &part.bytes)?;
-            }
-            head.get_or_insert(words::SnapshotPart { bytes: bytes::Bytes::new(), ..part });
-        }
-        let head = head.ok_or_else(|| broken(&"it has no part"))?;
-        let Some((_, incoming)) = arriving.take() else {
-            return Err(broken(&"it was not offered"));
-        };
-        if !incoming.lacking()?.is_empty() {
-            return Err(broken(&"parts are lacking"));
-        }
-        let finished = tokio::task::spawn_blocking(move || incoming.finish()).await;
-        let snapshot = finished.map_err(|error| broken(&error))??;
-        let group = group(&self.groups, head.group)?;
-        let vote = convert::vote_from(head.vote)?;
-        let (meta, snapshot) = group.announced(snapshot)?;
-        let snapshot = SnapshotOf::<Types, _> { meta, snapshot };
-        let installed = group.inner.raft.install_full_snapshot(vote, snapshot).await;
-        let installed = installed.map_err(|fatal| super::super::group::ended(&fatal))?;
-        Ok(words::SnapshotInstalled { vote: Some(convert::vote_to(&installed.vote)) })
-    }
-}
-
-fn group(groups: &Groups, number: u32) -> Result<Group> {
-    let id = u16::try_from(number).ok().map(GroupId);
-    let found = id.and_then(|id| groups.get(id));
-    found.ok_or_else(|| {
-        Refusal::new(Code::NotReady, format!("this node does not hold group {number} yet"))
-    })
 }
 
 #[tonic::async_trait]
@@ -180,13 +120,15 @@ impl Peer for Server {
         let asked = futures::stream::unfold(hearing, |(mut asked, group)| async {
             // A stream that breaks ends: the leader begins another one.
             let request = asked.message().await.ok().flatten()?;
-            let request = convert::append_from(request).ok()?;
+            let request = convert::append_from(request)
+                .inspect_err(|refusal| tracing::warn!(causes = ?refusal.causes, "{refusal}"))
+                .ok()?;
             group.heard_leader();
             Some((request, (asked, group)))
         });
         let answers = group.inner.raft.stream_append(asked).map(|result| match result {
             Ok(result) => Ok(convert::appended_to(&result)),
-            Err(fatal) => Err(to_status(&super::super::group::ended(&fatal))),
+            Err(fatal) => Err(to_status(&ended(&fatal))),
         });
         Ok(Response::new(answers.boxed()))
     }
@@ -200,8 +142,8 @@ impl Peer for Server {
         let group = self.group(request.group)?;
         let (pre, transfer) = (request.pre, request.transfer);
         let asked = convert::vote_request_from(request).map_err(|refusal| to_status(&refusal))?;
-        if !transfer && let Some((vote, last)) = group.abstains() {
-            let refused = VoteResponse::new(vote, last, false);
+        if !transfer && let Some(vote) = group.abstains() {
+            let refused = VoteResponse::new(vote, None, false);
             return Ok(Response::new(convert::voted_to(&refused)));
         }
         let raft = &group.inner.raft;
@@ -229,31 +171,13 @@ impl Peer for Server {
         request: Request<words::SnapshotOffer>,
     ) -> Answer<words::SnapshotNeed> {
         let from = self.from(&request)?;
-        let offer = request.into_inner();
-        let group = self.group(offer.group)?;
-        let begin = async {
-            let mut arriving = self
-                .arriving
-                .try_lock()
-                .map_err(|_| Refusal::new(Code::NotReady, "another snapshot arrives just now"))?;
-            *arriving = None;
-            let shared = &group.inner.shared;
-            let incoming = shared.database.begin_incoming(shared.group, &offer.manifest)?;
-            let bytes = incoming.bytes();
-            if !shared.disk.fits(bytes) {
-                let message = format!("the disk has no room for a snapshot of {bytes} bytes");
-                return Err(Refusal::new(Code::DiskFull, message));
-            }
-            let lacking = incoming.lacking()?;
-            let there: u64 = lacking.iter().map(|(_, there)| there).sum();
-            tracing::info!(from, bytes, files = lacking.len(), there, "a snapshot arrives");
-            *arriving = Some((*blake3::hash(&offer.manifest).as_bytes(), incoming));
-            Ok::<_, Refusal>(lacking)
-        };
-        let lacking = begin.await.map_err(|refusal| to_status(&refusal))?;
+        let words::SnapshotOffer { vote, manifest, group } = request.into_inner();
+        let group = self.group(group)?;
+        let lacking = self.arrivals.begin(&from, group, manifest).await;
+        let lacking = lacking.map_err(|refusal| to_status(&refusal))?;
         let need = |(name, offset)| words::FileNeed { name, offset };
         let files = lacking.into_iter().map(need).collect();
-        Ok(Response::new(words::SnapshotNeed { vote: offer.vote, files }))
+        Ok(Response::new(words::SnapshotNeed { vote, files }))
     }
 
     async fn send_snapshot(
@@ -261,7 +185,7 @@ impl Peer for Server {
         request: Request<Streaming<words::SnapshotPart>>,
     ) -> Answer<words::SnapshotInstalled> {
         self.from(&request)?;
-        let installed = self.take_parts(request.into_inner()).await;
+        let installed = self.arrivals.take(&self.groups, request.into_inner()).await;
         installed.map(Response::new).map_err(|refusal| to_status(&refusal))
     }
 
@@ -283,7 +207,7 @@ impl Peer for Server {
         let words::ReadIndexRequest { group, quorum } = request.into_inner();
         let result = match self.group(group)?.read_index_here(quorum).await {
             Ok(id) => read_index_response::Result::LogId(convert::id_to(&id)),
-            Err(refusal) => read_index_response::Result::Refusal(to_wire(&refusal)),
+            Err(refusal) => read_index_response::Result::Refusal(refusal.to_wire()),
         };
         Ok(Response::new(words::ReadIndexResponse { result: Some(result) }))
     }
@@ -315,7 +239,7 @@ impl Peer for Server {
         let from = self.member(&request)?;
         let result = match self.host.call(&from, request.into_inner()).await {
             Ok(message) => words::peer_call_answer::Result::Message(message.into()),
-            Err(refusal) => words::peer_call_answer::Result::Refusal(to_wire(&refusal)),
+            Err(refusal) => words::peer_call_answer::Result::Refusal(refusal.to_wire()),
         };
         Ok(Response::new(words::PeerCallAnswer { result: Some(result) }))
     }
@@ -331,7 +255,9 @@ impl Peer for Server {
     }
 
     async fn renew(&self, request: Request<words::RenewRequest>) -> Answer<words::RenewResponse> {
-        let from = self.member(&request)?;
+        // An expired certificate is good for this one call.
+        let from = self.shown(&request)?.name.clone();
+        self.host.check_member(&from).map_err(|refusal| to_status(&refusal))?;
         let renewed = self.host.renew(&from, request.into_inner()).await;
         let certificate = renewed.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(words::RenewResponse { certificate }))
@@ -353,16 +279,19 @@ async fn propose(
             request = asked.message(), if room => {
                 let Ok(Some(request)) = request else { return };
                 let number = request.number;
-                let reply = match submit(&groups, request).await {
-                    Ok(proposal) => proposal.encoded_reply().boxed(),
-                    Err(refusal) => std::future::ready(Err(refusal)).boxed(),
-                };
-                replies.push(async move { (number, reply.await) });
+                let submitted = submit(&groups, request).await;
+                replies.push(async move {
+                    let reply = match submitted {
+                        Ok(own) => own.encoded_reply().await,
+                        Err(refusal) => Err(refusal),
+                    };
+                    (number, reply)
+                });
             }
             Some((number, reply)) = replies.next(), if !replies.is_empty() => {
                 let result = match reply {
                     Ok(reply) => propose_response::Result::Reply(reply.into()),
-                    Err(refusal) => propose_response::Result::Refusal(to_wire(&refusal)),
+                    Err(refusal) => propose_response::Result::Refusal(refusal.to_wire()),
                 };
                 let response = words::ProposeResponse { number, result: Some(result) };
                 if sender.send(Ok(response)).await.is_err() {
@@ -373,17 +302,14 @@ async fn propose(
     }
 }
 
-async fn submit(
-    groups: &Groups,
-    request: words::ProposeRequest,
-) -> Result<super::super::group::Own> {
-    let entry = v1::Entry::decode(request.entry)
+async fn submit(groups: &Groups, request: words::ProposeRequest) -> Result<Own> {
+    let mut entry = v1::Entry::decode(request.entry)
         .map_err(|_| convert::malformed("an entry can't be read"))?;
     let deadline = match request.timeout_ms {
         0 => PROPOSE_DEADLINE,
         timeout_ms => Duration::from_millis(timeout_ms).min(PROPOSE_DEADLINE),
     };
-    group(groups, request.group)?.submit_here(entry, deadline).await
+    groups.numbered(request.group)?.submit_here(&mut entry, deadline).await
 }
 
 fn unix_ms() -> u64 {

@@ -67,6 +67,9 @@ async fn read_parts(
     head: SnapshotPart,
     sender: mpsc::Sender<SnapshotPart>,
 ) -> Result<()> {
+    if files.iter().any(|file| file.name.contains(['/', '\\'])) {
+        return Err(convert::malformed("a file of a snapshot has a path"));
+    }
     let (begun, mut bytes) = (Instant::now(), 0_u64);
     let all =
         files.iter().map(|file| length(&folder.join(&file.name)).saturating_sub(file.offset)).sum();
@@ -79,9 +82,6 @@ async fn read_parts(
         let failed = |error: std::io::Error| {
             Refusal::new(Code::DiskFault, format!("can't read {}", path.display())).cause(error)
         };
-        if name.contains(['/', '\\']) {
-            return Err(convert::malformed("a file of a snapshot has a path"));
-        }
         let mut file = tokio::fs::File::open(&path).await.map_err(failed)?;
         file.seek(std::io::SeekFrom::Start(offset)).await.map_err(failed)?;
         loop {
