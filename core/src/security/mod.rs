@@ -20,3 +20,4 @@ mod wire;
 pub use model::{ROLE_ADMIN, ROLE_AGENT, ROLE_NODE, ROLE_OPERATOR, ROLE_VIEWER, person_name};
 pub use query::{authority, people, person, token, tokens};
 pub use state::apply;
+pub use trade::check_enrolls;

@@ -50,20 +50,7 @@ pub(super) fn enroll(
     emit: Emit<'_>,
 ) -> Result<PersonEntry> {
     let token = find(txn, stamp, id)?;
-    if token.role == ROLE_NODE {
-        return Err(Refusal::new(
-            Code::PermissionDenied,
-            "a node's token is good for cluster.join only, not for a person's certificate",
-        )
-        .hint("keikoctl cluster token create --for viewer --name WHO"));
-    }
-    if !token.one_use {
-        return Err(Refusal::new(
-            Code::InvalidArgument,
-            "a bearer token is not traded for a certificate",
-        )
-        .hint("show it at each call, or make one that is traded: leave --bearer out"));
-    }
+    check_enrolls(&token.role, token.one_use)?;
     let name = person_name(&token);
     let traded_for = format!("person/{name}");
     let known = query::person(txn, stamp.group, &name);
@@ -87,6 +74,25 @@ pub(super) fn enroll(
         });
     }
     Ok(person)
+}
+
+/// Refuses a token of a sort that is not traded for a person's entry.
+pub fn check_enrolls(role: &str, one_use: bool) -> Result<()> {
+    if role == ROLE_NODE {
+        return Err(Refusal::new(
+            Code::PermissionDenied,
+            "a node's token is good for cluster.join only, not for a person's certificate",
+        )
+        .hint("keikoctl cluster token create --for viewer --name WHO"));
+    }
+    if !one_use {
+        return Err(Refusal::new(
+            Code::InvalidArgument,
+            "a bearer token is not traded for a certificate",
+        )
+        .hint("show it at each call, or make one that is traded: leave --bearer out"));
+    }
+    Ok(())
 }
 
 /// A token that is there and did not expire.

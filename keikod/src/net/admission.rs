@@ -103,8 +103,8 @@ async fn bearer(
                 .hint("send it as: authorization: Bearer keiko.ID.SECRET.HASH")
         })?;
     let presented = Presented::parse(text)?;
-    if let Some(ours) = parts.certificates.ca_hash() {
-        presented.of_cluster(&ours)?;
+    if let Some(ours) = parts.certificates.trust() {
+        presented.of_cluster(&ours.hash)?;
     }
     let stored = parts.tokens.find(presented.id).await;
     let proven = presented.prove(stored.as_ref())?;

@@ -132,7 +132,16 @@ impl Authority {
 
     /// A certificate for this node, valid from now on for [`NODE_LIFE`].
     pub fn issue_node(&self, names: &Names, key: &NodeKey) -> Result<NodeCertificate> {
-        let (leaf, _) = self.sign(self.node(names.node(), names.subjects())?, key.pair())?;
+        self.issue_node_at(names, key, SystemTime::now())
+    }
+
+    pub(super) fn issue_node_at(
+        &self,
+        names: &Names,
+        key: &NodeKey,
+        now: SystemTime,
+    ) -> Result<NodeCertificate> {
+        let (leaf, _) = self.sign(self.node(names.node(), names.subjects(), now)?, key.pair())?;
         NodeCertificate::signed(vec![leaf.der().clone(), self.certificate.clone()], key)
     }
 
@@ -157,7 +166,7 @@ impl Authority {
                 format!("{name:?} is neither an IP address nor a DNS name"),
             );
         }
-        self.sign_request(self.node(name, names.to_vec())?, &requested)
+        self.sign_request(self.node(name, names.to_vec(), SystemTime::now())?, &requested)
     }
 
     /// A certificate for a person of this name who asks with this request.
@@ -181,8 +190,13 @@ impl Authority {
         self.sign_request(params, &requested)
     }
 
-    fn node(&self, name: &str, subjects: Vec<String>) -> Result<CertificateParams> {
-        let mut params = node_leaf(name, subjects, SystemTime::now())?;
+    fn node(
+        &self,
+        name: &str,
+        subjects: Vec<String>,
+        now: SystemTime,
+    ) -> Result<CertificateParams> {
+        let mut params = node_leaf(name, subjects, now)?;
         params.subject_alt_names.push(self.uri_of(Subject::Node(name.to_owned()), name)?);
         Ok(params)
     }

@@ -13,7 +13,7 @@
 //! could do worse, but a script that leaks watches should hear of it.
 
 use super::identity::Identity;
-use super::standing::trailers;
+use super::standing::{Part, trailers};
 use super::status::to_status;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -229,31 +229,52 @@ pub(super) fn weigh(
         true => Weight::Stream(Held { call, bytes: 0 }, Messages::default()),
         false => Weight::Whole(call),
     };
-    request.map(|body| Body::new(Incoming { body, weight, failed: false }))
+    request.map(|body| Body::new(Weighed { body, weight, failed: false }))
 }
 
+/// Lets a call count, and weighs its answer, until that is sent or dropped.
+pub(super) fn hold(answer: Response<Body>, call: Option<Arc<Call>>) -> Response<Body> {
+    let Some(call) = call else { return answer };
+    let weight = Weight::Answer(Held { call, bytes: 0 });
+    answer.map(|body| Body::new(Weighed { body, weight, failed: false }))
+}
+
+/// How a body is weighed.
 enum Weight {
     /// The message that is made of the body is there until the call ends.
     Whole(Arc<Call>),
     Stream(Held, Messages),
+    /// Asked for the next part, the connection has room again: the one before is mostly sent.
+    Answer(Held),
 }
 
 impl Weight {
-    fn add(&mut self, data: &[u8]) -> Result<()> {
+    /// Takes the next part into account; none of its data at the end.
+    fn next(&mut self, data: Option<&Bytes>) -> Result<()> {
+        match (self, data) {
+            (Self::Answer(held), data) => held.set(data.map_or(0, Bytes::len)),
+            (Self::Whole(call), Some(data)) => call.keep(data.len()),
+            (Self::Stream(held, messages), Some(data)) => held.set(messages.after(data)),
+            (Self::Whole(_) | Self::Stream(..), None) => Ok(()),
+        }
+    }
+
+    /// How a body ends that became too heavy.
+    fn end(&self, refusal: &Refusal) -> Part {
         match self {
-            Self::Whole(call) => call.keep(data.len()),
-            Self::Stream(held, messages) => held.set(messages.after(data)),
+            Self::Whole(_) | Self::Stream(..) => Err(to_status(refusal)),
+            Self::Answer(_) => trailers(refusal),
         }
     }
 }
 
-struct Incoming {
+struct Weighed {
     body: Body,
     weight: Weight,
     failed: bool,
 }
 
-impl http_body::Body for Incoming {
+impl http_body::Body for Weighed {
     type Data = Bytes;
     type Error = Status;
 
@@ -267,11 +288,9 @@ impl http_body::Body for Incoming {
         }
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-        if let Some(data) = data
-            && let Err(refusal) = this.weight.add(data)
-        {
+        if let Err(refusal) = this.weight.next(data) {
             this.failed = true;
-            return Poll::Ready(Some(Err(to_status(&refusal))));
+            return Poll::Ready(Some(this.weight.end(&refusal)));
         }
         Poll::Ready(frame)
     }
@@ -317,54 +336,6 @@ impl Messages {
             data = &data[taken..];
         }
         self.have
-    }
-}
-
-/// Lets a call count, and weighs its answer, until that is sent or dropped.
-pub(super) fn hold(answer: Response<Body>, call: Option<Arc<Call>>) -> Response<Body> {
-    match call {
-        Some(call) => answer.map(|body| {
-            let held = Held { call, bytes: 0 };
-            Body::new(Outgoing { body, held, failed: false })
-        }),
-        None => answer,
-    }
-}
-
-struct Outgoing {
-    body: Body,
-    /// Asked for the next part, the connection has room again: the one before is mostly sent.
-    held: Held,
-    failed: bool,
-}
-
-impl http_body::Body for Outgoing {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
-        if this.failed {
-            return Poll::Ready(None);
-        }
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
-        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-        if let Err(refusal) = this.held.set(data.map_or(0, Bytes::len)) {
-            this.failed = true;
-            return Poll::Ready(Some(trailers(&refusal)));
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.failed || self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -239,21 +239,12 @@ impl Certificates {
         self.trust().map(|trust| trust.hash.clone())
     }
 
-    /// The cluster of that CA; none before there is one.
-    pub fn cluster_id(&self) -> Option<String> {
-        self.trust().map(|trust| trust.cluster_id.clone())
-    }
-
-    /// That CA as the one root of trust; none before there is a cluster.
-    pub fn ca_roots(&self) -> Option<Arc<RootCertStore>> {
-        self.trust().map(|trust| Arc::clone(&trust.roots))
-    }
-
     /// When the shown certificate ends.
     pub fn expires(&self) -> SystemTime {
         self.shown.load().until
     }
 
+    /// The CA that signed what is shown; none before there is a cluster.
     pub(super) fn trust(&self) -> Option<Arc<Trust>> {
         self.shown.load().trust.clone()
     }

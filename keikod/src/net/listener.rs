@@ -36,7 +36,7 @@ pub enum Peer {
         /// Where they are.
         address: SocketAddr,
         /// What their certificate says, if they showed one: the handshake found that it is of the
-        /// cluster's CA and held then.
+        /// cluster's CA, and does not ask whether it expired.
         certificate: Option<Arc<Result<Claim>>>,
     },
     /// A process on the unix socket.

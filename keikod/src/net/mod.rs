@@ -32,6 +32,7 @@ mod server;
 mod spiffe;
 mod standing;
 mod text;
+mod verify;
 
 pub mod authority;
 pub mod deadline;

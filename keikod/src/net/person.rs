@@ -19,12 +19,14 @@ pub(super) async fn identify(
     let claim = claim.as_ref().map_err(Clone::clone)?;
     let Subject::Person(name) = &claim.subject else { return Ok(None) };
     let known = async {
-        if parts.certificates.cluster_id().as_ref() != Some(&claim.cluster_id) {
+        let trust = parts.certificates.trust();
+        if trust.is_none_or(|trust| trust.cluster_id != claim.cluster_id) {
             return Err(invalid("it is of another cluster")
                 .hint("choose the context whose cluster made the certificate"));
         }
-        if now_ms() >= claim.expires_ms {
-            return Err(invalid("it expired"));
+        let (now_ms, end_ms) = (now_ms(), claim.expires_ms);
+        if now_ms >= end_ms {
+            return Err(invalid(format!("it expired: it ended at {end_ms} ms, it is {now_ms} ms")));
         }
         let Some(entry) = parts.tokens.person(name).await else {
             return Err(invalid(format!("nobody is known as {name}, or no longer")));

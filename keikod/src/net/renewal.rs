@@ -1,4 +1,5 @@
-//! Renews the node's certificate at half of its life, without a restart.
+//! Renews the node's certificate at half of its life, without a restart. One that expired while the
+//! node was away is shown all the same: voters renew it, and do nothing else for who shows it.
 
 use super::authority::Authority;
 use super::certificate::{Certificates, Names, NodeCertificate};
@@ -9,10 +10,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Looked at often and by the wall clock: a machine that slept notices within this.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The same after a failure with one that expired: until it is renewed, peers do nothing else for
+/// this node.
+const EXPIRED_EVERY: Duration = Duration::from_secs(5);
 /// What a voter may take to sign.
 const SIGN_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -26,19 +31,16 @@ pub trait RenewBy: Send + Sync + 'static {
 
 /// Who signs.
 #[derive(Clone)]
-pub enum Signer {
-    /// This node, with the cluster's authority.
-    Own(Arc<Authority>),
-    /// A voter: a learner holds no authority.
-    Remote(Arc<dyn RenewBy>),
+pub struct Signer {
+    /// This node itself, as soon as it holds the cluster's authority.
+    pub own: watch::Receiver<Option<Arc<Authority>>>,
+    /// Until then a voter.
+    pub voters: Arc<dyn RenewBy>,
 }
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Own(authority) => f.debug_tuple("Own").field(authority).finish(),
-            Self::Remote(_) => f.debug_tuple("Remote").finish(),
-        }
+        f.debug_struct("Signer").field("own", &self.own).finish_non_exhaustive()
     }
 }
 
@@ -60,10 +62,11 @@ pub struct Renewal {
 impl Renewal {
     /// Shows a fresh certificate now.
     pub async fn renew(&self) -> Result<()> {
-        let certificate = match &self.signer {
-            Signer::Own(authority) => authority.issue_node(&self.names, &self.key)?,
-            Signer::Remote(voters) => {
-                let asked = voters.renew(self.key.csr()?, self.names.subjects());
+        let own = self.signer.own.borrow().clone();
+        let certificate = match own {
+            Some(authority) => authority.issue_node(&self.names, &self.key)?,
+            None => {
+                let asked = self.signer.voters.renew(self.key.csr()?, self.names.subjects());
                 let pem = tokio::time::timeout(SIGN_DEADLINE, asked).await.map_err(|_| {
                     let text = format!("no voter signed within {} s", SIGN_DEADLINE.as_secs());
                     Refusal::new(Code::DeadlineExceeded, text)
@@ -78,7 +81,8 @@ impl Renewal {
         self.certificates.show(certificate)
     }
 
-    /// Renews until shutdown. A failure is logged and tried again: half of the life is left.
+    /// Renews until shutdown. A failure is logged and tried again: as a rule half of the life is
+    /// left.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -98,20 +102,49 @@ impl Renewal {
                 Ok(()) => {
                     tracing::info!(node = self.names.node(), "renewed the node's certificate");
                 }
-                Err(refusal) => tracing::error!(
-                    causes = ?refusal.causes, "can't renew the node's certificate: {refusal}"
-                ),
+                Err(refusal) => {
+                    tracing::error!(
+                        causes = ?refusal.causes, "can't renew the node's certificate: {refusal}"
+                    );
+                    if self.certificates.expires() <= SystemTime::now() {
+                        look.reset_after(EXPIRED_EVERY);
+                    }
+                }
             }
         }
     }
 
     fn is_due(&self, now: SystemTime) -> bool {
         let shown = self.certificates.ca_hash();
-        let other_ca = match &self.signer {
-            Signer::Own(authority) => shown.as_deref() != Some(authority.ca_hash()),
-            Signer::Remote(_) => shown.is_none(),
+        let other_ca = match self.signer.own.borrow().as_ref() {
+            Some(authority) => shown.as_deref() != Some(authority.ca_hash()),
+            None => shown.is_none(),
         };
         other_ca || self.certificates.is_old(now)
+    }
+}
+
+#[cfg(test)]
+impl Signer {
+    /// This node, and nobody else.
+    pub(super) fn of(authority: Arc<Authority>) -> Self {
+        Self { own: watch::Sender::new(Some(authority)).subscribe(), voters: Arc::new(Nobody) }
+    }
+
+    /// Somebody else.
+    fn remote(voters: impl RenewBy) -> Self {
+        Self { own: watch::Sender::new(None).subscribe(), voters: Arc::new(voters) }
+    }
+}
+
+#[cfg(test)]
+struct Nobody;
+
+#[cfg(test)]
+#[tonic::async_trait]
+impl RenewBy for Nobody {
+    async fn renew(&self, _csr: Vec<u8>, _names: Vec<String>) -> Result<String> {
+        Err(Refusal::new(Code::PeerUnreachable, "there is nobody else"))
     }
 }
 
@@ -128,7 +161,7 @@ mod tests {
         let names = Names::new("n1", []);
         let certificates = Certificates::new(NodeCertificate::ephemeral(&names).unwrap()).unwrap();
         let key = Arc::new(NodeKey::open_or_create(&folder.join("keys")).unwrap());
-        let signer = Signer::Own(Arc::clone(&authority));
+        let signer = Signer::of(Arc::clone(&authority));
         (Renewal { signer, certificates, names, key, keep: None }, authority)
     }
 
@@ -158,11 +191,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_that_expired_is_shown_and_renewed_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, authority) = renewal(folder.path());
+        let then = SystemTime::now() - 3 * NODE_LIFE;
+        own.certificates
+            .show(authority.issue_node_at(&own.names, &own.key, then).unwrap())
+            .unwrap();
+        let signer = Signer::remote(Voter(authority));
+        let renewal = Renewal { signer, keep: Some(folder.path().join("node.pem")), ..own };
+        let certificates = Arc::clone(&renewal.certificates);
+        assert!(certificates.expires() < SystemTime::now());
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(renewal.run(shutdown.clone()));
+        let renewed = async {
+            while certificates.expires() < SystemTime::now() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), renewed).await.expect("renewed by then");
+        shutdown.cancel();
+        running.await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_learner_is_signed_for_and_keeps_what_it_got() {
         let folder = tempfile::tempdir().unwrap();
         let (own, authority) = renewal(folder.path());
         let keep = folder.path().join("node.pem");
-        let signer = Signer::Remote(Arc::new(Voter(Arc::clone(&authority))));
+        let signer = Signer::remote(Voter(Arc::clone(&authority)));
         let renewal = Renewal { signer, keep: Some(keep.clone()), ..own };
         assert!(renewal.is_due(SystemTime::now()));
         renewal.renew().await.unwrap();

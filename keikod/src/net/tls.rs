@@ -1,14 +1,15 @@
 //! TLS of the API: 1.3 only, post-quantum key exchange first, and a client certificate of the
 //! cluster's CA from whoever has one.
 //!
-//! A certificate of another CA, or one that expired, ends the handshake: nobody who shows a wrong
-//! one goes on as nobody.
+//! A certificate of another CA ends the handshake: nobody who shows a wrong one goes on as nobody.
+//! Who shows one that expired is told so by the answer to what they ask.
 
 use super::certificate::Certificates;
+use super::verify::Clients;
 use arc_swap::ArcSwap;
 use keiko_core::refusal::{Code, Refusal, Result};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig};
 use std::sync::{Arc, LazyLock};
@@ -80,12 +81,7 @@ fn server(
 ) -> Result<Arc<ServerConfig>> {
     let clients = match roots {
         None => WebPkiClientVerifier::no_client_auth(),
-        Some(roots) => WebPkiClientVerifier::builder_with_provider(roots, provider())
-            .allow_unauthenticated()
-            .build()
-            .map_err(|error| {
-                Refusal::new(Code::KeyMaterial, "the cluster's CA can't be used").cause(error)
-            })?,
+        Some(roots) => Clients::of(roots, true)?,
     };
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
@@ -93,13 +89,22 @@ fn server(
         .with_client_cert_verifier(clients)
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    prove_each_time(&mut config);
     Ok(Arc::new(config))
 }
 
-/// True if a handshake failed for the certificate that the client showed.
+/// Every connection begins with a proof. A session that is resumed would go on with the certificate
+/// of its first handshake, and who was given a newer one since would be taken for who they were.
+pub(super) fn prove_each_time(config: &mut ServerConfig) {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+}
+
+/// True if a handshake failed for the certificate that the client showed, or should have.
 pub(super) fn is_bad_certificate(error: &std::io::Error) -> bool {
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+    matches!(inner, Some(InvalidCertificate(_) | NoCertificatesPresented))
 }
 
 #[cfg(test)]

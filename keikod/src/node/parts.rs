@@ -209,12 +209,9 @@ impl Parts {
     pub(super) fn start_drivers(&self, shutdown: &CancellationToken) -> Result<()> {
         let control = self.control.clone();
         self.neighbours.feed(self.feed.clone());
-        let signer = match self.founding.opened().borrow().clone() {
-            Some(authority) => Signer::Own(authority),
-            None => Signer::Remote(Arc::new(self.neighbours.clone())),
-        };
+        let own = self.founding.opened();
         let renewal = Renewal {
-            signer,
+            signer: Signer { own, voters: Arc::new(self.neighbours.clone()) },
             certificates: Arc::clone(&self.certificates),
             names: self.names.clone(),
             key: Arc::clone(&self.key),

@@ -1,6 +1,7 @@
 //! Who gets in: by which way, with what, in which phase.
 
-use super::harness::{bearer, get, start};
+use super::clients::{bearer, get};
+use super::harness::start;
 use crate::net::{Phase, status, token};
 use http::Request;
 use keiko_core::refusal::Code;

@@ -1,29 +1,18 @@
-//! A server with two agents, one token, and clients over every way in.
+//! A server with a registry, one token, and whoever a test makes known.
 
+use super::clients::Badge;
+use super::registry::{Room, Seen};
 use super::stubs::{Desk, Members, Shelf};
 use crate::net::*;
-use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt as _};
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::TokioIo;
-use keiko_core::refusal::{Code, Refusal};
+use keiko_proto::v1 as wire;
 use keiko_proto::v1::cluster_server::ClusterServer;
-use keiko_proto::v1::registry_server::{Registry, RegistryServer};
+use keiko_proto::v1::registry_server::RegistryServer;
 use keiko_proto::v1::security_server::SecurityServer;
-use keiko_proto::v1::{self as wire};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use std::time::SystemTime;
 use tokio::sync::Notify;
-use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Response, Status};
 
 pub(super) const CLUSTER: &str = "c-1";
 
@@ -73,179 +62,6 @@ impl Tokens for Known {
     }
 }
 
-/// What the registry saw last.
-#[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<Option<wire::DeleteRequest>>>);
-
-impl Seen {
-    pub(super) fn take(&self) -> Option<wire::DeleteRequest> {
-        self.0.lock().unwrap().take()
-    }
-}
-
-struct Room {
-    seen: Seen,
-    paused: Arc<Notify>,
-}
-
-fn agent(name: &str) -> wire::Object {
-    let metadata = wire::Metadata { name: name.into(), ..Default::default() };
-    let agent =
-        wire::Agent { kind: "Agent".into(), metadata: Some(metadata), ..Default::default() };
-    wire::Object { object: Some(wire::object::Object::Agent(agent)) }
-}
-
-type Reply<T> = Result<Response<T>, Status>;
-
-#[tonic::async_trait]
-impl Registry for Room {
-    type WatchStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
-    type LogsStream = BoxStream<'static, Result<wire::LogLine, Status>>;
-    type ApplyStreamStream = BoxStream<'static, Result<wire::ApplyStreamResponse, Status>>;
-    type HeartbeatStreamStream = BoxStream<'static, Result<wire::HeartbeatResponse, Status>>;
-
-    async fn get(&self, request: tonic::Request<wire::GetRequest>) -> Reply<wire::GetResponse> {
-        let wanted = request.get_ref();
-        let resource = Resource::object("agent", &wanted.namespace, &wanted.name);
-        Identity::of(&request)
-            .and_then(|who| who.require(Permission::RegistryRead, &resource))
-            .map_err(|refusal| status::to_status(&refusal))?;
-        assert!(request.extensions().get::<TraceContext>().is_some());
-        assert!(request.extensions().get::<Deadline>().is_some());
-        assert!(request.extensions().get::<Peer>().is_some());
-        match wanted.name.as_str() {
-            "slow" => std::future::pending().await,
-            "pause" => {
-                self.paused.notify_one();
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            _ => {}
-        }
-        let revision = wanted.at.and_then(|at| at.point);
-        let revision = match revision {
-            Some(wire::at::Point::Revision(revision)) => revision,
-            _ => 7,
-        };
-        let read = wire::ReadInfo { revision, ..Default::default() };
-        Ok(Response::new(wire::GetResponse { object: Some(agent(&wanted.name)), read: Some(read) }))
-    }
-
-    async fn delete(
-        &self,
-        request: tonic::Request<wire::DeleteRequest>,
-    ) -> Reply<wire::DeleteResponse> {
-        *self.seen.0.lock().unwrap() = Some(request.into_inner());
-        Ok(Response::new(wire::DeleteResponse::default()))
-    }
-
-    async fn watch(&self, request: tonic::Request<wire::WatchRequest>) -> Reply<Self::WatchStream> {
-        let name = request.into_inner().name;
-        if name == "refused" {
-            let refusal = Refusal::new(Code::Compacted, "too old");
-            return Err(status::to_status(&refusal));
-        }
-        let items = (1..=2).map(|revision| {
-            Ok(wire::WatchResponse { revision, object: Some(agent("a")), r#type: 1 })
-        });
-        let broken = status::to_status(&Refusal::new(Code::NoLeader, "gone"));
-        let last = (name == "broken").then_some(Err(broken));
-        let items = stream::iter(items.chain(last));
-        Ok(Response::new(match name.as_str() {
-            "open" => items.chain(stream::pending()).boxed(),
-            _ => items.boxed(),
-        }))
-    }
-
-    async fn call_tool(
-        &self,
-        request: tonic::Request<wire::CallToolRequest>,
-    ) -> Reply<wire::CallToolResponse> {
-        let wire::CallToolRequest { name, arguments, .. } = request.into_inner();
-        let content = arguments;
-        Ok(Response::new(wire::CallToolResponse { tool: name, content, ..Default::default() }))
-    }
-
-    async fn list(&self, _: tonic::Request<wire::ListRequest>) -> Reply<wire::ListResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn register_agent(
-        &self,
-        _: tonic::Request<wire::RegisterAgentRequest>,
-    ) -> Reply<wire::RegisterResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn register_mcp_server(
-        &self,
-        _: tonic::Request<wire::RegisterMcpServerRequest>,
-    ) -> Reply<wire::RegisterResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn history(
-        &self,
-        _: tonic::Request<wire::HistoryRequest>,
-    ) -> Reply<wire::HistoryResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn call_agent(
-        &self,
-        _: tonic::Request<wire::CallAgentRequest>,
-    ) -> Reply<wire::CallAgentResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn apply(&self, _: tonic::Request<wire::ApplyRequest>) -> Reply<wire::ApplyResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn heartbeat(
-        &self,
-        _: tonic::Request<wire::HeartbeatRequest>,
-    ) -> Reply<wire::HeartbeatResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn apply_stream(
-        &self,
-        _: tonic::Request<tonic::Streaming<wire::ApplyRequest>>,
-    ) -> Reply<Self::ApplyStreamStream> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn heartbeat_stream(
-        &self,
-        _: tonic::Request<tonic::Streaming<wire::HeartbeatRequest>>,
-    ) -> Reply<Self::HeartbeatStreamStream> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn find(&self, _: tonic::Request<wire::FindRequest>) -> Reply<wire::FindResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn impact(&self, _: tonic::Request<wire::ImpactRequest>) -> Reply<wire::ImpactResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn set_admin_state(
-        &self,
-        _: tonic::Request<wire::SetAdminStateRequest>,
-    ) -> Reply<wire::SetAdminStateResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn probe(&self, _: tonic::Request<wire::ProbeRequest>) -> Reply<wire::ProbeResponse> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn logs(&self, _: tonic::Request<wire::LogsRequest>) -> Reply<Self::LogsStream> {
-        Err(Status::unimplemented(""))
-    }
-}
-
 /// A running server and what is needed to call it.
 pub(super) struct World {
     pub(super) handle: Handle,
@@ -277,7 +93,7 @@ fn found(folder: &std::path::Path) -> (Arc<Authority>, Renewal) {
     let names = Names::new("n1", []);
     let certificates = Certificates::new(NodeCertificate::ephemeral(&names).unwrap()).unwrap();
     let key = Arc::new(NodeKey::open_or_create(&folder.join("keys")).unwrap());
-    let signer = Signer::Own(Arc::clone(&authority));
+    let signer = Signer::of(Arc::clone(&authority));
     (authority, Renewal { signer, certificates, names, key, keep: None })
 }
 
@@ -351,23 +167,6 @@ pub(super) fn start_with(limits: Limits) -> World {
     }
 }
 
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
-
-/// An answer that was read to its end.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) text: String,
-}
-
-impl Answer {
-    pub(super) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.text).unwrap()
-    }
-}
-
 impl World {
     pub(super) fn set(&self, phase: Phase) {
         *self.node.phase.lock().unwrap() = phase;
@@ -377,61 +176,14 @@ impl World {
         self.folder.path().join("s").exists()
     }
 
-    /// A TLS stream to the API, trusting the cluster's CA.
-    pub(super) async fn tls(
-        &self,
-        alpn: &[u8],
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-        self.tls_as(None, alpn, versions).await
-    }
-
-    /// The same, showing a certificate.
-    pub(super) async fn tls_as(
-        &self,
-        badge: Option<&Badge>,
-        alpn: &[u8],
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        let pem = self.authority.ca_pem();
-        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-        let builder = ClientConfig::builder_with_provider(tls::provider())
-            .with_protocol_versions(versions)
-            .unwrap()
-            .with_root_certificates(roots);
-        let mut config = match badge {
-            None => builder.with_no_client_auth(),
-            Some(badge) => {
-                builder.with_client_auth_cert(badge.chain(), badge.key.private()).unwrap()
-            }
-        };
-        config.alpn_protocols = vec![alpn.to_vec()];
-        let stream = TcpStream::connect(self.handle.api_addr).await?;
-        let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
-    }
-
-    pub(super) async fn unix(&self) -> UnixStream {
-        UnixStream::connect(&self.handle.socket_path).await.unwrap()
-    }
-
-    /// One HTTP/1.1 call over TLS.
-    pub(super) async fn network(&self, request: Request<String>) -> Answer {
-        let stream = self.tls(b"http/1.1", &[&rustls::version::TLS13]).await.unwrap();
-        ask(stream, request).await
-    }
-
-    /// One HTTP/1.1 call over TLS by whoever has this certificate.
-    pub(super) async fn network_as(&self, badge: &Badge, request: Request<String>) -> Answer {
-        let version = &[&rustls::version::TLS13];
-        let stream = self.tls_as(Some(badge), b"http/1.1", version).await.unwrap();
-        ask(stream, request).await
-    }
-
     /// Makes somebody known, with a certificate.
     pub(super) fn enroll(&self, name: &str, role: &str) -> Badge {
-        let badge = Badge::of(&self.authority, name, SystemTime::now());
+        self.enroll_then(name, role, SystemTime::now())
+    }
+
+    /// The same, at another time.
+    pub(super) fn enroll_then(&self, name: &str, role: &str, then: SystemTime) -> Badge {
+        let badge = Badge::of(&self.authority, name, then);
         let entry = wire::PersonEntry {
             name: name.into(),
             role: role.into(),
@@ -454,81 +206,4 @@ impl World {
         self.known.change(|all| all.push(token));
         new.text.to_string()
     }
-
-    /// One HTTP/1.1 call over the socket.
-    pub(super) async fn local(&self, request: Request<String>) -> Answer {
-        ask(self.unix().await, request).await
-    }
-
-    /// A gRPC channel over TLS.
-    pub(super) async fn channel(&self) -> Channel {
-        let stream = self.tls(b"h2", &[&rustls::version::TLS13]).await.unwrap();
-        channel(stream).await
-    }
-
-    /// The same by whoever has this certificate.
-    pub(super) async fn channel_as(&self, badge: &Badge) -> Channel {
-        let version = &[&rustls::version::TLS13];
-        channel(self.tls_as(Some(badge), b"h2", version).await.unwrap()).await
-    }
-
-    /// A gRPC channel over the socket.
-    pub(super) async fn local_channel(&self) -> Channel {
-        channel(self.unix().await).await
-    }
-}
-
-/// A client certificate with its key.
-pub(super) struct Badge {
-    pub(super) key: Arc<NodeKey>,
-    pem: String,
-}
-
-impl Badge {
-    /// Made then, by this CA.
-    pub(super) fn of(authority: &Authority, name: &str, then: SystemTime) -> Self {
-        let key = Arc::new(NodeKey::generate().unwrap());
-        let signed = authority.sign_person_at(&key.csr().unwrap(), name, then).unwrap();
-        Self { key, pem: signed.pem_chain }
-    }
-
-    /// One for the node's own key.
-    pub(super) fn of_node(renewal: &Renewal, pem: String) -> Self {
-        Self { key: Arc::clone(&renewal.key), pem }
-    }
-
-    fn chain(&self) -> Vec<CertificateDer<'static>> {
-        CertificateDer::pem_slice_iter(self.pem.as_bytes()).map(Result::unwrap).collect()
-    }
-}
-
-pub(super) fn get(path: &str) -> Request<String> {
-    Request::get(path).body(String::new()).unwrap()
-}
-
-/// Adds a token.
-pub(super) fn bearer(mut request: Request<String>, token: &str) -> Request<String> {
-    let value = format!("Bearer {token}").parse().unwrap();
-    request.headers_mut().insert("authorization", value);
-    request
-}
-
-pub(super) async fn ask(stream: impl Stream, mut request: Request<String>) -> Answer {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    request.headers_mut().insert("host", "localhost".parse().unwrap());
-    let request = request.map(|text| Full::new(Bytes::from(text)));
-    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
-    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-    Answer { status: head.status, headers: head.headers, text }
-}
-
-async fn channel(stream: impl Stream) -> Channel {
-    let mut stream = Some(stream);
-    let connector = tower::service_fn(move |_| {
-        let stream = stream.take().ok_or_else(|| std::io::Error::other("one connection only"));
-        async move { stream.map(TokioIo::new) }
-    });
-    Endpoint::from_static("http://localhost").connect_with_connector(connector).await.unwrap()
 }

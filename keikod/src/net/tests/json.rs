@@ -1,6 +1,7 @@
 //! HTTP/JSON against a real registry service behind it.
 
-use super::harness::{get, start};
+use super::clients::get;
+use super::harness::start;
 use http::Request;
 use serde_json::json;
 use uuid::Uuid;

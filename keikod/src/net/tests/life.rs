@@ -1,6 +1,7 @@
 //! Deadlines, limits, swaps and the end of a server.
 
-use super::harness::{ask, get, start, start_with};
+use super::clients::{ask, get};
+use super::harness::{start, start_with};
 use crate::net::{Limits, Phase, status};
 use http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};

@@ -1,8 +1,10 @@
 //! Client certificates: who is let in as whom, and what ends a handshake.
 
-use super::harness::{Badge, CLUSTER, bearer, get, start};
+use super::clients::{Badge, bearer, get};
+use super::harness::{CLUSTER, start};
 use crate::net::seal::Keys;
 use crate::net::{Authority, status};
+use http::Request;
 use keiko_core::refusal::Code;
 use keiko_proto::v1 as wire;
 use keiko_proto::v1::registry_client::RegistryClient;
@@ -70,6 +72,28 @@ async fn a_nodes_certificate_is_nobody_here() {
 }
 
 #[tokio::test]
+async fn who_comes_with_an_expired_certificate_is_told_what_to_do() {
+    let world = start();
+    // Known, and by this key: nothing is wrong but the time.
+    let ann = world.enroll_then("ann", "admin", SystemTime::now() - 31 * DAY);
+    let enroll = Request::post("/v1/certificates:enroll").body("{}".to_owned()).unwrap();
+    for request in [get(HELLO), get("/metrics"), enroll] {
+        let answer = world.network_as(&ann, request).await;
+        assert_eq!(answer.status, 401, "{}", answer.text);
+        let refusal = answer.json();
+        assert_eq!(refusal["code"], "KEIKO-0029", "{refusal}");
+        assert!(refusal["causes"][0].as_str().unwrap().contains("it expired"), "{refusal}");
+        let hints = refusal["hints"].to_string();
+        assert!(hints.contains("keikoctl context add NAME --replace"), "{hints}");
+    }
+    let mut client = RegistryClient::new(world.channel_as(&ann).await);
+    let refused = client.get(wire::GetRequest::default()).await.unwrap_err();
+    assert_eq!(status::to_refusal(&refused).code, Code::CertificateInvalid);
+    assert_eq!(world.network_as(&ann, get("/livez")).await.status, 200);
+    assert_eq!(world.network_as(&ann, bearer(get(HELLO), &world.token)).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_bad_certificate_ends_the_handshake_and_says_why() {
     let world = start();
     let folder = tempfile::tempdir().unwrap();
@@ -82,7 +106,7 @@ async fn a_bad_certificate_ends_the_handshake_and_says_why() {
         // Of the same name, so that only the signature tells them apart.
         (Badge::of(&foreign(CLUSTER), "ann", now), AlertDescription::DecryptError),
         (Badge::of(&foreign("c-2"), "ann", now), AlertDescription::UnknownCA),
-        (Badge::of(&world.authority, "ann", now - 31 * DAY), AlertDescription::CertificateExpired),
+        (Badge::of(&foreign("c-2"), "ann", now - 31 * DAY), AlertDescription::UnknownCA),
         (Badge::of(&world.authority, "ann", now + 2 * DAY), AlertDescription::CertificateExpired),
     ] {
         // In TLS 1.3 a client is done before the server has looked at its certificate.

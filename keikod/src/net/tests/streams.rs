@@ -1,6 +1,7 @@
 //! Live streams: they count, and they end when their caller no longer may read them.
 
-use super::harness::{World, bearer, get, start, start_with};
+use super::clients::{bearer, get};
+use super::harness::{World, start, start_with};
 use crate::net::{Limits, status};
 use keiko_core::refusal::Code;
 use keiko_proto::v1 as wire;

@@ -3,8 +3,8 @@
 use super::super::control::unexpected;
 use super::super::{Caller, clock};
 use super::service::Service;
-use crate::net::authority::hash_of;
-use crate::net::{Identity, NewToken, Permission, Resource, new_token};
+use crate::net::token::HASH_ALGORITHM;
+use crate::net::{Identity, NewToken, Permission, Resource, ca_hash_of_pem, new_token};
 use keiko_core::house;
 use keiko_core::id::{GroupId, Name};
 use keiko_core::limits::TOKEN_TTL_MS_MAX;
@@ -18,7 +18,6 @@ use keiko_proto::v1::{
     CreateAgentTokenRequest, CreateAgentTokenResponse, CreateToken, CreateTokenRequest,
     CreateTokenResponse, SecurityOp, Token, WriteInfo, reply, security_op, security_reply,
 };
-use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tonic::Request;
 
 /// Of a token that is shown at each call.
@@ -136,7 +135,7 @@ async fn make(
     let new = new_token(&ca_hash(service).await?)?;
     let token = Token {
         id: new.id.clone(),
-        hash_algorithm: "blake3".to_owned(),
+        hash_algorithm: HASH_ALGORITHM.to_owned(),
         hash: new.hash.to_vec(),
         expires_ms: now_ms.saturating_add(ttl_ms),
         ..token
@@ -169,9 +168,7 @@ async fn ca_hash(service: &Service) -> Result<String> {
     }
     let query = |view: &crate::store::View<'_>| security::authority(view, GroupId::CONTROL);
     let stored = service.control.read_local(query).await?;
-    let certificate = stored
-        .and_then(|stored| CertificateDer::from_pem_slice(stored.certificate.as_bytes()).ok());
-    certificate.map(|certificate| hash_of(&certificate)).ok_or_else(|| {
+    stored.and_then(|stored| ca_hash_of_pem(&stored.certificate)).ok_or_else(|| {
         Refusal::new(Code::NotReady, "this node does not know the cluster's authority yet")
     })
 }
