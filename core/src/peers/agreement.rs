@@ -57,6 +57,11 @@ impl Agreement {
         keep(&mut self.own, index, hash);
     }
 
+    /// The latest index of this node's own; 0 if there is none.
+    pub fn own_latest(&self) -> u64 {
+        self.own.last_key_value().map_or(0, |(index, _)| *index)
+    }
+
     /// Forgets what a node said: it began anew, or is no member any more.
     pub fn forget(&mut self, node: u64) {
         self.others.remove(&node);

@@ -22,7 +22,8 @@
 //! seconds after which nobody may route to the dead.
 //!
 //! Never: tells anybody, or looks at who is a voter. With a single other peer it declares nobody
-//! down: of two, neither can say which of them is cut off.
+//! down, and is isolated instead: of two, neither can say which of them is cut off. Nothing waits
+//! for that verdict either: of two voters, the one that is left can't write.
 
 use crate::limits::NODES_MAX;
 use crate::phi::Window;

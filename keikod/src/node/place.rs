@@ -2,11 +2,11 @@
 
 use super::{CancellationToken, Certificates, Consensus, Current, Keys, NodeCertificate, cluster};
 use crate::consensus;
+use crate::consensus::peer::faults;
 use crate::lifecycle::{Addresses, Membership, Readiness};
 use crate::net::{Authority, Names, NodeKey};
 use crate::rooms::Control;
 use crate::settings::Settings;
-use keiko_core::features;
 use keiko_core::refusal::Result;
 use keiko_proto::v1 as wire;
 use std::net::TcpListener;
@@ -58,20 +58,19 @@ impl Place {
             api_address: advertised(host, addresses.api.port()),
             peer_address: advertised(host, addresses.peer.port()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            feature_level: features::LEVEL,
+            feature_level: faults::level(),
             key_hash: key.key_hash().to_owned(),
             ..Default::default()
         };
         let opened = watch::Sender::new(None);
         let authority: watch::Receiver<Option<Arc<Authority>>> = opened.subscribe();
-        let of = Arc::clone(&current);
         let about = cluster::About {
             name,
             version: node.version.clone(),
             peer_address: node.peer_address.clone(),
             certificates: Arc::clone(&certificates),
             signs: Box::new(move || authority.borrow().is_some()),
-            settings_hash: Box::new(move || settings_hash(of.settings())),
+            settings_hash: settings_hash(settings),
         };
         let neighbours = cluster::Neighbours::new(control.clone(), about);
         let hosting = Arc::new(cluster::Hosting {
@@ -143,7 +142,7 @@ fn advertised(host: &str, port: u16) -> String {
     }
 }
 
-/// BLAKE3, hex, of all that should be the same on every node.
+/// BLAKE3, hex, of all that should be the same on every node, as it was at the start.
 fn settings_hash(settings: &Settings) -> String {
     let mut hasher = blake3::Hasher::new();
     for row in settings.rows() {

@@ -70,6 +70,8 @@ classes! {
     InvalidCard "invalid-card" "InvalidCard" Soft;
     /// Its card is signed, and the signature is wrong.
     BadSignature "bad-signature" "BadSignature" Soft;
+    /// The node that runs its command is down.
+    NodeDown "node-down" "NodeDown" Hard;
     /// It sent no heartbeat for longer than its lease.
     LeaseExpired "lease-expired" "LeaseExpired" Hard;
     /// It says itself that it is not ready.

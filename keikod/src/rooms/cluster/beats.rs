@@ -1,14 +1,12 @@
 //! Signs of life: to every other node, four times a second, over a stream of its own.
 
 use super::neighbours::Neighbours;
-use crate::consensus::peer::Link;
+use crate::consensus::peer::faults;
 use crate::rooms::clock::unix_ms;
-use keiko_core::features;
 use keiko_core::peers::{BEAT_MS, Sample};
 use keiko_core::refusal::{Code, Refusal, Result};
-use keiko_proto::{peer, v1 as wire};
+use keiko_proto::peer;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,20 +19,14 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 const EVERY: Duration = Duration::from_millis(BEAT_MS);
 
 impl Neighbours {
-    /// Beats to one node until it is no member any more, or shutdown.
-    pub(super) async fn beat_to(self, node: wire::Node, ended: CancellationToken) {
+    /// Beats to one node, wherever it is by then, until it is no member any more, or shutdown.
+    pub(super) async fn beat_to(self, id: u64, ended: CancellationToken) {
         loop {
-            let beaten = async {
-                match self.link(&node) {
-                    Ok(link) => self.beat_over(&link, node.id).await,
-                    Err(refusal) => Err(refusal),
-                }
-            };
             tokio::select! {
                 () = ended.cancelled() => return,
-                result = beaten => if let Err(refusal) = result {
-                    tracing::debug!(node = node.name, code = %refusal.code, "no beats: {refusal}");
-                    self.note_refusal(node.id, &refusal);
+                result = self.beat(id) => if let Err(refusal) = result {
+                    tracing::debug!(id, code = %refusal.code, "no beats: {refusal}");
+                    self.note_refusal(id, &refusal);
                 },
             }
             tokio::select! {
@@ -45,15 +37,17 @@ impl Neighbours {
     }
 
     /// One stream, until it breaks.
-    async fn beat_over(&self, link: &Arc<Link>, id: u64) -> Result<()> {
+    async fn beat(&self, id: u64) -> Result<()> {
+        let Some(node) = self.inner.seen.load().nodes.get(&id).cloned() else { return Ok(()) };
+        let link = self.link(&node)?;
         let (sender, beats) = mpsc::channel(QUEUE);
         let mut told = 0;
         // The first one goes out with the call, so that the peer answers at once.
-        let _empty = sender.try_send(self.next_beat(id, 1, &mut told));
+        let _has_room = sender.try_send(self.next_beat(id, 1, &mut told));
         let mut answers = link.beats(beats, OPEN_DEADLINE).await?;
         let mut sent = BTreeMap::from([(1, (Instant::now(), unix_ms()))]);
         let mut number = 1;
-        let mut tick = tokio::time::interval(EVERY);
+        let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + EVERY, EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -124,15 +118,15 @@ impl Neighbours {
             unix_ms: unix_ms(),
             incarnation: self.inner.incarnation,
             version: about.version.clone(),
-            feature_level: features::LEVEL,
+            feature_level: faults::level(),
             groups: groups.into_iter().collect(),
             agents,
             draining: own.is_some_and(|own| !own.admin_state.is_empty()),
-            settings_hash: (about.settings_hash)(),
+            settings_hash: about.settings_hash.clone(),
             certificate_expires_ms: to_ms(about.certificates.expires()),
             peer_address: about.peer_address.clone(),
-            hosted: 0,
             signs: (about.signs)(),
+            ..Default::default()
         }
     }
 
@@ -163,7 +157,8 @@ impl Neighbours {
     }
 }
 
-fn to_ms(time: std::time::SystemTime) -> u64 {
+/// As times are told on the wire.
+pub(super) fn to_ms(time: std::time::SystemTime) -> u64 {
     let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,8 @@
 //! Each step looks first whether it was already done, so that the next start completes what a crash
 //! left: the log of the control group, the cluster's record, its sealed authority, the note of this
 //! node's place, and then its own certificate. A node with others opens the way to them first, since
-//! without them it may have no leader; it serves what it has meanwhile.
+//! without them it may have no leader; it serves what it has meanwhile. Who this node is it shows
+//! before it serves at all.
 
 use super::super::{Caller, Control};
 use super::host::Hosting;
@@ -23,6 +24,7 @@ use keiko_proto::v1::{
     self as wire, ClusterOp, Consistency, FoundCluster, SecurityOp, StoreAuthority, cluster_op,
     security_op,
 };
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -39,6 +41,9 @@ const SETTLE: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const KEY_EVERY: Duration = Duration::from_millis(250);
 const KEY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Where a node that does not sign keeps its own certificate.
+const CERTIFICATE: &str = "node.pem";
 
 /// What it is made of.
 pub struct FoundingParts {
@@ -80,6 +85,13 @@ pub struct Founding {
 struct Local {
     record: Option<wire::ClusterRecord>,
     authority: Option<wire::Authority>,
+}
+
+/// What a node knows of its cluster by itself.
+struct Known {
+    cluster_id: String,
+    ca_pem: String,
+    authority: Option<Arc<Authority>>,
 }
 
 impl Founding {
@@ -157,10 +169,10 @@ impl Founding {
         }
         let authority = self.take_place()?;
         let _led = group.ready(SETTLE).await;
-        if self.local()?.record.is_none() {
+        if !self.has_state()? {
             let waiting = "the cluster's state is not here yet: the leader sends it";
             let task = self.parts.readiness.task("state", waiting);
-            while self.local()?.record.is_none() {
+            while !self.has_state()? {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             task.done();
@@ -200,46 +212,64 @@ impl Founding {
         Ok(std::fs::read_to_string(self.parts.data_dir.join("ca.pem")).ok())
     }
 
+    /// Shows who this node is with what is at hand, so that whoever calls it meets no stranger. One
+    /// that has no cluster yet, or whose founding was cut, has nothing to show.
+    pub fn show(&self) -> Result<()> {
+        match self.parts.control.consensus().is_founded() {
+            true => self.show_known().map(drop),
+            false => Ok(()),
+        }
+    }
+
+    /// Which cluster it is of, with the authority if it may sign; `None` if it can't tell.
+    fn show_known(&self) -> Result<Option<Known>> {
+        let FoundingParts { key, names, certificates, data_dir, .. } = &self.parts;
+        let Local { record, authority: stored } = self.local()?;
+        let cluster_id = match record {
+            Some(record) => Some(record.cluster_id),
+            None => Membership::read(data_dir)?.map(|noted| noted.cluster_id),
+        };
+        let authority = stored.as_ref().and_then(|stored| {
+            let opened = Authority::open(stored, &self.parts.keys);
+            opened.inspect_err(|refusal| tracing::warn!(code = %refusal.code, "{refusal}")).ok()
+        });
+        let certificate = match &authority {
+            Some(authority) => authority.issue_node(names, key)?,
+            None => match std::fs::read_to_string(data_dir.join(CERTIFICATE)) {
+                Ok(pem) => NodeCertificate::from_stored(&pem, key)?,
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(unknown_place(&format!("{CERTIFICATE}: {error}"))),
+            },
+        };
+        let (Some(cluster_id), Some(ca_pem)) = (cluster_id, self.ca_pem()?) else {
+            return Ok(None);
+        };
+        certificates.show(certificate)?;
+        crate::net::write_public(&data_dir.join("ca.pem"), ca_pem.as_bytes())?;
+        let authority = authority.map(Arc::new);
+        if let Some(authority) = &authority {
+            self.opened.send_replace(Some(Arc::clone(authority)));
+        }
+        Ok(Some(Known { cluster_id, ca_pem, authority }))
+    }
+
     /// Shows who this node is, and opens the way to the others, with what is at hand.
     fn take_place(&self) -> Result<Option<Arc<Authority>>> {
-        let FoundingParts { key, names, certificates, data_dir, control, .. } = &self.parts;
-        let local = self.local()?;
-        let noted = Membership::read(data_dir)?;
-        let cluster_id = match (&local.record, &noted) {
-            (Some(record), _) => record.cluster_id.clone(),
-            (None, Some(noted)) => noted.cluster_id.clone(),
-            (None, None) => {
-                return Err(unknown_place("it holds neither a cluster nor a note of it"));
-            }
-        };
-        if let Some(noted) = noted.filter(|noted| noted.name != names.node()) {
+        let FoundingParts { names, data_dir, control, .. } = &self.parts;
+        let noted = Membership::read(data_dir)?.filter(|noted| noted.name != names.node());
+        if let Some(noted) = noted {
             return Err(Refusal::new(
                 Code::ConfigInvalid,
                 format!("this is node {}, and it was told to be {}", noted.name, names.node()),
             )
             .hint(format!("start it with --node-name {}", noted.name)));
         }
-        let authority = local.authority.as_ref().and_then(|stored| {
-            let opened = Authority::open(stored, &self.parts.keys);
-            opened.inspect_err(|refusal| tracing::warn!(code = %refusal.code, "{refusal}")).ok()
-        });
-        let certificate = match &authority {
-            Some(authority) => authority.issue_node(names, key)?,
-            None => {
-                let path = data_dir.join("node.pem");
-                let pem = std::fs::read_to_string(&path)
-                    .map_err(|error| unknown_place(&format!("{}: {error}", path.display())))?;
-                NodeCertificate::from_stored(&pem, key)?
-            }
+        let Some(Known { cluster_id, ca_pem, authority }) = self.show_known()? else {
+            return Err(unknown_place(
+                "its certificate, that of the CA, or the cluster is missing",
+            ));
         };
-        certificates.show(certificate)?;
-        let ca = self.ca_pem()?.ok_or_else(|| unknown_place("the CA's certificate is missing"))?;
-        crate::net::write_public(&data_dir.join("ca.pem"), ca.as_bytes())?;
-        self.meet(&ca, &cluster_id)?;
-        let authority = authority.map(Arc::new);
-        if let Some(authority) = &authority {
-            self.opened.send_replace(Some(Arc::clone(authority)));
-        }
+        self.meet(&ca_pem, &cluster_id)?;
         tracing::info!(
             cluster = cluster_id,
             id = control.consensus().node_id(),
@@ -323,6 +353,15 @@ impl Founding {
         self.opened.send_replace(Some(Arc::clone(&authority)));
         self.settled.send_replace(true);
         Ok(authority)
+    }
+
+    /// False too while a snapshot replaces what there is.
+    fn has_state(&self) -> Result<bool> {
+        match self.local() {
+            Ok(local) => Ok(local.record.is_some()),
+            Err(refusal) if refusal.code == Code::NotReady => Ok(false),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// As this node has it now.

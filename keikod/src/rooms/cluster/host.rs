@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
 /// A call that names no deadline.
@@ -84,8 +85,7 @@ impl Host for Hosting {
             on_behalf(routes, &method, caller, &message, timeout, &trace).await
         });
         // Who asked and went away cancels what it asked for.
-        let mut carried = Cancelling(carried);
-        (&mut carried.0).await.map_err(|error| {
+        AbortOnDropHandle::new(carried).await.map_err(|error| {
             Refusal::new(Code::Internal, "a call of another node broke off").cause(error)
         })?
     }
@@ -125,13 +125,5 @@ impl Host for Hosting {
         }
         Err(Refusal::new(Code::NotAMember, format!("node {from} is no member of this cluster"))
             .hint("to join it needs an empty data folder and a new token"))
-    }
-}
-
-struct Cancelling<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for Cancelling<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

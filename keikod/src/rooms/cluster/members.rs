@@ -156,8 +156,10 @@ async fn take(group: &Group, step: Step) -> Result<()> {
 
 /// The highest level that every voter understands.
 fn level(members: &[MemberView], seen: &Seen) -> u32 {
-    let of = |member: &MemberView| seen.nodes.get(&member.id).map(|node| node.feature_level);
-    let levels = members.iter().filter(|member| member.votes).filter_map(of);
-    // A node that is older than the field says nothing, and understands the first level.
-    levels.map(|level| level.max(1)).min().unwrap_or(features::LEVEL)
+    let levels = members.iter().filter(|member| member.votes).map(|member| {
+        let node = seen.nodes.get(&member.id);
+        // One that is not known yet, or is older than the field, has not said more.
+        node.map_or(features::FIRST, |node| node.feature_level.max(features::FIRST))
+    });
+    levels.min().unwrap_or(features::FIRST)
 }

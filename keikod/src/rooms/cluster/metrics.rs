@@ -22,9 +22,7 @@ impl Metrics {
         registry.gauge_of(
             "keiko_cluster_has_leader",
             "1 if the control group has a leader",
-            move || {
-                of.group().map_or(0.0, |group| f64::from(u8::from(group.status().leader.is_some())))
-            },
+            move || of.group().map_or(0.0, |group| f64::from(u8::from(group.leader().is_some()))),
         );
         let counters = control.consensus().counters();
         let of = Arc::clone(&counters);

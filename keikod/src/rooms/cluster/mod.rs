@@ -11,6 +11,7 @@ mod members;
 mod metrics;
 mod neighbours;
 mod nodes;
+mod operate;
 mod service;
 mod watch;
 

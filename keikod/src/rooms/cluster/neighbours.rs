@@ -43,8 +43,8 @@ pub struct About {
     pub certificates: Arc<Certificates>,
     /// Whether it holds the cluster key.
     pub signs: Box<dyn Fn() -> bool + Send + Sync>,
-    /// BLAKE3 of what its configuration says, hex.
-    pub settings_hash: Box<dyn Fn() -> String + Send + Sync>,
+    /// BLAKE3 of what its configuration said at the start, hex.
+    pub settings_hash: String,
 }
 
 /// The other nodes; a cheap clone.
@@ -159,7 +159,7 @@ impl Neighbours {
     }
 
     /// Every member as the local state has it.
-    pub(super) async fn read_nodes(&self) -> Result<Vec<wire::Node>> {
+    pub(super) fn read_nodes(&self) -> Result<Vec<wire::Node>> {
         let nodes = |view: &crate::store::View<'_>| cluster::nodes(view, GroupId::CONTROL);
         self.inner.control.group()?.read_now(nodes)
     }

@@ -1,75 +1,76 @@
-//! The members as this node sees them, and what an operator does with one.
+//! The members as this node sees them.
 
-use super::super::peers::Peers as _;
-use super::super::{Caller, control};
+use super::beats::to_ms;
 use super::service::Service;
 use crate::consensus::{Group, MemberView, Status};
 use crate::net::{Identity, Permission, Resource};
-use crate::store::View;
-use keiko_core::cluster;
 use keiko_core::hash::hex;
-use keiko_core::id::GroupId;
-use keiko_core::limits::REASON_CHARS_MAX;
 use keiko_core::refusal::{Code, Refusal, Result};
-use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    self as wire, ClusterOp, DrainNodeRequest, DrainNodeResponse, GetNodeRequest, ListNodesRequest,
-    ListNodesResponse, NodeInfo, RemoveNode, RemoveNodeRequest, RemoveNodeResponse, SetNodeState,
-    TransferLeaderRequest, TransferLeaderResponse, cluster_op,
+    self as wire, GetNodeRequest, ListNodesRequest, ListNodesResponse, NodeInfo,
 };
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 use tonic::Request;
 
-/// What leadership may take to move: a few elections.
-const MOVE_DEADLINE: Duration = Duration::from_secs(6);
-/// What a removed node may take to leave the group.
-const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A silence that is too long in any rhythm: whoever is silent for that long is not counted on.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
-const TRANSFER: &str = "/keiko.v1.Cluster/TransferLeader";
+/// What every member is described from, read once for all of them.
+pub(super) struct Scene {
+    pub(super) status: Status,
+    members: Vec<MemberView>,
+    /// How many commands each node runs.
+    hosted: BTreeMap<Arc<str>, u32>,
+}
 
-fn operates(request: &Request<impl Sized>, permission: Permission) -> Result<Identity> {
+/// Who asks, if that one may.
+pub(super) fn allowed(request: &Request<impl Sized>, permission: Permission) -> Result<Identity> {
     let caller = Identity::of(request)?;
     caller.require(permission, &Resource::All("cluster"))?;
     Ok(caller.clone())
 }
 
 impl Service {
-    pub(super) async fn list(
-        &self,
-        request: Request<ListNodesRequest>,
-    ) -> Result<ListNodesResponse> {
-        operates(&request, Permission::ClusterRead)?;
+    pub(super) fn list(&self, request: &Request<ListNodesRequest>) -> Result<ListNodesResponse> {
+        allowed(request, Permission::ClusterRead)?;
         let group = self.control.group()?;
-        let status = group.status();
-        let nodes = group.read_now(|view| cluster::nodes(view, GroupId::CONTROL))?;
-        let items = nodes.into_iter().map(|node| self.info(node, &group, &status)).collect();
-        Ok(ListNodesResponse { items, revision: status.revision })
+        let scene = self.scene(&group);
+        let nodes = self.neighbours.read_nodes()?;
+        let items = nodes.into_iter().map(|node| self.info(node, &group, &scene)).collect();
+        Ok(ListNodesResponse { items, revision: scene.status.revision })
     }
 
-    pub(super) async fn get(&self, request: Request<GetNodeRequest>) -> Result<NodeInfo> {
-        operates(&request, Permission::ClusterRead)?;
+    pub(super) fn get(&self, request: &Request<GetNodeRequest>) -> Result<NodeInfo> {
+        allowed(request, Permission::ClusterRead)?;
         let group = self.control.group()?;
         let node = self.named(&request.get_ref().name)?;
-        Ok(self.info(node, &group, &group.status()))
+        Ok(self.info(node, &group, &self.scene(&group)))
     }
 
-    fn named(&self, name: &str) -> Result<wire::Node> {
-        let nodes = |view: &View<'_>| cluster::nodes(view, GroupId::CONTROL);
-        let nodes = self.control.group()?.read_now(nodes)?;
-        let known: Vec<_> = nodes.iter().map(|node| node.name.clone()).collect();
-        nodes.into_iter().find(|node| node.name == name).ok_or_else(|| {
-            Refusal::new(Code::NotFound, format!("no node {name:?}"))
-                .hint(format!("the members are {}", known.join(", ")))
-        })
+    pub(super) fn named(&self, name: &str) -> Result<wire::Node> {
+        let mut nodes = self.neighbours.read_nodes()?;
+        if let Some(at) = nodes.iter().position(|node| node.name == name) {
+            return Ok(nodes.swap_remove(at));
+        }
+        let known: Vec<_> = nodes.into_iter().map(|node| node.name).collect();
+        Err(Refusal::new(Code::NotFound, format!("no node {name:?}"))
+            .hint(format!("the members are {}", known.join(", "))))
+    }
+
+    pub(super) fn scene(&self, group: &Group) -> Scene {
+        let feed = self.neighbours.inner.feed.get();
+        let hosted = feed.map(|feed| feed.soft().hosted()).unwrap_or_default();
+        Scene { status: group.status(), members: group.members(), hosted }
     }
 
     /// All that is known of one member.
-    pub(super) fn info(&self, node: wire::Node, group: &Group, status: &Status) -> NodeInfo {
+    pub(super) fn info(&self, node: wire::Node, group: &Group, scene: &Scene) -> NodeInfo {
         let neighbours = &self.neighbours.inner;
         let own = node.id == neighbours.own_id();
-        let members = group.members();
-        let member = members.iter().find(|member| member.id == node.id);
+        let status = &scene.status;
+        let member = scene.members.iter().find(|member| member.id == node.id);
         let role = match member {
             Some(member) if member.votes => "voter",
             Some(_) => "learner",
@@ -90,24 +91,14 @@ impl Service {
             (_, Some(member)) if member.votes => "follower",
             (_, Some(_)) => "learner",
         };
-        let lag = group.lag(node.id).unwrap_or(0);
-        let hosted = group.read_now(|view| (self.hosted)(view, &node.name)).unwrap_or_default();
         let about = &neighbours.about;
-        let ends = |time: std::time::SystemTime| {
-            let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        };
         let millis = |since: Duration| u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        let told = |text: &String| text.clone();
+        let version = beat.map(|beat| beat.version.clone()).filter(|text| !text.is_empty());
         NodeInfo {
             id: node.id,
-            name: node.name,
             state: state.to_owned(),
             api_address: node.api_address,
-            version: beat
-                .map(|beat| &beat.version)
-                .filter(|text| !text.is_empty())
-                .map_or(node.version, told),
+            version: version.unwrap_or(node.version),
             applied_index: match own {
                 true => status.applied_index.unwrap_or_default(),
                 false => of_group.map_or(0, |group| group.applied_index),
@@ -122,19 +113,20 @@ impl Service {
             phi: heard.detector.phi(node.id, now_ms).unwrap_or(0.0),
             clock_offset_ms: heard.offsets.offset_ms(node.id, now_ms).unwrap_or(0),
             round_trip_us: peer.map_or(0, |peer| peer.round_trip_us),
-            lag,
+            lag: group.lag(node.id).unwrap_or(0),
             certificate_expires_ms: match own {
-                true => ends(about.certificates.expires()),
+                true => to_ms(about.certificates.expires()),
                 false => beat.map_or(0, |beat| beat.certificate_expires_ms),
             },
             down_since_ms: node.down_since_ms,
             joined_ms: node.joined_ms,
-            hosted: u32::try_from(hosted.len()).unwrap_or(u32::MAX),
+            hosted: scene.hosted.get(node.name.as_str()).copied().unwrap_or(0),
             settings_hash: match own {
-                true => (about.settings_hash)(),
+                true => about.settings_hash.clone(),
                 false => beat.map_or_else(String::new, |beat| beat.settings_hash.clone()),
             },
             answering: own,
+            name: node.name,
         }
     }
 
@@ -153,238 +145,4 @@ impl Service {
             .filter(|member| member.votes && (member.id == own || hears(member.id)))
             .count()
     }
-
-    pub(super) async fn transfer(
-        &self,
-        request: Request<TransferLeaderRequest>,
-    ) -> Result<TransferLeaderResponse> {
-        let caller = operates(&request, Permission::ClusterOperate)?;
-        let to = request.into_inner().to;
-        let target = match to.as_str() {
-            "" => None,
-            name => Some(self.named(name)?),
-        };
-        let group = self.control.group()?;
-        if !group.leads() {
-            let leader = self.leader_name(&group)?;
-            if caller.is_remote() {
-                return Err(group.no_leader_now());
-            }
-            let asked = TransferLeaderRequest { to };
-            return self.neighbours.ask(&leader, TRANSFER, &caller, &asked, MOVE_DEADLINE).await;
-        }
-        let members = group.members();
-        let own = self.neighbours.inner.own_id();
-        let before = self.control.node().to_owned();
-        let id = match target {
-            Some(node) if node.id == own => {
-                let term = group.status().term;
-                return Ok(TransferLeaderResponse {
-                    leader: before.clone(),
-                    before,
-                    term,
-                    took_ms: 0,
-                });
-            }
-            Some(node) => self.able(&node, &members)?,
-            None => {
-                let seen = self.neighbours.inner.seen.load();
-                let fit = self.neighbours.successor(&group, &seen, &members);
-                fit.ok_or_else(|| nobody("no other voter can lead"))?
-            }
-        };
-        let begun = Instant::now();
-        group.hand_over(id).await?;
-        let leader =
-            self.led_by(&group, |leader| leader != own, MOVE_DEADLINE).await.ok_or_else(|| {
-                nobody("leadership did not move in time")
-                    .cause("the voter that was asked did not win its election")
-                    .hint("try again; keikoctl cluster status shows who lags")
-            })?;
-        let name = members.iter().find(|member| member.id == leader);
-        Ok(TransferLeaderResponse {
-            leader: name.map(|member| member.name.clone()).unwrap_or_default(),
-            before,
-            term: group.status().term,
-            took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        })
-    }
-
-    /// A node that may lead.
-    fn able(&self, node: &wire::Node, members: &[MemberView]) -> Result<u64> {
-        let name = &node.name;
-        if !members.iter().any(|member| member.id == node.id && member.votes) {
-            return Err(nobody(&format!("node {name} has no vote")));
-        }
-        if self.neighbours.is_down(name) {
-            return Err(nobody(&format!("node {name} is down")));
-        }
-        if !node.admin_state.is_empty() {
-            return Err(nobody(&format!("node {name} is {}", node.admin_state)));
-        }
-        Ok(node.id)
-    }
-
-    fn leader_name(&self, group: &Group) -> Result<String> {
-        let leader = group.leader();
-        let members = group.members();
-        let name = members.iter().find(|member| Some(member.id) == leader);
-        name.map(|member| member.name.clone()).ok_or_else(|| group.no_leader_now())
-    }
-
-    async fn led_by(
-        &self,
-        group: &Group,
-        fits: impl Fn(u64) -> bool,
-        deadline: Duration,
-    ) -> Option<u64> {
-        let until = Instant::now() + deadline;
-        loop {
-            if let Some(leader) = group.leader().filter(|leader| fits(*leader)) {
-                return Some(leader);
-            }
-            if Instant::now() >= until {
-                return None;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
-    pub(super) async fn drain(
-        &self,
-        request: Request<DrainNodeRequest>,
-    ) -> Result<DrainNodeResponse> {
-        operates(&request, Permission::ClusterOperate)?;
-        let caller = Caller::of(&request, &request.get_ref().request_id)?;
-        let asked = request.into_inner();
-        let node = self.named(&asked.name)?;
-        let group = self.control.group()?;
-        let admin_state = if asked.undo { "" } else { "draining" };
-        let reason: String = asked.reason.chars().take(REASON_CHARS_MAX).collect();
-        let state = SetNodeState { id: node.id, admin_state: admin_state.to_owned(), reason };
-        let room = Room::Cluster(ClusterOp { op: Some(cluster_op::Op::SetNodeState(state)) });
-        let (_, write) = self.control.write(caller, room).await?;
-        if !asked.undo {
-            // It hands over as soon as it sees the entry; alone it goes on leading.
-            let voters = group.members().iter().filter(|member| member.votes).count();
-            if voters > 1 {
-                let _moved = self.led_by(&group, |leader| leader != node.id, MOVE_DEADLINE).await;
-            }
-        }
-        let node = self.named(&asked.name)?;
-        let info = self.info(node, &group, &group.status());
-        Ok(DrainNodeResponse { node: Some(info), write: Some(write) })
-    }
-
-    pub(super) async fn remove(
-        &self,
-        request: Request<RemoveNodeRequest>,
-    ) -> Result<RemoveNodeResponse> {
-        let identity = operates(&request, Permission::ClusterAdmin)?;
-        let caller = Caller::of(&request, &request.get_ref().request_id)?;
-        let asked = request.into_inner();
-        let node = self.named(&asked.name)?;
-        let group = self.control.group()?;
-        let members = group.members();
-        let (before, after) = self.check_removal(&node, &members)?;
-        let hosted = group.read_now(|view| (self.hosted)(view, &node.name))?;
-        let info = self.info(node.clone(), &group, &group.status());
-        let response = RemoveNodeResponse {
-            node: Some(info),
-            write: None,
-            voters_before: before,
-            voters_after: after,
-            hosted,
-        };
-        if asked.dry_run {
-            return Ok(response);
-        }
-        if group.leader() == Some(node.id) {
-            let transfer = TransferLeaderRequest::default();
-            match group.leads() {
-                true => {
-                    let mut request = Request::new(transfer);
-                    request.extensions_mut().insert(identity);
-                    self.transfer(request).await?;
-                }
-                false => {
-                    let moved: TransferLeaderResponse = self
-                        .neighbours
-                        .ask(&node.name, TRANSFER, &identity, &transfer, MOVE_DEADLINE)
-                        .await?;
-                    tracing::info!(leader = moved.leader, "leadership moved for a removal");
-                }
-            }
-        }
-        let op = cluster_op::Op::RemoveNode(RemoveNode { id: node.id });
-        let (result, write) =
-            self.control.write(caller, Room::Cluster(ClusterOp { op: Some(op) })).await?;
-        if !matches!(result, wire::reply::Result::Cluster(_)) {
-            return Err(control::unexpected());
-        }
-        let until = Instant::now() + LEAVE_DEADLINE;
-        while group.members().iter().any(|member| member.id == node.id) && Instant::now() < until {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Ok(RemoveNodeResponse { write: Some(write), ..response })
-    }
-
-    /// Voters before and after; refused if what is left could decide nothing.
-    fn check_removal(&self, node: &wire::Node, members: &[MemberView]) -> Result<(u32, u32)> {
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let before = members.iter().filter(|member| member.votes).count();
-        let votes = members.iter().any(|member| member.id == node.id && member.votes);
-        if !votes {
-            return Ok((count(before), count(before)));
-        }
-        let name = &node.name;
-        let after = before - 1;
-        if after == 0 {
-            return Err(Refusal::new(
-                Code::MembershipRefused,
-                format!("node {name} is the only voter: without it there is no cluster"),
-            ));
-        }
-        let left: Vec<MemberView> =
-            members.iter().filter(|member| member.id != node.id).cloned().collect();
-        let (reachable, needed) = (self.reachable(&left), after / 2 + 1);
-        if reachable < needed {
-            return Err(Refusal::new(
-                Code::MembershipRefused,
-                format!("without node {name} there would be no quorum"),
-            )
-            .cause(format!(
-                "{reachable} of the {after} voters that stay are heard, {needed} are needed"
-            ))
-            .hint("bring the others back first, or remove one that is down instead"));
-        }
-        if !self.can_sign_without(node.id, members) {
-            return Err(Refusal::new(
-                Code::MembershipRefused,
-                format!("without node {name} nobody would hold the cluster key"),
-            )
-            .cause("a voter gets the key from another one as soon as it votes")
-            .hint("try again in a moment; keikoctl doctor shows who is not ready"));
-        }
-        Ok((count(before), count(after)))
-    }
-
-    /// True if another voter that is heard holds the cluster key.
-    fn can_sign_without(&self, gone: u64, members: &[MemberView]) -> bool {
-        let neighbours = &self.neighbours.inner;
-        let own = neighbours.own_id();
-        let state = neighbours.lock();
-        let signs = |id: u64| match id == own {
-            true => (neighbours.about.signs)(),
-            false => state.peers.get(&id).is_some_and(|peer| peer.beat.signs),
-        };
-        members.iter().any(|member| member.votes && member.id != gone && signs(member.id))
-    }
-}
-
-/// Three beats and some.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
-
-fn nobody(why: &str) -> Refusal {
-    Refusal::new(Code::MembershipRefused, "leadership can't move there").cause(why)
 }

@@ -1,9 +1,10 @@
 //! Parse, authorise, propose or query, answer.
 
 use super::super::{Caller, Control};
+use super::nodes::allowed;
 use super::{Diagnosis, Founding, Neighbours, diagnose};
 use crate::lifecycle::Readiness;
-use crate::net::{Identity, Permission, Resource, status::to_status};
+use crate::net::{Identity, Permission, status::to_status};
 use crate::settings::Join;
 use crate::store::View;
 use keiko_core::cluster;
@@ -47,22 +48,18 @@ impl Cluster for Service {
         &self,
         request: Request<StatusRequest>,
     ) -> Result<Response<StatusResponse>, Status> {
-        let allowed = Identity::of(&request)
-            .and_then(|caller| caller.require(Permission::ClusterRead, &Resource::All("cluster")));
-        allowed.map_err(|refusal| to_status(&refusal))?;
-        let status = self.describe().await.map_err(|refusal| to_status(&refusal))?;
-        Ok(Response::new(status))
+        let described =
+            allowed(&request, Permission::ClusterRead).and_then(|_caller| self.describe());
+        described.map(Response::new).map_err(|refusal| to_status(&refusal))
     }
 
     async fn diagnose(
         &self,
         request: Request<DiagnoseRequest>,
     ) -> Result<Response<DiagnoseResponse>, Status> {
-        let allowed = Identity::of(&request)
-            .and_then(|caller| caller.require(Permission::ClusterRead, &Resource::All("cluster")));
-        allowed.map_err(|refusal| to_status(&refusal))?;
+        let identity = allowed(&request, Permission::ClusterRead);
+        let identity = identity.map_err(|refusal| to_status(&refusal))?;
         let all = request.get_ref().all_nodes;
-        let identity = Identity::of(&request).cloned().map_err(|refusal| to_status(&refusal))?;
         let mut items = self.diagnosis.run().await;
         for item in &mut items {
             self.control.node().clone_into(&mut item.node);
@@ -74,9 +71,8 @@ impl Cluster for Service {
     }
 
     async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {
-        let caller = Identity::of(&request)
-            .and_then(|caller| caller.require(Permission::ClusterInit, &Resource::All("cluster")))
-            .and_then(|()| Caller::of(&request, &[]))
+        let caller = allowed(&request, Permission::ClusterInit)
+            .and_then(|_identity| Caller::of(&request, &[]))
             .map_err(|refusal| to_status(&refusal))?;
         // To its end even if the caller goes away: a half founded cluster would wait for a restart.
         let founding = Arc::clone(&self.founding);
@@ -93,9 +89,7 @@ impl Cluster for Service {
     }
 
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
-        Identity::of(&request)
-            .and_then(|caller| caller.require(Permission::ClusterInit, &Resource::All("cluster")))
-            .map_err(|refusal| to_status(&refusal))?;
+        allowed(&request, Permission::ClusterInit).map_err(|refusal| to_status(&refusal))?;
         let JoinRequest { address, token } = request.into_inner();
         // To its end even if the caller goes away: the token is used up by then.
         let founding = Arc::clone(&self.founding);
@@ -118,14 +112,14 @@ impl Cluster for Service {
         &self,
         request: Request<ListNodesRequest>,
     ) -> Result<Response<ListNodesResponse>, Status> {
-        self.list(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
+        self.list(&request).map(Response::new).map_err(|refusal| to_status(&refusal))
     }
 
     async fn get_node(
         &self,
         request: Request<GetNodeRequest>,
     ) -> Result<Response<NodeInfo>, Status> {
-        self.get(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
+        self.get(&request).map(Response::new).map_err(|refusal| to_status(&refusal))
     }
 
     async fn drain_node(
@@ -150,7 +144,7 @@ const DIAGNOSE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10
 impl Service {
     /// What every other member finds; one that does not answer is a finding itself.
     async fn diagnose_others(&self, identity: &Identity) -> Vec<Finding> {
-        let nodes = self.neighbours.read_nodes().await.unwrap_or_default();
+        let nodes = self.neighbours.read_nodes().unwrap_or_default();
         let own = self.control.node();
         let asked = nodes.into_iter().filter(|node| node.name != own).map(|node| async move {
             let request = DiagnoseRequest::default();
@@ -174,7 +168,7 @@ impl Service {
     }
 
     /// Answers whatever the state of the group is, even before there is one.
-    async fn describe(&self) -> Result<StatusResponse> {
+    fn describe(&self) -> Result<StatusResponse> {
         let missing = self.readiness.missing();
         let mut response = StatusResponse {
             server_unix_ms: self.control.now_ms(),
@@ -198,7 +192,8 @@ impl Service {
         let (record, nodes) = group.read_now(|view| {
             (cluster::record(view, GroupId::CONTROL), cluster::nodes(view, GroupId::CONTROL))
         })?;
-        let status = group.status();
+        let scene = self.scene(&group);
+        let status = &scene.status;
         let ca_hash = self.founding.opened().borrow().as_ref().map(|ca| ca.ca_hash().to_owned());
         response.cluster = Some(ClusterInfo {
             id: record.map(|record| record.cluster_id).unwrap_or_default(),
@@ -209,7 +204,7 @@ impl Service {
         response.leader = leader.map(|node| node.name.clone()).unwrap_or_default();
         (response.term, response.revision) = (status.term, status.revision);
         let reachable = self.reachable(&group.members());
-        response.quorum = Some(quorum(&status, reachable));
+        response.quorum = Some(quorum(status, reachable));
         if let Some(step_ms) = group.clock_alarm() {
             response
                 .alarms
@@ -218,7 +213,7 @@ impl Service {
         response.alarms.extend(self.neighbours.alarms());
         let last = nodes.iter().find(|node| Some(node.id) == status.last_leader);
         response.last_leader = last.map(|node| node.name.clone()).unwrap_or_default();
-        response.nodes = nodes.into_iter().map(|node| self.info(node, &group, &status)).collect();
+        response.nodes = nodes.into_iter().map(|node| self.info(node, &group, &scene)).collect();
         Ok(response)
     }
 }

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 const EVERY: Duration = Duration::from_millis(BEAT_MS);
 /// Members come as events; this is for a journal that was not seen.
@@ -21,20 +22,29 @@ const ALONE_EVERY: Duration = Duration::from_secs(30);
 /// Heartbeats of agents that go into one batch.
 const AGENT_BEATS_MAX: usize = 10_000;
 
+/// What goes on beside the looks.
+#[derive(Default)]
+struct Work {
+    /// Beats to each of the others, until the token ends.
+    beats: BTreeMap<u64, CancellationToken>,
+    /// What the leader does: its entries may take long, and nobody's silence waits for that.
+    leading: Option<AbortOnDropHandle<()>>,
+}
+
 impl Neighbours {
     /// Runs until shutdown. A node without a leader is not ready.
     pub async fn run(self, readiness: Readiness, shutdown: CancellationToken) {
-        let mut beats: BTreeMap<u64, CancellationToken> = BTreeMap::new();
+        let mut work = Work::default();
         let mut leaderless: Option<Task> = None;
         loop {
-            let led = self.inner.control.group().is_ok_and(|group| group.status().quorum);
+            let led = self.inner.control.group().is_ok_and(|group| group.has_quorum());
             if led && let Some(task) = leaderless.take() {
                 task.done();
             } else if !led && leaderless.is_none() {
                 let words = "no leader is heard: too few voters answer; keikoctl status";
                 leaderless = Some(readiness.task("leader", words));
             }
-            let pause = match self.look(&mut beats, &shutdown).await {
+            let pause = match self.look(&mut work, &shutdown) {
                 Ok(pause) => pause,
                 Err(refusal) => {
                     tracing::debug!(code = %refusal.code, "members are not looked at: {refusal}");
@@ -63,18 +73,15 @@ impl Neighbours {
         tokio::time::sleep(EVERY).await;
     }
 
-    async fn look(
-        &self,
-        beats: &mut BTreeMap<u64, CancellationToken>,
-        shutdown: &CancellationToken,
-    ) -> Result<Duration> {
+    /// Looks once; how long until the next time.
+    fn look(&self, work: &mut Work, shutdown: &CancellationToken) -> Result<Duration> {
         let group = self.inner.control.group()?;
         let own = self.inner.own_id();
         let nodes: BTreeMap<u64, wire::Node> =
-            self.read_nodes().await?.into_iter().map(|node| (node.id, node)).collect();
+            self.read_nodes()?.into_iter().map(|node| (node.id, node)).collect();
         let others: BTreeSet<u64> = nodes.keys().copied().filter(|id| *id != own).collect();
-        self.meet(&nodes, own, beats, shutdown);
         let seen = self.judge(nodes, &others);
+        self.meet(&seen.nodes, own, &mut work.beats, shutdown);
         if others.is_empty() && group.members().len() <= 1 {
             group.set_isolated(false);
             self.lead_alone(&group, &seen);
@@ -87,8 +94,10 @@ impl Neighbours {
         group.set_isolated(seen.isolated);
         let may_lead = self.check_clock(&voters) && !self.is_draining(&seen, own);
         group.set_campaigns(may_lead);
-        if group.leads() {
-            self.lead(&group, &seen, may_lead).await;
+        if group.leads() && work.leading.as_ref().is_none_or(AbortOnDropHandle::is_finished) {
+            let neighbours = self.clone();
+            let leading = async move { neighbours.lead(&group, &seen, may_lead).await };
+            work.leading = Some(AbortOnDropHandle::new(tokio::spawn(leading)));
         }
         Ok(EVERY)
     }
@@ -120,7 +129,7 @@ impl Neighbours {
             let _link = self.link(node);
             beats.entry(*id).or_insert_with(|| {
                 let ended = shutdown.child_token();
-                tokio::spawn(self.clone().beat_to(node.clone(), ended.clone()));
+                tokio::spawn(self.clone().beat_to(*id, ended.clone()));
                 ended
             });
         }
@@ -174,7 +183,8 @@ impl Neighbours {
     fn check_states(&self, group: &Group, voters: &BTreeSet<u64>, own: u64) {
         let verdict = {
             let mut state = self.inner.lock();
-            for (index, hash) in group.checkpoints(0) {
+            let known = state.agreement.own_latest();
+            for (index, hash) in group.checkpoints(known) {
                 state.agreement.own(index, hash);
             }
             state.agreement.verdict(voters, own)

@@ -284,12 +284,9 @@ impl AgentProbe {
             namespace: self.key.namespace.to_string(),
             ..Default::default()
         };
-        let put = found.clone().put(metadata, health.clone(), PutMode::Refresh, &self.uid);
+        let put = found.clone().put(metadata, health, PutMode::Refresh, &self.uid);
         match refresh(&self.control, registry_op::Op::PutAgent(put)).await {
             Ok(()) => {
-                if let Some(health) = &health {
-                    self.prober.told(health);
-                }
                 self.prober.done();
                 self.told = Some((found, seen));
                 self.has_card.store(true, Ordering::Relaxed);

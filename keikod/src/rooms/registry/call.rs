@@ -76,10 +76,12 @@ fn not_now(key: &ObjectKey, owner: &Owner, block: Option<Block>) -> Refusal {
         Standing::Recovering | Standing::CoolingDown | Standing::Dead => {
             let message = format!("{kind} {name:?} is {state}");
             let refusal = Refusal::new(Code::NotReadyEntry, message);
-            let refusal = match owner.failure {
-                Some(class) => refusal.cause(class.as_str()),
-                None if owner.flapping => refusal.cause("it changed too often"),
-                None => refusal,
+            let block = block.filter(|block| block.explains(owner.standing));
+            let refusal = match (block, owner.failure) {
+                (Some(block), _) => refusal.cause(block),
+                (None, Some(class)) => refusal.cause(class.as_str()),
+                (None, None) if owner.flapping => refusal.cause("it changed too often"),
+                (None, None) => refusal,
             };
             refusal.hint(format!("keikoctl {kind} describe {}", key.typed()))
         }

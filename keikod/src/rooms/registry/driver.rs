@@ -10,9 +10,10 @@ use super::agents::{self, AgentProbe, given_agent};
 use super::home::Home;
 use super::link::Link;
 use super::live::Soft;
-use super::place::Strays;
+use super::orphans::Orphans;
 use super::present::each;
 use super::prober::Prober;
+use super::strays::Strays;
 use super::supervise::{Supervised, Supervisor};
 use super::teller::Teller;
 use super::{Metrics, Reach};
@@ -161,7 +162,7 @@ impl Fleet {
     fn meet_server(&self, key: ObjectKey, uid: &str, server: &McpServer, home: Home) {
         let spec = server.spec.clone().unwrap_or_default();
         let status = server.status.clone().unwrap_or_default();
-        self.strays.meet(&key, uid, &home, &spec, self.control.node());
+        self.strays.meet(&key, uid, &home, server, self.control.node());
         let mut servers = self.lock();
         if !self.is_ours(&home, &spec) {
             // Its home and its log stay: it may come back.
@@ -361,6 +362,7 @@ impl Driver {
         // Who leads already tells from the first look on.
         teller.look(&control);
         tokio::spawn(teller.run(control, shutdown.clone()));
+        tokio::spawn(Orphans { fleet: self.fleet.clone() }.run(shutdown.clone()));
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,

@@ -60,8 +60,9 @@ pub(super) fn why_not(soft: &Soft, candidate: &Candidate<'_>) -> Option<String> 
 
 /// The same for an agent or a server.
 pub(super) fn why_not_owner(soft: &Soft, key: &ObjectKey, owner: &Owner) -> Option<String> {
-    if owner.standing.is_callable() {
-        return soft.block(key).map(|block| block.to_string());
+    let block = soft.block(key).filter(|block| block.explains(owner.standing));
+    if block.is_some() || owner.standing.is_callable() {
+        return block.map(|block| block.to_string());
     }
     let state = owner.standing.as_str();
     Some(match (&*owner.admin_reason, owner.failure) {

@@ -10,6 +10,7 @@
 use super::super::Control;
 use super::feed::Feed;
 use super::live::{Pulse, Readiness};
+use super::put::set_health;
 use super::ready::is_gone;
 use futures::future::join_all;
 use keiko_core::refusal::Result;
@@ -17,7 +18,7 @@ use keiko_core::registry::ObjectKey;
 use keiko_core::registry::directory::Owner;
 use keiko_core::registry::health::{FailureClass, State, cut};
 use keiko_proto::v1::entry::Room;
-use keiko_proto::v1::{DeleteObject, Health, RegistryOp, SetHealth, registry_op};
+use keiko_proto::v1::{DeleteObject, Health, RegistryOp, registry_op};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -141,20 +142,17 @@ impl Leases {
     }
 
     async fn tell(&self, key: &ObjectKey, uid: &str, verdict: Verdict) -> Result<()> {
-        let uid = uid.to_owned();
-        let object = Some(key.to_wire());
-        let op = match verdict {
-            Verdict::Nothing => return Ok(()),
-            Verdict::Health(health) => {
-                registry_op::Op::SetHealth(SetHealth { object, uid, health: Some(health) })
-            }
+        match verdict {
+            Verdict::Nothing => Ok(()),
+            Verdict::Health(health) => set_health(&self.control, key, uid, health).await,
             Verdict::Remove => {
                 tracing::info!(entry = %key.subject(), "removed: its lease ended, and its grace");
-                registry_op::Op::Delete(DeleteObject { object, uid, expired: true, revision: 0 })
+                let (object, uid) = (Some(key.to_wire()), uid.to_owned());
+                let delete = DeleteObject { object, uid, expired: true, revision: 0 };
+                let op = RegistryOp { op: Some(registry_op::Op::Delete(delete)) };
+                self.control.write(self.control.as_node(), Room::Registry(op)).await.map(drop)
             }
-        };
-        let op = RegistryOp { op: Some(op) };
-        self.control.write(self.control.as_node(), Room::Registry(op)).await.map(drop)
+        }
     }
 }
 

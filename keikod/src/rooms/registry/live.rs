@@ -230,6 +230,17 @@ impl Soft {
         self.inner.peers.is_down(node).then(|| Block::NodeDown(Arc::clone(node)))
     }
 
+    /// How many commands each node runs.
+    pub fn hosted(&self) -> BTreeMap<Arc<str>, u32> {
+        let mut hosted = BTreeMap::new();
+        for row in self.read().values() {
+            if let Home::Hosted(node) = &row.lock().home {
+                *hosted.entry(Arc::clone(node)).or_insert(0) += 1;
+            }
+        }
+        hosted
+    }
+
     /// Where it is at home.
     pub(super) fn home(&self, key: &ObjectKey) -> Home {
         self.known(key).map(|row| row.lock().home.clone()).unwrap_or_default()
@@ -267,10 +278,10 @@ impl Soft {
             row.lock().show(&mut live, Instant::now(), unix_ms());
         }
         live.routable = standing.is_callable() && block.is_none();
-        live.why_not = match (standing.is_callable(), block) {
-            (false, _) => format!("it is {}", standing.as_str()),
-            (true, Some(block)) => block.to_string(),
-            (true, None) => String::new(),
+        live.why_not = match block.filter(|block| block.explains(standing)) {
+            Some(block) => block.to_string(),
+            None if standing.is_callable() => String::new(),
+            None => format!("it is {}", standing.as_str()),
         };
         registry::status_mut(object).live = Some(live);
     }

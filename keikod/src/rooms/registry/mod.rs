@@ -22,7 +22,8 @@
 //! logs.rs       what a stdio server wrote to its standard error
 //! supervise.rs  keeps a link alive, refreshes the entry, tells transitions
 //! home.rs       which node an entry is at home at     teller.rs  which node tells the law of it
-//! place.rs      takes over the commands of nodes that are down
+//! strays.rs     commands that do not run here
+//! orphans.rs    tells of those whose node is down     place.rs   takes them over
 //! restless.rs   who says something else at every look
 //! agents.rs     asks an agent for its card, and goes on asking
 //! present.rs    what is registered now, read once
@@ -50,6 +51,7 @@ mod link;
 mod live;
 mod logs;
 mod metrics;
+mod orphans;
 mod place;
 mod present;
 mod probe;
@@ -62,6 +64,7 @@ mod ready;
 mod register;
 mod restless;
 mod service;
+mod strays;
 mod supervise;
 mod teller;
 mod tools;

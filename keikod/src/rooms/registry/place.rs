@@ -11,6 +11,7 @@ use super::driver::Fleet;
 use super::home::Home;
 use super::millis;
 use super::service::Service;
+use super::strays::Stray;
 use crate::store::View;
 use futures::future::join_all;
 use keiko_core::id::GroupId;
@@ -19,10 +20,10 @@ use keiko_core::registry::{self, ObjectKey};
 use keiko_core::{cluster, house};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    McpServerSpec, Node, Object, PlaceServer, RegistryOp, object::Object as Inner, registry_op,
+    Node, Object, PlaceServer, RegistryOp, object::Object as Inner, registry_op,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -46,65 +47,6 @@ const AT_ONCE: usize = 16;
 
 /// Between them, so that one node does not take all before another wakes.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// A server whose command does not run here.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Stray {
-    uid: String,
-    /// Where it runs, if it does.
-    host: Option<Arc<str>>,
-    spec: Arc<McpServerSpec>,
-}
-
-/// All of them. A clone shares them.
-#[derive(Clone, Default)]
-pub(super) struct Strays(Arc<Mutex<BTreeMap<ObjectKey, Stray>>>);
-
-impl Strays {
-    /// Takes in a server as it is now.
-    pub(super) fn meet(
-        &self,
-        key: &ObjectKey,
-        uid: &str,
-        home: &Home,
-        spec: &McpServerSpec,
-        own: &str,
-    ) {
-        let host = home.hosted_elsewhere(own);
-        if host.is_none() && *home != Home::Nowhere {
-            self.lock().remove(key);
-            return;
-        }
-        let (uid, host) = (uid.to_owned(), host.map(Arc::clone));
-        let stray = Stray { uid, host, spec: Arc::new(spec.clone()) };
-        self.lock().insert(key.clone(), stray);
-    }
-
-    /// It was deleted. True if it was one of these.
-    pub(super) fn part(&self, key: &ObjectKey, uid: &str) -> bool {
-        let mut strays = self.lock();
-        let known = strays.get(key).is_some_and(|stray| stray.uid == uid);
-        known && strays.remove(key).is_some()
-    }
-
-    /// Forgets who is gone, and says who that was.
-    pub(super) fn keep_only(&self, is_gone: impl Fn(&str) -> bool) -> Vec<ObjectKey> {
-        let mut strays = self.lock();
-        strays.extract_if(.., |_, stray| is_gone(&stray.uid)).map(|(key, _)| key).collect()
-    }
-
-    fn all(&self) -> Vec<(ObjectKey, Stray)> {
-        self.lock().iter().map(|(key, stray)| (key.clone(), stray.clone())).collect()
-    }
-
-    fn is_still(&self, key: &ObjectKey, stray: &Stray) -> bool {
-        self.lock().get(key) == Some(stray)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Stray>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The loop.
 pub struct Placer {
@@ -141,7 +83,7 @@ impl Placer {
 
     /// Takes over what may be taken over now.
     async fn look(&self, memory: &mut Memory) -> Result<()> {
-        let strays = self.fleet.strays().all();
+        let strays = self.fleet.strays().lost(|host| self.fleet.peers().is_down(host));
         memory.forget_others(&strays);
         if strays.is_empty() || self.fleet.peers().is_isolated() {
             return Ok(());
@@ -310,30 +252,6 @@ mod tests {
         let removed = Some("node n2 is no member any more".to_owned());
         assert_eq!(reason(&[node("n1", 0)], 9_000, 13), removed);
         assert!(memory.reason(None, &[], 0, begun).is_some());
-    }
-
-    #[test]
-    fn strays_are_commands_that_run_elsewhere_or_nowhere() {
-        let (strays, spec) = (Strays::default(), McpServerSpec::default());
-        let meet = |name: &str, home: Home| strays.meet(&key(name), name, &home, &spec, "n1");
-        meet("a", Home::Hosted("n2".into()));
-        meet("b", Home::Nowhere);
-        meet("c", Home::Hosted("n1".into()));
-        meet("d", Home::Bound("n2".into()));
-        meet("e", Home::Everywhere);
-        let names = || strays.all().into_iter().map(|(key, _)| key.name).collect::<Vec<_>>();
-        assert_eq!(names(), ["a", "b"]);
-        let (_, first) = strays.all().remove(0);
-        assert!(strays.is_still(&key("a"), &first));
-        meet("a", Home::Hosted("n3".into()));
-        assert!(!strays.is_still(&key("a"), &first));
-        meet("b", Home::Hosted("n1".into()));
-        assert_eq!(names(), ["a"]);
-        assert!(!strays.part(&key("a"), "another life"));
-        assert!(strays.part(&key("a"), "a") && !strays.part(&key("a"), "a"));
-        meet("a", Home::Nowhere);
-        assert_eq!(strays.keep_only(|uid| uid == "a"), [key("a")]);
-        assert_eq!(names(), [""; 0]);
     }
 
     #[test]

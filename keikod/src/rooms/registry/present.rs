@@ -6,7 +6,7 @@ use keiko_core::id::GroupId;
 use keiko_core::refusal::Result;
 use keiko_core::registry::{self, Filter, Kind};
 use keiko_core::selector::Selector;
-use keiko_proto::v1::{Object, object::Object as Inner};
+use keiko_proto::v1::Object;
 
 const GROUP: GroupId = GroupId::CONTROL;
 
@@ -14,9 +14,8 @@ const GROUP: GroupId = GroupId::CONTROL;
 pub fn hosted_by(view: &View<'_>, node: &str) -> Vec<String> {
     let mut hosted = Vec::new();
     let visited = each(view, &[Kind::McpServer], |object| {
-        let Some(Inner::McpServer(server)) = &object.object else { return };
-        let is_there = server.status.as_ref().is_some_and(|status| status.node == node);
-        if let Some(metadata) = server.metadata.as_ref().filter(|_| is_there) {
+        let is_there = registry::host(&object).as_deref() == Some(node);
+        if let Some(metadata) = registry::metadata(&object).filter(|_| is_there) {
             hosted.push(format!("{}/{}", metadata.namespace, metadata.name));
         }
     });

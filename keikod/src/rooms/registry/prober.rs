@@ -1,8 +1,9 @@
 //! What the prober of one entry knows: its health, what the law was told of it, when to look again.
 //!
 //! Shared by the loop that looks and by those who want a look now. Invariants: the law is told of
-//! transitions and of nothing else, by one node; what could not be told is told after the next
-//! look; time is monotonic here, whatever the wall clock does.
+//! transitions and of nothing else, by one node; what was told is what the entry says by now,
+//! whoever said it; what could not be told is told after the next look; time is monotonic here,
+//! whatever the wall clock does.
 //!
 //! Of whom another node tells, an agent is not looked at here at all, and a server that answers
 //! hardly ever: its link is kept for calls. What is seen of it stays here.
@@ -12,13 +13,13 @@ use super::driver::Fleet;
 use super::home::Home;
 use super::live::{ProbeReport, Soft};
 use super::millis;
+use super::put::set_health;
 use super::ready::{class_of, is_gone};
 use super::teller::Teller;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::health::{FailureClass, Seen, State, Tracker};
 use keiko_core::registry::{Kind, ObjectKey};
-use keiko_proto::v1::entry::Room;
-use keiko_proto::v1::{Health, RegistryOp, SetHealth, registry_op};
+use keiko_proto::v1::Health;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -71,6 +72,7 @@ pub(super) struct Prober {
 
 struct Kept {
     tracker: Tracker,
+    /// What the entry says.
     told: Option<Said>,
     home: Home,
     /// Another node tells of it, so that the next look is far away.
@@ -117,7 +119,9 @@ impl Kept {
                 let answers = State::parse(&health.state).is_some_and(State::is_callable);
                 answers && !self.tracker.is_up()
             }
-            Kind::Agent | Kind::McpServer | Kind::Tool | Kind::Skill => false,
+            // This node was taken for down: it says how what it runs is.
+            Kind::McpServer => health.failure_class == FailureClass::NodeDown.as_str(),
+            Kind::Agent | Kind::Tool | Kind::Skill => false,
         }
     }
 }
@@ -257,7 +261,7 @@ impl Prober {
         self.lock().wait(self.key.kind, tells, now_ms, clock::jitter())
     }
 
-    /// The entry says so: nobody needs to tell it.
+    /// The entry says so now, as the journal has it.
     pub(super) fn told(&self, health: &Health) {
         let tells = self.right().is_some();
         let now_ms = self.now_ms();
@@ -285,18 +289,8 @@ impl Prober {
             }
             health
         };
-        let told = health.clone();
-        let set = SetHealth {
-            object: Some(self.key.to_wire()),
-            uid: self.uid.clone(),
-            health: Some(health),
-        };
-        let op = RegistryOp { op: Some(registry_op::Op::SetHealth(set)) };
-        match self.control.write(self.control.as_node(), Room::Registry(op)).await {
-            Ok(_) => {
-                self.told(&told);
-                true
-            }
+        match set_health(&self.control, &self.key, &self.uid, health).await {
+            Ok(()) => true,
             Err(refusal) if is_gone(&refusal) => false,
             Err(refusal) => {
                 let subject = self.key.subject();
@@ -408,5 +402,23 @@ mod tests {
         assert!(server.told(Kind::McpServer, false, &health("ready"), NOW_MS));
         assert!(!server.told(Kind::McpServer, true, &health("ready"), NOW_MS));
         assert_eq!(server.tracker.state(), State::CoolingDown, "it is looked at from here");
+    }
+
+    #[test]
+    fn who_was_taken_for_down_looks_and_tells() {
+        let mut server = kept("ready", NOW_MS, Home::Hosted("n1".into()));
+        let declared = |state: &str, class: FailureClass| Health {
+            failure_class: class.as_str().to_owned(),
+            ..health(state)
+        };
+        let down = declared("cooling-down", FailureClass::NodeDown);
+        assert!(server.told(Kind::McpServer, true, &down, NOW_MS));
+        assert!(server.tracker.is_up(), "what others thought of the node says nothing of it");
+        assert_ne!(server.told, Some(said(&server.tracker.health())), "so it is told anew");
+        assert!(!server.told(Kind::McpServer, true, &health("ready"), NOW_MS));
+        assert_eq!(server.told, Some(said(&server.tracker.health())));
+        // What this node said itself is no reason to look.
+        let ended = declared("cooling-down", FailureClass::CommandEnded);
+        assert!(!server.told(Kind::McpServer, true, &ended, NOW_MS));
     }
 }

@@ -342,11 +342,9 @@ impl Work {
     /// False if the entry is gone.
     async fn keep(&mut self, inventory: Inventory, look: Look, right: u64) -> bool {
         let supervisor = &mut self.supervisor;
-        let health = supervisor.prober.health();
-        let put = supervisor.put(&inventory, health.clone());
+        let put = supervisor.put(&inventory, supervisor.prober.health());
         match refresh(&supervisor.control, registry_op::Op::PutMcpServer(put)).await {
             Ok(()) => {
-                supervisor.prober.told(&health);
                 supervisor.prober.done();
                 supervisor.server.spec = Some(inventory.spec.clone());
                 self.told = Told { kept: Some(inventory), refused: None, right: Some(right) };

@@ -1,8 +1,8 @@
 //! Who tells the law what was seen of an entry: one node for each, so that three nodes do not write
 //! thrice, nor one against the other what they see from where they stand.
 //!
-//! Of what is at home on a node that node tells; of everything else the leader, and also of what is
-//! bound to a node that is down.
+//! Of what is at home on a node that node tells; of everything else the leader, and also while that
+//! node is down.
 
 use super::super::{Control, Peers};
 use super::home::Home;
@@ -37,8 +37,7 @@ impl Teller {
         let term = *self.term.borrow();
         match home {
             Home::Hosted(node) | Home::Bound(node) if *node == self.node => Some(OWN),
-            Home::Hosted(_) => None,
-            Home::Bound(node) => term.filter(|_| self.peers.is_down(node)),
+            Home::Hosted(node) | Home::Bound(node) => term.filter(|_| self.peers.is_down(node)),
             Home::Everywhere | Home::Nowhere => term,
         }
     }
@@ -51,7 +50,7 @@ impl Teller {
     /// Looks whether this node leads.
     pub(super) fn look(&self, control: &Control) {
         let leading = control.group().ok().filter(|group| group.leads());
-        let term = leading.map(|group| group.status().term);
+        let term = leading.map(|group| group.term());
         self.term.send_if_modified(|known| std::mem::replace(known, term) != term);
     }
 
@@ -110,7 +109,7 @@ mod tests {
             (bound("n1"), Some(OWN), Some(OWN)),
             (hosted("n2"), None, None),
             (bound("n2"), None, None),
-            (hosted("n3"), None, None),
+            (hosted("n3"), None, Some(7)),
             (bound("n3"), None, Some(7)),
         ] {
             teller.term.send_replace(None);

@@ -13,6 +13,7 @@ use keiko_core::id::Name;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::capability::Capability;
 use keiko_core::registry::directory::{self, Candidate, Directory, Owner, Query, Standing};
+use keiko_core::registry::health::FailureClass;
 use keiko_core::registry::{Kind, ObjectKey};
 use keiko_core::selector::Selector;
 use std::sync::Arc;
@@ -147,7 +148,12 @@ impl Wanted<'_> {
             };
             return Ok(Way::Soon(refusal, supervised.map(Box::new), wait));
         }
-        match found.iter().any(|one| is_soon(one.owner)) {
+        // Whoever misses its node only, and its node is back, is about to be well.
+        let is_back = |one: &Candidate<'_>| {
+            let missed = one.owner.failure == Some(FailureClass::NodeDown);
+            missed && owner_key(one).is_some_and(|key| soft.block(&key).is_none())
+        };
+        match found.iter().any(|one| is_soon(one.owner) || is_back(one)) {
             true => Ok(Way::Soon(refusal, None, LINK_WAIT_MAX)),
             false => Err(refusal),
         }

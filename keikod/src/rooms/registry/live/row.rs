@@ -4,6 +4,7 @@ use super::super::home::Home;
 use super::super::millis;
 use super::{Met, ProbeReport};
 use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::registry::directory::Standing;
 use keiko_proto::v1::{Lease, Live, Load};
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -78,6 +79,21 @@ pub(crate) enum Block {
     NodeDown(Arc<str>),
     /// Another node runs it, and this one hears none.
     Isolated,
+}
+
+impl Block {
+    /// True if this is why somebody of that standing gets no calls. That a node is away says more
+    /// than the health that follows from it; what an operator said is the reason whatever else is.
+    pub(crate) fn explains(&self, standing: Standing) -> bool {
+        match standing {
+            Standing::Ready | Standing::Degraded => true,
+            Standing::Recovering | Standing::CoolingDown | Standing::Dead => match self {
+                Self::NodeDown(_) | Self::Isolated => true,
+                Self::LeaseEnded | Self::NotReady(_) | Self::Draining => false,
+            },
+            Standing::Draining | Standing::Suspended => false,
+        }
+    }
 }
 
 impl fmt::Display for Block {

@@ -297,4 +297,18 @@ fn nobody_is_sent_to_a_node_that_is_down() {
         assert_eq!(block(home.clone()).as_deref(), isolated, "{home:?}");
         assert_eq!(soft.home(&key("time")), home);
     }
+    assert_eq!(soft.hosted(), BTreeMap::from([("n3".into(), 1)]));
+}
+
+#[test]
+fn a_node_that_is_away_explains_more_than_health_does() {
+    let away = Block::NodeDown("n2".into());
+    for (standing, by_node, by_lease) in [
+        (Standing::Ready, true, true),
+        (Standing::CoolingDown, true, false),
+        (Standing::Suspended, false, false),
+    ] {
+        assert_eq!(away.explains(standing), by_node, "{standing:?}");
+        assert_eq!(Block::LeaseEnded.explains(standing), by_lease, "{standing:?}");
+    }
 }
