@@ -105,13 +105,13 @@ impl Neighbours {
                 checkpoints: checkpoints.into_iter().map(checkpoint).collect(),
             }
         });
-        let agents = {
-            let mut state = self.inner.lock();
-            let heard = state.peers.entry(to).or_default();
-            let batches = std::mem::take(&mut heard.batches);
-            batches.iter().flat_map(|batch| batch.iter().cloned()).collect()
-        };
         let seen = self.inner.seen.load();
+        let (agents, heard) = {
+            let mut state = self.inner.lock();
+            let batches = std::mem::take(&mut state.peers.entry(to).or_default().batches);
+            let agents = batches.iter().flat_map(|batch| batch.iter().cloned()).collect();
+            (agents, state.heard_but(to, &seen))
+        };
         let own = seen.named(&about.name);
         peer::PeerBeat {
             number,
@@ -126,7 +126,7 @@ impl Neighbours {
             certificate_expires_ms: to_ms(about.certificates.expires()),
             peer_address: about.peer_address.clone(),
             signs: (about.signs)(),
-            ..Default::default()
+            heard,
         }
     }
 

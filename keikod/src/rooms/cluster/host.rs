@@ -38,8 +38,16 @@ impl Host for Hosting {
         let inner = &self.neighbours.inner;
         let seen = inner.seen.load();
         let Some(node) = seen.named(from) else { return Ok(()) };
-        inner.control.consensus().links().told(from, &beat.peer_address);
+        let links = inner.control.consensus().links();
+        links.told(from, &beat.peer_address);
         let mut beat = beat;
+        for heard in std::mem::take(&mut beat.heard) {
+            // Its own word wins.
+            let unheard = seen.named(&heard.name).filter(|node| !inner.lock().hears(node.id));
+            if unheard.is_some() {
+                links.told(&heard.name, &heard.peer_address);
+            }
+        }
         let agents = std::mem::take(&mut beat.agents);
         let checkpoints = beat.groups.iter().flat_map(|group| &group.checkpoints);
         let hash = |checkpoint: &peer::Checkpoint| {

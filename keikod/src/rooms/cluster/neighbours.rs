@@ -17,7 +17,7 @@ use crate::rooms::registry::Feed;
 use arc_swap::ArcSwap;
 use keiko_core::cluster;
 use keiko_core::id::GroupId;
-use keiko_core::peers::{Agreement, Detector, Offsets};
+use keiko_core::peers::{Agreement, BEAT_MS, Detector, Offsets};
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::{peer, v1 as wire};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,6 +30,9 @@ const BATCHES_MAX: usize = 40;
 
 /// What one voter may take to sign.
 const RENEW_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Who was heard within this is heard now: four beats.
+const HEARD_NOW: Duration = Duration::from_millis(4 * BEAT_MS);
 
 /// What this node says of itself in every beat.
 pub struct About {
@@ -98,6 +101,24 @@ pub(super) struct Heard {
     pub(super) refused_at: Option<Instant>,
     /// Heartbeats of agents on their way to it.
     pub(super) batches: VecDeque<Arc<Vec<peer::AgentBeat>>>,
+}
+
+impl State {
+    /// True if a node is heard now.
+    pub(super) fn hears(&self, id: u64) -> bool {
+        let heard = self.peers.get(&id).and_then(|heard| heard.at);
+        heard.is_some_and(|at| at.elapsed() < HEARD_NOW)
+    }
+
+    /// Whom this node hears now, but for one.
+    pub(super) fn heard_but(&self, but: u64, seen: &Seen) -> Vec<peer::HeardNode> {
+        let heard = self.peers.iter().filter(|(id, _)| **id != but && self.hears(**id));
+        let heard = heard.filter_map(|(id, heard)| {
+            let (name, address) = (&seen.nodes.get(id)?.name, &heard.beat.peer_address);
+            Some(peer::HeardNode { name: name.clone(), peer_address: address.clone() })
+        });
+        heard.collect()
+    }
 }
 
 impl Neighbours {
