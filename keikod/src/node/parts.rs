@@ -6,7 +6,7 @@ use super::{
     journal, registry, security, socket,
 };
 use crate::lifecycle::{Addresses, Readiness};
-use crate::net::{self, Names, NodeKey, Renewal, Server, Signer};
+use crate::net::{self, Server};
 use crate::outbound::Http;
 use crate::outbound::a2a::CardKey;
 use crate::outbound::egress::Policy;
@@ -35,8 +35,6 @@ pub(super) struct Parts {
     pub(super) unlink: CancellationToken,
     settings: Arc<Current>,
     certificates: Arc<Certificates>,
-    key: Arc<NodeKey>,
-    names: Names,
     pub(super) neighbours: cluster::Neighbours,
     hosting: Arc<cluster::Hosting>,
     reach: registry::Reach,
@@ -72,9 +70,9 @@ impl Parts {
         let settings = current.settings();
         let data = &settings.data_dir.value;
         let place = Place::build(Arc::clone(&current), consensus, &addresses, readiness, closing)?;
-        let Place { control, certificates, key, names, node, neighbours, hosting, .. } = &place;
-        let (control, certificates, key) = (control.clone(), certificates.clone(), key.clone());
-        let (names, node, name) = (names.clone(), node.clone(), node.name.clone());
+        let Place { control, certificates, node, neighbours, hosting, .. } = &place;
+        let (control, certificates) = (control.clone(), certificates.clone());
+        let (node, name) = (node.clone(), node.name.clone());
         let (neighbours, hosting) = (neighbours.clone(), hosting.clone());
         let founding = Arc::new(place.founding(peers));
         make_private(&current.live().credentials_dir.value)?;
@@ -117,8 +115,6 @@ impl Parts {
             unlink,
             settings: current,
             certificates,
-            key,
-            names,
             neighbours,
             hosting,
             reach,
@@ -209,15 +205,6 @@ impl Parts {
     pub(super) fn start_drivers(&self, shutdown: &CancellationToken) -> Result<()> {
         let control = self.control.clone();
         self.neighbours.feed(self.feed.clone());
-        let own = self.founding.opened();
-        let renewal = Renewal {
-            signer: Signer { own, voters: Arc::new(self.neighbours.clone()) },
-            certificates: Arc::clone(&self.certificates),
-            names: self.names.clone(),
-            key: Arc::clone(&self.key),
-            keep: Some(self.settings.settings().data_dir.value.join("node.pem")),
-        };
-        tokio::spawn(renewal.run(shutdown.clone()));
         let driver = cluster::Driver { control: control.clone(), node: self.node.clone() };
         tokio::spawn(driver.run(shutdown.clone()));
         let metrics = self.room_metrics.security.clone();

@@ -184,19 +184,31 @@ impl Link {
         if !status.details().is_empty() {
             // The peer's own word.
             let refusal = crate::net::status::to_refusal(status);
-            return Failed { refusal, surely_not_run: false };
+            return Failed { refusal: self.between_nodes(refusal), surely_not_run: false };
         }
         let mut next = std::error::Error::source(status);
         let mut why = status.message().to_owned();
         while let Some(inner) = next {
             // What was wrong when it was dialled: nothing was sent.
             if let Some(refusal) = inner.downcast_ref::<Refusal>() {
-                return Failed { refusal: refusal.clone(), surely_not_run: true };
+                let refusal = self.between_nodes(refusal.clone());
+                return Failed { refusal, surely_not_run: true };
             }
             why = inner.to_string();
             next = inner.source();
         }
         Failed { refusal: self.away(&why), surely_not_run: false }
+    }
+
+    /// A certificate of one of the two nodes is no fault of who asked this one, and is renewed.
+    fn between_nodes(&self, refusal: Refusal) -> Refusal {
+        if refusal.code != Code::CertificateInvalid {
+            return refusal;
+        }
+        let message = format!("node {} and this one do not take each other's word", self.name());
+        Refusal::new(Code::PeerUnreachable, message)
+            .cause(refusal)
+            .hint("see when certificates end: keikoctl node list -o wide")
     }
 
     fn away(&self, why: &dyn std::fmt::Display) -> Refusal {

@@ -34,7 +34,7 @@ const ACCEPTED_AHEAD: usize = 16;
 /// After an error of accept there is nothing to do but wait.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection lives whose certificate expired: enough to ask for another one.
-const EXPIRED_LIFE: Duration = Duration::from_secs(5);
+const EXPIRED_LIFE: Duration = Duration::from_secs(2);
 
 /// Connections of peers that proved who they are.
 pub type Incoming = ReceiverStream<io::Result<Accepted>>;

@@ -14,7 +14,7 @@ use crate::consensus::Group;
 use crate::consensus::peer::{Host, Introduction};
 use crate::lifecycle::{Membership, Readiness};
 use crate::net::peer::PeerTls;
-use crate::net::{Authority, Certificates, Keys, Names, NodeCertificate, NodeKey};
+use crate::net::{Authority, Certificates, Keys, Names, NodeCertificate, NodeKey, Renewal, Signer};
 use crate::settings::Join;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -294,7 +294,20 @@ impl Founding {
         control.consensus().meet(own, &tls, listener, host, shutdown.clone())?;
         let readiness = self.parts.readiness.clone();
         tokio::spawn(self.parts.neighbours.clone().run(readiness, shutdown.clone()));
+        // At once: nobody hears a node whose certificate expired while it was away.
+        tokio::spawn(self.renewal().run(shutdown.clone()));
         Ok(())
+    }
+
+    fn renewal(&self) -> Renewal {
+        let FoundingParts { key, names, certificates, data_dir, neighbours, .. } = &self.parts;
+        Renewal {
+            signer: Signer { own: self.opened(), voters: Arc::new(neighbours.clone()) },
+            certificates: Arc::clone(certificates),
+            names: names.clone(),
+            key: Arc::clone(key),
+            keep: Some(data_dir.join(CERTIFICATE)),
+        }
     }
 
     /// Opens the authority as soon as this node may: a voter gets the cluster key from another one.
