@@ -3,7 +3,7 @@
 use crate::place::Place;
 use crate::under_test::{HIDDEN, MARK};
 use crate::wait::DEADLINE;
-use crate::{peers, programs};
+use crate::{network, peers, programs};
 use keiko_core::refusal::Code;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -25,6 +25,8 @@ const GRACE: Duration = Duration::from_secs(20);
 pub struct Ctl {
     endpoint: Option<String>,
     place: Place,
+    /// Further variables of its environment.
+    pub env: Vec<(String, String)>,
 }
 
 /// How a command ended.
@@ -43,7 +45,7 @@ pub struct Output {
 impl Ctl {
     /// Talks to this endpoint, as in `unix:PATH`; without one, to where keikoctl looks by itself.
     pub fn new(endpoint: Option<String>) -> Self {
-        Self { endpoint, place: Place::new() }
+        Self { endpoint, place: Place::new(), env: Vec::new() }
     }
 
     /// Its home, config and runtime folders lie here, and it starts here.
@@ -93,13 +95,24 @@ impl Ctl {
         if let Some(endpoint) = &self.endpoint {
             command.env("KEIKO_ENDPOINT", endpoint).env_remove(MARK);
         }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 }
 
 /// One of our programs with nothing of this process's environment but what it needs.
 pub fn program(name: &str, place: &Place, arguments: &[String]) -> Command {
-    let mut command = Command::new(programs::path(name));
+    furnished(Command::new(programs::path(name)), place, arguments)
+}
+
+/// The same in a network namespace of this name: the process that is started becomes the program.
+pub fn program_on(namespace: &str, name: &str, place: &Place, arguments: &[String]) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={}", network::path(namespace).display())).arg(programs::path(name));
+    furnished(command, place, arguments)
+}
+
+fn furnished(mut command: Command, place: &Place, arguments: &[String]) -> Command {
     command.args(arguments).env_clear().current_dir(place.path());
     let mut path = OsString::from(programs::folder());
     for folder in [peers::bin().as_path(), Path::new("/usr/local/bin:/usr/bin:/bin:/usr/sbin")] {

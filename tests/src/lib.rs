@@ -7,12 +7,15 @@
 
 pub mod cluster;
 pub mod ctl;
+pub mod declaration;
 #[cfg(target_os = "linux")]
 pub mod disk;
 pub mod fake;
+pub mod faketime;
 pub mod http;
 pub mod journal;
 pub mod load;
+pub mod network;
 pub mod node;
 pub mod peers;
 pub mod place;
@@ -28,6 +31,7 @@ pub mod web;
 
 pub use cluster::{Cluster, shared_cluster};
 pub use ctl::{Ctl, Output};
+pub use network::Network;
 pub use node::{Node, Plan};
 pub use report::{full, heavy_time, measure, seed, skip};
 pub use shared::shared;

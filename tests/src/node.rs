@@ -2,7 +2,7 @@
 //!
 //! It ends with this process: it holds the other end of a pipe (see [`crate::under_test`]).
 
-use crate::ctl::{self, Ctl, Output, end_of, program, words};
+use crate::ctl::{self, Ctl, Output, end_of, program, program_on, words};
 use crate::http::{self, Answer};
 use crate::place::Place;
 use crate::under_test::{HELD, MARK};
@@ -34,8 +34,12 @@ pub struct Plan {
     pub name: String,
     /// `--join` and `--token`, until it is a member: any member's API, and a one-use token.
     pub join: Option<(SocketAddr, String)>,
+    /// `--listen`
+    pub api: String,
     /// `--listen-peer`
     pub peer: String,
+    /// The network namespace that it runs in, if it has one of its own.
+    pub namespace: Option<String>,
     /// Further variables of its environment.
     pub env: Vec<(String, String)>,
 }
@@ -48,7 +52,9 @@ impl Default for Plan {
             flags: String::new(),
             name: "n1".to_owned(),
             join: None,
+            api: "127.0.0.1:0".to_owned(),
             peer: "127.0.0.1:0".to_owned(),
+            namespace: None,
             env: Vec::new(),
         }
     }
@@ -104,7 +110,10 @@ impl Node {
         assert!(self.child.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_path());
         let log = log.expect("a log in the place");
-        let mut command = program("keikod", &self.place, &self.arguments());
+        let mut command = match &self.plan.namespace {
+            Some(namespace) => program_on(namespace, "keikod", &self.place, &self.arguments()),
+            None => program("keikod", &self.place, &self.arguments()),
+        };
         command.env(MARK, HELD).stdin(Stdio::piped());
         command.envs(self.plan.env.iter().map(|(name, value)| (name, value)));
         command.stdout(log.try_clone().expect("a second handle")).stderr(log);
@@ -113,9 +122,9 @@ impl Node {
 
     /// The words behind `keikod`.
     pub fn arguments(&self) -> Vec<String> {
-        let Plan { name, peer, .. } = &self.plan;
-        let ports = "--listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0";
-        let mut line = format!("run {ports} --listen-peer {peer} --node-name {name}");
+        let Plan { name, api, peer, .. } = &self.plan;
+        let ports = format!("--listen {api} --listen-peer {peer} --metrics-listen 127.0.0.1:0");
+        let mut line = format!("run {ports} --node-name {name}");
         if self.plan.init && !self.data().join("format").exists() {
             line.push_str(" --init");
         }

@@ -17,25 +17,15 @@ use uuid::Uuid;
 use wire::apply_stream_response::Answer;
 use wire::registry_client::RegistryClient;
 
-/// Nobody is there: a declaration asks nobody.
-const URL: &str = "http://127.0.0.1:9/";
 /// Far more than the window.
 const MANY: usize = 600;
 
 fn declaration(name: &str, note: &str) -> wire::ApplyRequest {
-    let agent = wire::Agent {
-        api_version: "keiko/v1".to_owned(),
-        kind: "Agent".to_owned(),
-        metadata: Some(wire::Metadata {
-            name: name.to_owned(),
-            annotations: [("note".to_owned(), note.to_owned())].into(),
-            ..Default::default()
-        }),
-        spec: Some(wire::AgentSpec { url: URL.to_owned(), ..Default::default() }),
-        status: None,
-    };
-    let object = Some(wire::Object { object: Some(wire::object::Object::Agent(agent)) });
-    wire::ApplyRequest { object, ..Default::default() }
+    keiko_tests::declaration::apply(wire::Metadata {
+        name: name.to_owned(),
+        annotations: [("note".to_owned(), note.to_owned())].into(),
+        ..Default::default()
+    })
 }
 
 fn tool() -> wire::ApplyRequest {

@@ -191,6 +191,8 @@ fn a_reload_takes_over_what_may_run() {
         let why = server["status"]["live"]["whyNot"].as_str().unwrap_or_default();
         expect(why.contains("n1 is down"), || server.to_string())
     });
+    let server = crate::objects::wait_ready(&node.ctl, "fake", "False");
+    assert_eq!(server["status"]["health"]["failureClass"], "node-down", "{server}");
     node.configure("[exec]\nallow = [[\"/bin/sh\"]]\n");
     node.signal(Signal::SIGHUP);
     eventually("the mistake is logged", || {

@@ -20,6 +20,8 @@ pub const LEADER_RESTORE: &str = "leader-restore";
 pub const STALE_READ: &str = "stale-read";
 /// Of the bytes of the first snapshot that it sends so many percent go out, and then nothing.
 pub const SNAPSHOT_CUT: &str = "KEIKO_TEST_SNAPSHOT_CUT";
+/// Takes the daemon for one of a release that understands this feature level.
+pub const LEVEL: &str = "KEIKO_TEST_LEVEL";
 
 /// How old a daemon's knowledge of the file may be.
 pub const LOOK: Duration = Duration::from_millis(50);
@@ -38,6 +40,10 @@ pub fn prepare() {
         Ok(STALE_READ) => faults::read_stale(),
         Ok(other) => panic!("{BUG}: there is no bug {other:?}"),
         Err(_) => {}
+    }
+    if let Ok(level) = std::env::var(LEVEL) {
+        let number = level.parse::<u32>();
+        faults::understand(number.unwrap_or_else(|_| panic!("{LEVEL}: {level:?} is no number")));
     }
     if let Ok(percent) = std::env::var(SNAPSHOT_CUT) {
         let number = percent.parse::<u64>();

@@ -19,6 +19,7 @@ pub use cuts::Cuts;
 pub use shared::{Turn, shared_cluster};
 pub use view::{Member, View};
 
+use crate::network::Network;
 use crate::node::{Node, Plan};
 use crate::wait::{DEADLINE, eventually, expect, within};
 use crate::{full, http};
@@ -52,13 +53,27 @@ impl Cluster {
     /// The same with further variables in their environment.
     #[track_caller]
     pub fn with(count: usize, env: &[(&str, &str)]) -> Self {
+        Self::placed(count, env, |_, _| {})
+    }
+
+    /// One voter on each host of a network.
+    #[track_caller]
+    pub fn across(network: &Network) -> Self {
+        Self::placed(network.count(), &[], |number, plan| network.place(number, plan))
+    }
+
+    #[track_caller]
+    fn placed(count: usize, env: &[(&str, &str)], place: impl Fn(usize, &mut Plan)) -> Self {
         let cuts = Cuts::new();
         let mut own = vec![(inside::CUT_FILE.to_owned(), cuts.path().display().to_string())];
         own.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let founder = Node::start(Plan { env: own, ..Plan::default() });
+        let mut plan = Plan { env: own, ..Plan::default() };
+        place(0, &mut plan);
+        let founder = Node::start(plan);
         let mut cluster = Self { nodes: vec![founder], cuts, paused: BTreeMap::new() };
         for number in 1..count {
             let mut node = cluster.newcomer(&name(number));
+            place(number, &mut node.plan);
             node.launch();
             cluster.nodes.push(node);
         }
@@ -85,6 +100,11 @@ impl Cluster {
     /// How many nodes there are, running or not.
     pub fn count(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// All of them, in order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
     /// Every number.

@@ -83,16 +83,7 @@ async fn write(registry: &mut rooms::Registry, round: u32, request_id: Vec<u8>) 
         labels: [("round".to_owned(), round.to_string())].into(),
         ..Default::default()
     };
-    let spec = wire::AgentSpec { url: "http://127.0.0.1:9".to_owned(), ..Default::default() };
-    let agent = wire::Agent {
-        api_version: "keiko/v1".to_owned(),
-        kind: "Agent".to_owned(),
-        metadata: Some(metadata),
-        spec: Some(spec),
-        status: None,
-    };
-    let object = Some(wire::Object { object: Some(wire::object::Object::Agent(agent)) });
-    let request = wire::ApplyRequest { object, request_id, ..Default::default() };
+    let request = wire::ApplyRequest { request_id, ..crate::declaration::apply(metadata) };
     let reply = registry.apply(request).await?.into_inner();
     Ok(reply.write.context("a write without a revision")?.revision)
 }

@@ -177,9 +177,16 @@ impl<'s> Director<'s> {
             }
             Fault::PauseOne => pause(cluster, draw.one, draw.between(1000, 4000)),
             Fault::PauseLeader => pause(cluster, led, draw.between(1000, 4000)),
-            Fault::CutOneWay | Fault::CutBothWays | Fault::IsolateLeader | Fault::IsolateOne => {
-                cut(cluster, draw, led)
+            Fault::CutOneWay => {
+                cluster.cuts.one_way(draw.one, draw.other);
+                heal(cluster, &[draw.one, draw.other], draw.between(300, 4000))
             }
+            Fault::CutBothWays => {
+                cluster.cuts.both_ways(draw.one, draw.other);
+                heal(cluster, &[draw.one, draw.other], draw.between(300, 4000))
+            }
+            Fault::IsolateLeader => isolate(cluster, led, draw.between(300, 4000)),
+            Fault::IsolateOne => isolate(cluster, draw.one, draw.between(300, 4000)),
             Fault::Flap => flap(cluster, draw),
         };
         let left = cluster.count() - killed as usize;
@@ -233,24 +240,17 @@ fn pause(cluster: &mut Cluster, whom: usize, away: Duration) -> (Vec<usize>, u32
     (vec![whom], 0)
 }
 
-fn cut(cluster: &mut Cluster, draw: Draw, leader: usize) -> (Vec<usize>, u32) {
-    let whom = match draw.fault {
-        Fault::CutOneWay => vec![draw.one, draw.other],
-        Fault::CutBothWays => vec![draw.one, draw.other],
-        Fault::IsolateLeader => vec![leader],
-        _ => vec![draw.one],
-    };
-    match whom[..] {
-        [from, to] if draw.fault == Fault::CutOneWay => cluster.cuts.one_way(from, to),
-        [one, other] => cluster.cuts.both_ways(one, other),
-        _ => {
-            let others = cluster.others(whom[0]);
-            cluster.cuts.isolate(whom[0], &others);
-        }
-    }
-    sleep(draw.between(300, 4000));
+fn isolate(cluster: &mut Cluster, whom: usize, away: Duration) -> (Vec<usize>, u32) {
+    let others = cluster.others(whom);
+    cluster.cuts.isolate(whom, &others);
+    heal(cluster, &[whom], away)
+}
+
+/// The end of a cut.
+fn heal(cluster: &mut Cluster, whom: &[usize], away: Duration) -> (Vec<usize>, u32) {
+    sleep(away);
     cluster.cuts.heal();
-    (whom, 0)
+    (whom.to_vec(), 0)
 }
 
 fn flap(cluster: &mut Cluster, draw: Draw) -> (Vec<usize>, u32) {

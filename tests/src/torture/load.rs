@@ -10,6 +10,7 @@
 use super::history::{Call, Key, Nanos, Op, Outcome, Seen};
 use super::{KEYS, NAMESPACE, Settings};
 use crate::cluster::Cluster;
+use crate::declaration;
 use crate::report::Dice;
 use keiko_client::proto::v1 as wire;
 use keiko_client::{Client, Endpoint, Enrolled, Identity, Trust};
@@ -37,8 +38,6 @@ const HOME: u64 = 40;
 const ENROLL: Duration = Duration::from_secs(20);
 /// Before the next look where nobody takes a connection.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Nobody is there.
-const URL: &str = "http://127.0.0.1:9/";
 
 /// `KEIKO-0032`: the object changed since it was read.
 const REVISION_CONFLICT: u32 = 32;
@@ -46,10 +45,7 @@ const REVISION_CONFLICT: u32 = 32;
 const NOT_FOUND: u32 = 30;
 /// What a client may be told while nodes are killed and cut off: in doubt, too late, nobody there,
 /// not ready, somebody else there, no leader, shutting down, alone.
-///
-/// 12 and 20 are a known fault of Keiko, not of the faults: a member that starts opens its API a
-/// moment before it shows its cluster's certificate, and then knows nobody's.
-const EXPLAINED: [u32; 10] = [4, 5, 10, 12, 13, 15, 20, 40, 43, 46];
+const EXPLAINED: [u32; 8] = [4, 5, 10, 13, 15, 40, 43, 46];
 
 /// Clients at work.
 pub(super) struct Load {
@@ -368,20 +364,13 @@ async fn read(client: &Client, key: Key, lease: bool) -> Result<Outcome, u32> {
 
 /// The agent of this key with this value, if nothing was declared since the revision.
 fn declared(key: Key, value: u64, revision: u64) -> wire::ApplyRequest {
-    let agent = wire::Agent {
-        api_version: "keiko/v1".to_owned(),
-        kind: "Agent".to_owned(),
-        metadata: Some(wire::Metadata {
-            name: name(key),
-            namespace: NAMESPACE.to_owned(),
-            labels: [("value".to_owned(), value.to_string())].into(),
-            ..Default::default()
-        }),
-        spec: Some(wire::AgentSpec { url: URL.to_owned(), ..Default::default() }),
-        status: None,
+    let metadata = wire::Metadata {
+        name: name(key),
+        namespace: NAMESPACE.to_owned(),
+        labels: [("value".to_owned(), value.to_string())].into(),
+        ..Default::default()
     };
-    let object = Some(wire::Object { object: Some(wire::object::Object::Agent(agent)) });
-    wire::ApplyRequest { object, revision, brief: true, ..Default::default() }
+    wire::ApplyRequest { revision, brief: true, ..declaration::apply(metadata) }
 }
 
 fn name(key: Key) -> String {

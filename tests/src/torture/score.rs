@@ -5,10 +5,9 @@ use super::faults::{Fault, Struck};
 use super::history::{Call, Nanos, Op, Outcome};
 use super::load::Noted;
 use super::{NANOS_OF_MS, Settings, answered};
-use crate::report::measure;
+use crate::report::{measure, say};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write as _;
 use std::time::Duration;
 
 /// A write has to be accepted again within this time after a leader was killed.
@@ -116,8 +115,7 @@ impl Score {
 
     /// Past the test's capture: what was reached must be seen in a green run.
     pub fn say(&self, title: &str) {
-        // Nobody is there to be told that stderr is closed.
-        let _ = writeln!(std::io::stderr().lock(), "{title}:\n{self}");
+        say(&format!("{title}:\n{self}"));
     }
 
     /// Below that, there was too little load to mean anything.

@@ -5,7 +5,7 @@ use super::{put, value};
 use keiko_tests::cluster::{away_time, name};
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
-use keiko_tests::{DEADLINE, Node, eventually, shared_cluster};
+use keiko_tests::{DEADLINE, eventually, shared_cluster};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -31,8 +31,7 @@ async fn a_follower_that_was_stopped_under_load_catches_up() {
         assert!(written.len() > 100, "only {} writes", written.len());
         cluster.wait_whole();
         cluster.agree_within(DEADLINE).expect("it catches up");
-        let nodes: Vec<&Node> = cluster.all().map(|number| cluster.node(number)).collect();
-        nothing_is_lost(nodes, &written).await;
+        nothing_is_lost(cluster.nodes(), &written).await;
     }
 }
 

@@ -11,12 +11,22 @@ use std::time::{Duration, Instant};
 /// How long a dead node's servers may be taken for alive.
 const ROUTE_MAX: Duration = Duration::from_secs(3);
 
+/// The same of what is declared: besides that, an election if it led, and an entry.
+const TOLD_MAX: Duration = Duration::from_secs(6);
+
 /// Registers a stdio server at this node, and waits until it is ready.
 #[track_caller]
 fn host(node: &Node, server: &str) {
     let program = programs::path("fake-mcp").display().to_string();
     node.ctl.ok(&format!("mcp register {server} -- {program}"));
     wait_ready(&node.ctl, server, "True");
+}
+
+/// Waits until it is declared that its node is down.
+#[track_caller]
+fn wait_node_down(node: &Node, server: &str) {
+    let object = wait_ready(&node.ctl, server, "False");
+    assert_eq!(object["status"]["health"]["failureClass"], "node-down", "{object}");
 }
 
 /// True if a node would send a call there.
@@ -76,6 +86,9 @@ fn what_a_dead_node_hosted_is_routed_to_no_more() {
         }
         let kept = (ROUTE_MAX - killed.elapsed()).as_secs_f64();
         measure("a dead node, of 3 s until nobody routes to it left", kept, 0.0, "s");
+        others.iter().for_each(|other| wait_node_down(cluster.node(*other), &server));
+        let took = killed.elapsed();
+        assert!(took < TOLD_MAX, "{} was declared down after {took:?}", name(number));
         for other in others {
             let line = format!(r#"tool call {server}.echo '{{"text":"gone"}}' --timeout 5s"#);
             let refused = cluster.node(other).ctl.run(&line);
@@ -87,10 +100,33 @@ fn what_a_dead_node_hosted_is_routed_to_no_more() {
         for other in cluster.all() {
             let node = cluster.node(other);
             eventually("it is routed to again", || expect(routes(node, &server), || name(other)));
+            wait_ready(&node.ctl, &server, "True");
         }
         let line = format!(r#"tool call {server}.echo '{{"text":"back"}}'"#);
         assert_eq!(cluster.node(leader).ctl.ok(&line).stdout.trim(), "back");
     }
+}
+
+#[test]
+fn who_was_taken_for_dead_says_that_its_servers_live() {
+    let mut cluster = shared_cluster();
+    let leader = cluster.wait_leader();
+    let followers = cluster.others(leader);
+    let (number, through) = (followers[0], followers[1]);
+    let server = unique("asleep");
+    host(cluster.node(number), &server);
+    cluster.pause(number);
+    wait_node_down(cluster.node(through), &server);
+    cluster.resume(number);
+    cluster.wait_whole();
+    for other in cluster.all() {
+        wait_ready(&cluster.node(other).ctl, &server, "True");
+    }
+    let line = format!(r#"tool call {server}.echo '{{"text":"awake"}}'"#);
+    assert_eq!(cluster.node(through).ctl.ok(&line).stdout.trim(), "awake");
+    // It is the same process: nobody started it anew.
+    let log = cluster.node(number).ctl.ok(&format!("mcp logs {server}")).stdout;
+    assert_eq!(log.matches("started with").count(), 1, "{log}");
 }
 
 #[test]

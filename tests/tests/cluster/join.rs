@@ -1,6 +1,6 @@
 //! A fourth node comes in with one command and one token, and nobody else does.
 
-use super::{put, says, status, value};
+use super::{put, says, status, value, wait_voter};
 use keiko_core::refusal::Code;
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
@@ -19,17 +19,6 @@ fn remove(cluster: &mut Cluster, mut node: Node) {
         let views = cluster.views();
         let three = views.iter().all(|(_, view)| view.voters == 3 && view.members.len() == 3);
         expect(three, || format!("{views:?}"))
-    });
-}
-
-/// Waits until a newcomer is a voter, as the others see it.
-#[track_caller]
-fn wait_voter(cluster: &mut Cluster, name: &str) {
-    eventually("it becomes a voter by itself", || {
-        let views = cluster.views();
-        let is_voter = |member: &&keiko_tests::cluster::Member| member.role == "voter";
-        let all = views.iter().all(|(_, view)| view.member(name).filter(is_voter).is_some());
-        expect(all, || format!("{views:?}"))
     });
 }
 

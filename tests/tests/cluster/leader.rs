@@ -5,7 +5,7 @@ use super::{put, value};
 use keiko_tests::cluster::name;
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
-use keiko_tests::{Node, eventually, measure, shared_cluster};
+use keiko_tests::{eventually, measure, shared_cluster};
 use std::time::Duration;
 
 /// Between two writes.
@@ -30,8 +30,7 @@ async fn a_killed_leader_is_a_short_pause() {
         assert!(worst < GAP_MAX, "no write was accepted for {worst:?}");
         cluster.restart(leader);
         cluster.wait_whole();
-        let nodes: Vec<&Node> = cluster.all().map(|number| cluster.node(number)).collect();
-        nothing_is_lost(nodes, &written).await;
+        nothing_is_lost(cluster.nodes(), &written).await;
     }
     let kept = GAP_MAX.as_secs_f64() - worst.as_secs_f64();
     measure("a leader killed, of 3 s without a write left", kept, 0.0, "s");
@@ -66,8 +65,7 @@ async fn leadership_is_handed_over_without_a_loss() {
     assert!(written.len() > 20, "only {} writes", written.len());
     let gap = longest_gap(&written);
     assert!(gap < GAP_MAX, "no write was accepted for {gap:?}");
-    let nodes: Vec<&Node> = cluster.all().map(|number| cluster.node(number)).collect();
-    nothing_is_lost(nodes, &written).await;
+    nothing_is_lost(cluster.nodes(), &written).await;
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //! leave      members that go, and must not           people     certificates of people
 //! hosted     servers of a node that is gone          snapshot   who is too far behind for the log
 //! damage     a log or a state that is not right      clocks     a clock that is off
-//! strangers  who shows the wrong certificate         power      gone for all nodes at once
+//! strangers  who shows the wrong certificate         expired    certificates that are over
+//! power      gone for all nodes at once              namespaces packets that get lost
 //! ```
 //!
 //! Most cases share one cluster and take turns; each leaves it as it likes (see
@@ -16,11 +17,14 @@
 mod away;
 mod clocks;
 mod damage;
+mod expired;
 mod forward;
 mod hosted;
 mod join;
 mod leader;
 mod leave;
+mod levels;
+mod namespaces;
 mod partition;
 mod people;
 #[cfg(target_os = "linux")]
@@ -33,7 +37,7 @@ mod strangers;
 use keiko_core::refusal::Code;
 use keiko_tests::cluster::{Member, View};
 use keiko_tests::wait::expect;
-use keiko_tests::{Ctl, Node, Output, eventually};
+use keiko_tests::{Cluster, Ctl, Node, Output, eventually};
 use serde_json::Value;
 
 /// Declares an agent with this value in a label.
@@ -65,6 +69,27 @@ pub(crate) fn status(ctl: &Ctl) -> Value {
 pub(crate) fn nobody_leads(output: Output) -> Output {
     let code = if output.stderr.contains("KEIKO-0046") { Code::Isolated } else { Code::NoLeader };
     output.refused(8, code)
+}
+
+/// Waits until a node of three knows that it is alone; what it says then.
+#[track_caller]
+pub(crate) fn wait_alone(ctl: &Ctl) -> String {
+    eventually("it knows that it is alone", || {
+        let told = ctl.run("cluster status");
+        let is_alone = told.stdout.contains("NO QUORUM 1/3, need 2, last leader");
+        expect(told.status == 8 && is_alone, || told.to_string()).map(|()| told.stdout)
+    })
+}
+
+/// Waits until a newcomer is a voter, as the others see it.
+#[track_caller]
+pub(crate) fn wait_voter(cluster: &mut Cluster, name: &str) {
+    eventually("it becomes a voter by itself", || {
+        let views = cluster.views();
+        let votes = |member: &Member| member.role == "voter";
+        let all = views.iter().all(|(_, view)| view.member(name).is_some_and(votes));
+        expect(all, || format!("{views:?}"))
+    });
 }
 
 /// Waits until a daemon has said this, whether it goes on or has ended.

@@ -1,6 +1,6 @@
 //! Nodes that live and do not hear each other.
 
-use super::{nobody_leads, put, value};
+use super::{nobody_leads, put, value, wait_alone};
 use keiko_tests::cluster::name;
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
@@ -30,10 +30,7 @@ fn what_a_stale_leader_took_never_was() {
     }
     assert_eq!(value(&cluster.node(leader).ctl, &key, "--stale"), "before");
     // It was told at once that nobody leads; that it is alone is known a moment later.
-    eventually("it hears nobody", || {
-        let said = cluster.node(leader).ctl.run("cluster status");
-        expect(said.stdout.contains("NO QUORUM 1/3, need 2"), || said.to_string())
-    });
+    wait_alone(&cluster.node(leader).ctl);
 
     cluster.cuts.heal();
     cluster.wait_whole();

@@ -1,21 +1,10 @@
 //! Without a majority nothing is decided, and everything is said.
 
-use super::{nobody_leads, put, value};
+use super::{nobody_leads, put, value, wait_alone};
 use keiko_tests::cluster::name;
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
-use keiko_tests::{Ctl, eventually, http, shared_cluster};
-
-/// Waits until a node knows that it is alone.
-#[track_caller]
-fn wait_alone(ctl: &Ctl) -> String {
-    eventually("it knows that it is alone", || {
-        let status = ctl.run("cluster status");
-        let told =
-            status.status == 8 && status.stdout.contains("NO QUORUM 1/3, need 2, last leader");
-        expect(told, || status.to_string()).map(|()| status.stdout)
-    })
-}
+use keiko_tests::{eventually, http, shared_cluster};
 
 #[test]
 fn two_of_three_are_lost_and_come_back() {

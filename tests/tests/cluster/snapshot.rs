@@ -1,9 +1,8 @@
 //! A node that is too far behind for the log gets the state itself, and of a transfer that broke
 //! off only what is lacking.
 
-use super::agree;
+use super::{agree, wait_voter};
 use keiko_client::proto::v1 as wire;
-use keiko_tests::cluster::Member;
 use keiko_tests::cluster::inside::SNAPSHOT_CUT;
 use keiko_tests::journal::connect;
 use keiko_tests::place::Place;
@@ -30,19 +29,12 @@ const NOTE_NUMBERS: usize = 128;
 /// An agent with a note that no other write has.
 fn declaration(number: usize, dice: &mut Dice) -> wire::ApplyRequest {
     let note = (0..NOTE_NUMBERS).map(|_| format!("{:016x}", dice.below(u64::MAX)));
-    let agent = wire::Agent {
-        api_version: "keiko/v1".to_owned(),
-        kind: "Agent".to_owned(),
-        metadata: Some(wire::Metadata {
-            name: format!("bulk-{}", number % AGENTS),
-            annotations: [("note".to_owned(), note.collect::<String>())].into(),
-            ..Default::default()
-        }),
-        spec: Some(wire::AgentSpec { url: "http://127.0.0.1:9/".to_owned(), ..Default::default() }),
-        status: None,
+    let metadata = wire::Metadata {
+        name: format!("bulk-{}", number % AGENTS),
+        annotations: [("note".to_owned(), note.collect::<String>())].into(),
+        ..Default::default()
     };
-    let object = Some(wire::Object { object: Some(wire::object::Object::Agent(agent)) });
-    wire::ApplyRequest { object, brief: true, ..Default::default() }
+    wire::ApplyRequest { brief: true, ..keiko_tests::declaration::apply(metadata) }
 }
 
 /// Writes so much that the log does not reach back to the beginning any more.
@@ -97,20 +89,14 @@ async fn a_transfer_that_was_cut_at_99_percent_goes_on_there() {
     let mut late = cluster.newcomer("n4");
     late.launch();
     late.wait_ready();
-    eventually("it becomes a voter", || {
-        let views = cluster.views();
-        let votes = |member: &Member| member.role == "voter";
-        let all = views.iter().all(|(_, view)| view.member("n4").is_some_and(votes));
-        expect(all, || format!("{views:?}"))
-    });
+    wait_voter(&mut cluster, "n4");
     let seen = arrivals(&late);
     assert!(seen.len() >= 2, "it was not cut: {seen:?}");
     let (first, second) = (&seen[0], &seen[1]);
     assert_eq!(first["there"], 0, "{seen:?}");
     assert!(second["there"].as_u64() > Some(0), "it began anew: {seen:?}");
     assert_eq!(first["bytes"], second["bytes"], "it was another one: {seen:?}");
-    let cut = cluster.all().any(|number| cluster.node(number).log().contains("cut by a test"));
+    let cut = cluster.nodes().iter().any(|node| node.log().contains("cut by a test"));
     assert!(cut, "nobody says that it broke off");
-    let nodes = cluster.all().map(|number| cluster.node(number)).chain([&late]);
-    agree(&nodes.collect::<Vec<_>>());
+    agree(&cluster.nodes().iter().chain([&late]).collect::<Vec<_>>());
 }

@@ -2,8 +2,8 @@
 
 use keiko_client::proto::v1 as wire;
 use keiko_client::{Client, Endpoint, Identity};
-use keiko_tests::Node;
 use keiko_tests::journal::{connect, journal};
+use keiko_tests::{Node, declaration};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,21 +77,14 @@ async fn run(socket: PathBuf, every: Duration, stop: Arc<AtomicBool>) -> Vec<Wri
 /// Declares one of a few agents with another label. None: not acknowledged.
 async fn write(client: Client, number: u64) -> Option<Written> {
     let id = client.request_id();
-    let agent = wire::Agent {
-        api_version: "keiko/v1".to_owned(),
-        kind: "Agent".to_owned(),
-        metadata: Some(wire::Metadata {
-            name: format!("steady-{}", number % AGENTS),
-            namespace: "steady".to_owned(),
-            // Of this process and this run: a label that is there already would change nothing.
-            labels: [("write".to_owned(), id.simple().to_string())].into(),
-            ..Default::default()
-        }),
-        spec: Some(wire::AgentSpec { url: "http://127.0.0.1:9/".to_owned(), ..Default::default() }),
-        status: None,
+    let metadata = wire::Metadata {
+        name: format!("steady-{}", number % AGENTS),
+        namespace: "steady".to_owned(),
+        // Of this process and this run: a label that is there already would change nothing.
+        labels: [("write".to_owned(), id.simple().to_string())].into(),
+        ..Default::default()
     };
-    let object = Some(wire::Object { object: Some(wire::object::Object::Agent(agent)) });
-    let message = wire::ApplyRequest { object, brief: true, ..Default::default() };
+    let message = wire::ApplyRequest { brief: true, ..declaration::apply(metadata) };
     let call = |client: Client, request| async move { client.registry().apply(request).await };
     let made = client.write(Some(id), message, call).await.ok()?;
     let revision = made.write.unwrap_or_default().revision;

@@ -5,7 +5,7 @@
 //! carried out what the first one has, so the install is in it.
 
 use super::super::figures::Point;
-use super::super::node::callers::{NAMESPACE, URL};
+use super::super::node::callers::NAMESPACE;
 use super::super::until;
 use super::Settings;
 use super::member::Member;
@@ -121,15 +121,7 @@ fn declaration(number: usize, bytes: usize) -> wire::ApplyRequest {
         annotations: [("noise".to_owned(), noise(number, bytes))].into(),
         ..Default::default()
     };
-    let agent = wire::Agent {
-        api_version: "keiko/v1".to_owned(),
-        kind: "Agent".to_owned(),
-        metadata: Some(metadata),
-        spec: Some(wire::AgentSpec { url: URL.to_owned(), ..Default::default() }),
-        status: None,
-    };
-    let object = Some(wire::Object { object: Some(wire::object::Object::Agent(agent)) });
-    wire::ApplyRequest { object, brief: true, ..Default::default() }
+    wire::ApplyRequest { brief: true, ..crate::declaration::apply(metadata) }
 }
 
 /// A text that LZ4 finds nothing in: six random bits in each character.

@@ -13,8 +13,6 @@ use tonic::metadata::{Ascii, MetadataValue};
 /// What one call may take before it counts as failed.
 const CALL: Duration = Duration::from_secs(30);
 pub(in crate::load) const NAMESPACE: &str = "bench";
-/// Nobody is there: the node finds out and looks again once a minute.
-pub(in crate::load) const URL: &str = "http://127.0.0.1:9/";
 
 /// Makes every write another one, in this process.
 static WRITES: AtomicU64 = AtomicU64::new(0);
@@ -144,19 +142,13 @@ fn label(write: u64) -> String {
 
 /// An agent of exactly the bytes that are asked for, whatever its number and label.
 fn agent() -> Result<wire::Agent> {
-    let mut agent = wire::Agent {
-        api_version: "keiko/v1".to_owned(),
-        kind: "Agent".to_owned(),
-        metadata: Some(wire::Metadata {
-            name: name(0),
-            namespace: NAMESPACE.to_owned(),
-            labels: [("write".to_owned(), label(0))].into(),
-            annotations: [("note".to_owned(), "x".to_owned())].into(),
-            ..Default::default()
-        }),
-        spec: Some(wire::AgentSpec { url: URL.to_owned(), ..Default::default() }),
-        status: None,
-    };
+    let mut agent = crate::declaration::agent(wire::Metadata {
+        name: name(0),
+        namespace: NAMESPACE.to_owned(),
+        labels: [("write".to_owned(), label(0))].into(),
+        annotations: [("note".to_owned(), "x".to_owned())].into(),
+        ..Default::default()
+    });
     // A length takes one byte or two: what is missing is not always what has to be added.
     while agent.encoded_len() < VALUE_BYTES {
         let annotations = &mut agent.metadata.get_or_insert_default().annotations;
