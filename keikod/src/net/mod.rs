@@ -105,8 +105,9 @@ pub trait Tokens: Send + Sync + 'static {
     /// The token with this public half, as the security room keeps it.
     async fn find(&self, id: &str) -> Option<wire::Token>;
 
-    /// Whom certificates call by this name, as the security room knows them.
-    async fn person(&self, name: &str) -> Option<wire::PersonEntry>;
+    /// Whom certificates call by this name, as the security room knows them; the hash of the key
+    /// that is shown says whether this node may lag.
+    async fn person(&self, name: &str, key_hash: &str) -> Option<wire::PersonEntry>;
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(super) async fn identify(
         if now_ms >= end_ms {
             return Err(invalid(format!("it expired: it ended at {end_ms} ms, it is {now_ms} ms")));
         }
-        let Some(entry) = parts.tokens.person(name).await else {
+        let Some(entry) = parts.tokens.person(name, &claim.key_hash).await else {
             return Err(invalid(format!("nobody is known as {name}, or no longer")));
         };
         if entry.key_hash != claim.key_hash {

@@ -57,7 +57,7 @@ impl Tokens for Known {
         self.tokens.lock().unwrap().iter().find(|token| token.id == id).cloned()
     }
 
-    async fn person(&self, name: &str) -> Option<wire::PersonEntry> {
+    async fn person(&self, name: &str, _key_hash: &str) -> Option<wire::PersonEntry> {
         self.people.lock().unwrap().iter().find(|person| person.name == name).cloned()
     }
 }

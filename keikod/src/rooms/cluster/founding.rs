@@ -229,10 +229,18 @@ impl Founding {
             Some(record) => Some(record.cluster_id),
             None => Membership::read(data_dir)?.map(|noted| noted.cluster_id),
         };
-        let authority = stored.as_ref().and_then(|stored| {
-            let opened = Authority::open(stored, &self.parts.keys);
-            opened.inspect_err(|refusal| tracing::warn!(code = %refusal.code, "{refusal}")).ok()
-        });
+        let authority = match stored.map(|stored| Authority::open(&stored, &self.parts.keys)) {
+            Some(Ok(authority)) => Some(authority),
+            Some(Err(refusal)) if self.is_alone(&self.parts.control.group()?) => {
+                return Err(refusal);
+            }
+            // Another voter has the key.
+            Some(Err(refusal)) => {
+                tracing::warn!(code = %refusal.code, "{refusal}");
+                None
+            }
+            None => None,
+        };
         let certificate = match &authority {
             Some(authority) => authority.issue_node(names, key)?,
             None => match std::fs::read_to_string(data_dir.join(CERTIFICATE)) {
