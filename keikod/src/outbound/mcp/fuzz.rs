@@ -62,6 +62,8 @@ fn any_message() {
             }
             // What nobody asked for is passed over, and may be no UTF-8.
             (Ok(_), Err(_)) if std::str::from_utf8(bytes).is_err() => return,
+            // Nor is it counted how deep that nests.
+            (Ok(_), Err(error)) if error.to_string().starts_with("recursion limit") => return,
             (read, general) => panic!("{read:?}, but rmcp: {general:?}"),
         };
         // An answer to a call may look like that to another question as well, which rmcp tries first.
