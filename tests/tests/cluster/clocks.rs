@@ -1,6 +1,6 @@
 //! A clock that is off: such a node does not come in, and does not lead.
 
-use super::{put, value};
+use super::{members, put, value};
 use keiko_core::refusal::Code;
 use keiko_tests::cluster::{View, name};
 use keiko_tests::shared::unique;
@@ -34,8 +34,7 @@ fn a_node_whose_clock_is_an_hour_off_does_not_come_in() {
         assert_eq!(status, i32::from(code.class().exit_code()), "{by}: {log}");
         assert!(!node.is_member(), "{by}: it took itself for a member");
     }
-    let names = cluster.node(0).ctl.ok("node list -o name").stdout;
-    assert_eq!(names, "node/n1\nnode/n2\nnode/n3\n");
+    assert_eq!(members(&cluster.node(0).ctl), ["node/n1", "node/n2", "node/n3"]);
 }
 
 /// Whether it says of itself that its clock is off.

@@ -1,7 +1,7 @@
 //! Every node answers every call, whoever leads.
 
 use super::people::{person, turn_to};
-use super::{put, status, value};
+use super::{members, put, status, value};
 use keiko_core::refusal::Code;
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
@@ -92,8 +92,7 @@ fn every_node_tells_the_same_of_all() {
         let status = status(ctl);
         assert_eq!(status["leader"], format!("n{}", leader + 1), "{status}");
         assert_eq!(status["quorum"]["voters"], 3, "{status}");
-        let names = ctl.ok("node list -o name").stdout;
-        assert_eq!(names, "node/n1\nnode/n2\nnode/n3\n");
+        assert_eq!(members(ctl), ["node/n1", "node/n2", "node/n3"]);
     }
     cluster.agree_within(keiko_tests::DEADLINE).expect("the same state everywhere");
 }

@@ -1,6 +1,6 @@
 //! A fourth node comes in with one command and one token, and nobody else does.
 
-use super::{put, says, status, value, wait_voter};
+use super::{members, put, says, status, value, wait_voter};
 use keiko_core::refusal::Code;
 use keiko_tests::shared::unique;
 use keiko_tests::wait::expect;
@@ -109,8 +109,7 @@ fn tokens_that_let_no_node_in() {
     refused(&cluster, &format!("{front}.{other}"), Code::WrongCluster);
     std::thread::sleep(Duration::from_millis(1500).saturating_sub(made.elapsed()));
     refused(&cluster, &expired, Code::TokenExpired);
-    let names = cluster.node(0).ctl.ok("node list -o name").stdout;
-    assert_eq!(names, "node/n1\nnode/n2\nnode/n3\n");
+    assert_eq!(members(&cluster.node(0).ctl), ["node/n1", "node/n2", "node/n3"]);
 }
 
 #[test]

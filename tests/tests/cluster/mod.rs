@@ -56,6 +56,15 @@ pub(crate) fn value(ctl: &Ctl, name: &str, flags: &str) -> String {
     read.stdout.trim().to_owned()
 }
 
+/// Who is a member, by name: they are listed in the order in which they joined.
+#[track_caller]
+pub(crate) fn members(ctl: &Ctl) -> Vec<String> {
+    let listed = ctl.ok("node list -o name").stdout;
+    let mut names: Vec<String> = listed.lines().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
 /// What a node says of the cluster, with a quorum or without.
 #[track_caller]
 pub(crate) fn status(ctl: &Ctl) -> Value {
