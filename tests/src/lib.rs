@@ -21,6 +21,7 @@ pub mod peers;
 pub mod place;
 pub mod processes;
 pub mod programs;
+pub mod raft;
 pub mod report;
 pub mod shared;
 pub mod sim;

@@ -51,6 +51,7 @@ mod objects;
 mod peers;
 mod phi;
 mod publish;
+mod raft;
 mod refusals;
 mod restart;
 mod routing;
