@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::connect::{self, Line};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, code, was_sent};
+use crate::fence::Fence;
 use crate::identity::{Identity, Trust};
 use crate::rooms;
 use keiko_proto::v1 as wire;
@@ -30,6 +31,8 @@ const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// The server keeps the deadline itself; ours is for a server that does not answer at all.
 const GRACE: Duration = Duration::from_secs(2);
+/// The header that carries a fence.
+const FENCE: &str = "keiko-fence";
 /// The largest message that is read: four of the largest that a server makes.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
@@ -44,6 +47,8 @@ pub struct Settings {
     pub trust: Option<Trust>,
     /// How long a call may take with all its repetitions.
     pub timeout: Duration,
+    /// What must be held for a write to count; none: nothing.
+    pub fence: Option<Fence>,
 }
 
 /// A connection to one daemon, or to one of several members. Cheap to clone.
@@ -75,21 +80,25 @@ macro_rules! identified {
 identified! {
     RegisterAgentRequest RegisterMcpServerRequest DeleteRequest CreateAgentTokenRequest
     CreateTokenRequest RevokeTokenRequest AdmitNodeRequest EnrollRequest SetAdminStateRequest
-    ApplyRequest DrainNodeRequest RemoveNodeRequest
+    ApplyRequest DrainNodeRequest RemoveNodeRequest OpenSessionRequest CloseSessionRequest
+    AcquireLockRequest ReleaseLockRequest ArriveRequest DeclareWindowRequest DeleteWindowRequest
+    PutRoleRequest DeleteRoleRequest PutBindingRequest DeleteBindingRequest RemovePersonRequest
 }
 
 impl Client {
     /// Connects with the usual deadline, recognising the server as the identity says.
     pub async fn connect(endpoint: Endpoint, identity: Identity) -> Result<Self> {
-        Self::with(Settings { endpoint, identity, trust: None, timeout: TIMEOUT }).await
+        let (trust, timeout, fence) = (None, TIMEOUT, None);
+        Self::with(Settings { endpoint, identity, trust, timeout, fence }).await
     }
 
     /// Connects.
     pub async fn with(settings: Settings) -> Result<Self> {
-        let Settings { endpoint, identity, trust, timeout } = settings;
+        let Settings { endpoint, identity, trust, timeout, fence } = settings;
         // The larger of 64 random bits and a clock: unique enough for a trace, and for no secret.
         let trace_id = Uuid::now_v7();
-        let caller = Caller { bearer: bearer(&identity)?, trace_id };
+        let fence = fence.as_ref().map(fenced).transpose()?;
+        let caller = Caller { bearer: bearer(&identity)?, fence, trace_id };
         let trust = trust.or_else(|| identity.trust());
         let line = connect::open(&endpoint, &identity, trust, timeout.min(TIMEOUT)).await?;
         Ok(Self { line: Arc::new(line), caller, clock: Arc::default(), timeout, trace_id })
@@ -99,6 +108,13 @@ impl Client {
     #[must_use]
     pub fn within(&self, timeout: Duration) -> Self {
         Self { timeout, ..self.clone() }
+    }
+
+    /// The same connection, with what must be held for its writes to count.
+    pub fn fenced(&self, fence: Option<&Fence>) -> Result<Self> {
+        let mut client = self.clone();
+        client.caller.fence = fence.map(fenced).transpose()?;
+        Ok(client)
     }
 
     /// What the calls go over, where it matters which member that is.
@@ -138,6 +154,11 @@ impl Client {
     /// The security room.
     pub fn security(&self) -> rooms::Security {
         rooms::Security::new(self.transport()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The coordination room.
+    pub fn coordination(&self) -> rooms::Coordination {
+        rooms::Coordination::new(self.transport()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// The registry room.
@@ -321,10 +342,12 @@ impl Doubt {
     }
 }
 
-/// Puts the identity and the trace into every call.
+/// Puts the identity, the fence and the trace into every call.
 #[derive(Clone)]
 pub struct Caller {
     bearer: Option<MetadataValue<Ascii>>,
+    /// Reads do not look at it.
+    fence: Option<MetadataValue<Ascii>>,
     trace_id: Uuid,
 }
 
@@ -337,11 +360,19 @@ fn bearer(identity: &Identity) -> Result<Option<MetadataValue<Ascii>>> {
     Ok(Some(value))
 }
 
+fn fenced(fence: &Fence) -> Result<MetadataValue<Ascii>> {
+    let text = fence.to_string();
+    text.parse().map_err(|_| Error::new(code::INVALID_ARGUMENT, format!("{text:?} is not a fence")))
+}
+
 #[allow(clippy::result_large_err, reason = "the trait says so")]
 impl Interceptor for Caller {
     fn call(&mut self, mut request: Request<()>) -> std::result::Result<Request<()>, Status> {
         if let Some(bearer) = &self.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        if let Some(fence) = &self.fence {
+            request.metadata_mut().insert(FENCE, fence.clone());
         }
         let span = Uuid::now_v7().as_u64_pair().1;
         let trace = format!("00-{}-{span:016x}-01", self.trace_id.simple());

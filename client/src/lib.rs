@@ -9,22 +9,26 @@
 //! It never prints, and it decides nothing that the law decides.
 
 mod applies;
+mod backup;
 mod call;
 mod clock;
 mod connect;
 mod endpoint;
 mod enroll;
 mod error;
+mod fence;
 mod identity;
 mod tail;
 mod tls;
 mod watch;
 
 pub use applies::Applies;
+pub use backup::Backup;
 pub use call::{Client, Identified, Settings, Transport};
 pub use endpoint::Endpoint;
 pub use enroll::{Badge, Enrolled, enroll};
 pub use error::{Error, Result, code};
+pub use fence::Fence;
 pub use identity::{Identity, Trust};
 pub use keiko_proto as proto;
 pub use keiko_proto::v1::Refusal;
@@ -40,6 +44,8 @@ pub mod rooms {
     pub type Cluster = v1::cluster_client::ClusterClient<Transport>;
     /// Tokens.
     pub type Security = v1::security_client::SecurityClient<Transport>;
+    /// Sessions, locks, barriers, maintenance windows.
+    pub type Coordination = v1::coordination_client::CoordinationClient<Transport>;
     /// Agents, MCP servers, tools, skills.
     pub type Registry = v1::registry_client::RegistryClient<Transport>;
     /// Events.

@@ -13,5 +13,5 @@ pub const FIRST: u32 = 1;
 ///
 /// | level | since | what it brings |
 /// |---|---|---|
-/// | 1 | 0.1.0 | rooms cluster, security, registry, journal |
+/// | 1 | 0.1.0 | rooms cluster, security, coordination, registry, journal; fences |
 pub const LEVEL: u32 = 1;

@@ -4,22 +4,25 @@
 //! - **total**: any bytes in the log give a reply; the same bytes after the same log give the same
 //!   reply, the same writes and the same state hash on every node.
 //! - **one entry, one overlay**: a refused entry leaves nothing but its reply.
-//! - **one revision for each accepted entry**, without gaps; refused ones make none.
+//! - **one revision for each accepted entry**, without gaps; refused ones make none. Only behind a
+//!   restore, or a quorum that was given up, they go on higher: see [`REOPEN_REVISIONS`].
 //! - only [`Round::apply`] makes writes.
+//! - a fenced entry whose lock is not held any more is refused before its room sees it.
 //!
-//! Rooms in the order of dependency: cluster, security, registry, journal. A room may read and call
-//! those above it only.
+//! Rooms in the order of dependency: cluster, security, coordination, registry, journal. A room may
+//! read and call those above it only.
 
 use crate::features;
 use crate::hash::{self, Hash};
 use crate::id::GroupId;
 use crate::key::Key;
+use crate::limits::REOPEN_REVISIONS;
 use crate::refusal::{Code, Refusal, Result as Outcome};
 use crate::stamp::{DEFAULT, Stamp};
 use crate::store::{Space, Store, Write};
 use crate::table::RoomByte;
 use crate::txn::Txn;
-use crate::{cluster, dedup, journal, registry, security};
+use crate::{cluster, coordination, dedup, journal, registry, security};
 use keiko_proto::v1 as wire;
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::event::Body;
@@ -210,8 +213,9 @@ impl<'s> Round<'s> {
         }
         let request = request.map(|id| (id, asked));
         let entry_hash = *blake3::hash(bytes).as_bytes();
-        let (writes, outcome) = self.enter(index, unix_ms, entry, entry_hash);
-        Ok(self.conclude(index, unix_ms, request, writes, outcome))
+        let next = self.head.revision + step(entry.room.as_ref());
+        let (writes, outcome) = self.enter(index, unix_ms, next, entry, entry_hash);
+        Ok(self.conclude(index, unix_ms, request, writes, outcome.map(|decided| (next, decided))))
     }
 
     /// Lets the room decide, in an overlay of its own.
@@ -219,6 +223,7 @@ impl<'s> Round<'s> {
         &self,
         index: u64,
         unix_ms: u64,
+        revision: u64,
         entry: wire::Entry,
         entry_hash: Hash,
     ) -> (Vec<Write>, Outcome<Decided>) {
@@ -229,7 +234,7 @@ impl<'s> Round<'s> {
         let stamp = Stamp {
             group: self.txn.group(),
             index,
-            revision: self.head.revision + 1,
+            revision,
             unix_ms,
             actor: entry.actor.clone().unwrap_or_default(),
             tenant: or_default(&entry.tenant),
@@ -238,13 +243,15 @@ impl<'s> Round<'s> {
         let mut txn = Txn::new(&self.txn, stamp.group);
         let mut emitted = Vec::new();
         let mut emit = |event| emitted.push(event);
-        let outcome = dispatch(&mut txn, &stamp, entry.room, &mut emit);
+        let outcome = check_fence(&txn, &stamp, entry.fence.as_ref())
+            .and_then(|()| dispatch(&mut txn, &stamp, entry.room, &mut emit));
         match outcome {
             Ok(result) => {
                 let origin = journal::Origin {
                     trace_id: hash::hex(&entry.trace_id),
                     request_id: journal::uuid_text(&entry.request_id),
                     entry_hash: hash::hex(&entry_hash),
+                    peer: entry.peer,
                 };
                 let events = journal::record(&mut txn, &stamp, &origin, emitted);
                 (txn.into_writes(), Ok((result, events)))
@@ -253,19 +260,20 @@ impl<'s> Round<'s> {
         }
     }
 
-    /// Keeps the reply and moves the head.
+    /// Keeps the reply and moves the head; to the revision of what was decided, if anything was.
     fn conclude(
         &mut self,
         index: u64,
         unix_ms: u64,
         request: Option<(dedup::RequestId, dedup::RequestHash)>,
         writes: Vec<Write>,
-        outcome: Outcome<Decided>,
+        outcome: Outcome<(u64, Decided)>,
     ) -> Applied {
-        let revision = self.head.revision + u64::from(outcome.is_ok());
-        let (result, events) = match outcome {
-            Ok((result, events)) => (result, events),
-            Err(refusal) => (WireResult::Refusal(refusal.to_wire()), Vec::new()),
+        let (revision, (result, events)) = match outcome {
+            Ok(decided) => decided,
+            Err(refusal) => {
+                (self.head.revision, (WireResult::Refusal(refusal.to_wire()), Vec::new()))
+            }
         };
         let reply = wire::Reply { revision, unix_ms, result: Some(result) }.encode_to_vec();
         let mut txn = Txn::new(&self.txn, self.txn.group());
@@ -288,12 +296,30 @@ impl<'s> Round<'s> {
     }
 }
 
-/// Who asked for what: the actor, and the request as the proposer hashed it.
+/// Who asked for what: the actor, the request as the proposer hashed it, and what guards it.
 fn request_hash(entry: &wire::Entry) -> dedup::RequestHash {
     let actor = entry.actor.clone().unwrap_or_default().encode_to_vec();
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(actor.len() as u64).to_be_bytes()).update(&actor).update(&entry.request_hash);
+    if let Some(fence) = &entry.fence {
+        hasher.update(&fence.encode_to_vec());
+    }
     *hasher.finalize().as_bytes()
+}
+
+/// Refuses an entry whose proposer lost the lock that was to guard it.
+fn check_fence(txn: &Txn<'_>, stamp: &Stamp, fence: Option<&wire::Fence>) -> Outcome<()> {
+    fence.map_or(Ok(()), |fence| coordination::check_fence(txn, stamp.group, fence, stamp.unix_ms))
+}
+
+/// How far the revision moves for an entry that is accepted.
+const fn step(room: Option<&Room>) -> u64 {
+    match room {
+        Some(Room::Security(wire::SecurityOp { op: Some(wire::security_op::Op::Reopen(_)) })) => {
+            REOPEN_REVISIONS
+        }
+        _ => 1,
+    }
 }
 
 /// The outer of the two levels; each room matches its own ops.
@@ -306,6 +332,9 @@ fn dispatch(
     match room {
         Some(Room::Cluster(op)) => cluster::apply(txn, stamp, op, emit).map(WireResult::Cluster),
         Some(Room::Security(op)) => security::apply(txn, stamp, op, emit).map(WireResult::Security),
+        Some(Room::Coordination(op)) => {
+            coordination::apply(txn, stamp, op, emit).map(WireResult::Coordination)
+        }
         Some(Room::Registry(op)) => registry::apply(txn, stamp, op, emit).map(WireResult::Registry),
         Some(Room::Journal(op)) => journal::apply(txn, stamp, op, emit).map(WireResult::Journal),
         None => Err(Refusal::new(Code::MalformedEntry, "the entry names no room")),

@@ -27,6 +27,7 @@ pub mod table;
 pub mod txn;
 
 pub mod cluster;
+pub mod coordination;
 pub mod journal;
 pub mod registry;
 pub mod security;

@@ -132,5 +132,89 @@ pub const REFUSALS_NOTED_MAX: usize = 32;
 /// characters. 32 attempts of four texts are 64 KiB.
 pub const REFUSAL_TEXT_BYTES_MAX: usize = 512;
 
+/// Declared roles: 256 × 16 KiB are 4 MiB of state at worst.
+pub const ROLES_MAX: usize = 256;
+
+/// A declared role: some sixty rules of everyday length.
+pub const ROLE_BYTES_MAX: usize = 16 << 10;
+
+/// Rules of one role.
+pub const ROLE_RULES_MAX: usize = 32;
+
+/// Permissions, and resources, of one rule.
+pub const RULE_WORDS_MAX: usize = 64;
+
+/// Bindings: 1,024 × 64 subjects of 140 bytes are 9 MiB of state at worst. Whoever is looked up
+/// reads all of them, once after each change: about a millisecond.
+pub const BINDINGS_MAX: usize = 1024;
+
+/// Whom one binding names.
+pub const BINDING_SUBJECTS_MAX: usize = 64;
+
+/// Subjects whose uses one entry tells: 256 × 15 permissions of 20 bytes are 77 KiB.
+pub const USES_NOTED_MAX: usize = 256;
+
+/// By how much revisions go on behind a restore, or behind a quorum that was given up, so that none
+/// that was handed out before stands for two things: more than a million a second for an hour. JSON
+/// shows numbers up to 2^53, which is two million restores.
+pub const REOPEN_REVISIONS: u64 = 1 << 32;
+
+/// Why a state was reopened: a path, an id, a time and some words.
+pub const REOPEN_REASON_BYTES_MAX: usize = 1024;
+
+/// The shortest session: three keepalives and the longest change of leader.
+pub const SESSION_TTL_MS_MIN: u64 = 1_000;
+
+/// A session of who names no time: a keepalive each three seconds.
+pub const SESSION_TTL_MS_DEFAULT: u64 = 10_000;
+
+/// The longest session: what is held by somebody who died is free again after that.
+pub const SESSION_TTL_MS_MAX: u64 = 10 * 60 * 1000;
+
+/// Sessions: kept each third of 10 s, 10,000 of them are 3,000 small entries a second, and 3 MiB of
+/// state.
+pub const SESSIONS_MAX: usize = 10_000;
+
+/// What people call a session, as in host/pid.
+pub const SESSION_NAME_CHARS_MAX: usize = 128;
+
+/// Grants, places in queues and arrivals of one session.
+pub const SESSION_PLACES_MAX: usize = 64;
+
+/// The same of all sessions: 65,536 × 2 rows of 200 bytes are 26 MiB, of which values are the most.
+pub const PLACES_MAX: usize = 65_536;
+
+/// Sessions that one entry ends: 16 × 64 places, each taken and given to the next in line, are
+/// 2,048 events of 800 bytes.
+pub const EXPIRE_SESSIONS_MAX: usize = 16;
+
+/// Who may hold a semaphore at a time.
+pub const LOCK_HOLDERS_MAX: usize = 1024;
+
+/// Who may wait for one lock.
+pub const LOCK_WAITERS_MAX: usize = 1024;
+
+/// What a holder tells everybody: an address with some words.
+pub const LOCK_VALUE_BYTES_MAX: usize = 512;
+
+/// Who may meet at a barrier: that many arrivals are removed in the entry that opens it.
+pub const BARRIER_PARTIES_MAX: usize = 1024;
+
+/// Barriers, with those that opened within the hour: 4,096 × 200 bytes are below 1 MiB.
+pub const BARRIERS_MAX: usize = 4096;
+
+/// How long a barrier that opened remembers how often: who asks that much later begins anew.
+pub const BARRIER_IDLE_MS: u64 = 3600 * 1000;
+
+/// Maintenance windows, with those that were over within the last 30 days: 1,024 × 500 bytes are
+/// below 1 MiB.
+pub const WINDOWS_MAX: usize = 1024;
+
+/// The longest maintenance window: 90 days. What is down for longer is removed.
+pub const WINDOW_MS_MAX: u64 = 90 * 24 * 3600 * 1000;
+
+/// How long a maintenance window that is over stays readable, unless it is deleted: 30 days.
+pub const WINDOW_KEPT_MS: u64 = 30 * 24 * 3600 * 1000;
+
 const _: () = assert!(OBJECT_BYTES_MAX <= ENTRY_BYTES_MAX);
 const _: () = assert!(DEDUP_EXPIRE_MAX > 1);

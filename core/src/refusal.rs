@@ -275,6 +275,26 @@ codes! {
     83 NoCandidate Precondition true;
     /// The context, or a file that sets one, can't be used.
     84 ContextInvalid Usage false;
+    /// What is to be deleted is still used.
+    85 InUse Precondition false;
+
+    /// The file is not a backup that this release can read.
+    90 BackupInvalid Precondition false;
+    /// A folder or file that must not be there is there.
+    91 TargetNotEmpty Conflict false;
+    /// A lost quorum can't be given up like this.
+    92 RecoveryRefused Precondition false;
+
+    /// The session ended, or there never was one.
+    100 SessionEnded Precondition false;
+    /// Somebody else holds the lock.
+    101 LockHeld Conflict true;
+    /// The lock or barrier is in use with another kind or number.
+    102 LockMismatch Conflict false;
+    /// The lock is not held with the token that was shown.
+    103 FenceStale Precondition false;
+    /// The session does not hold the lock.
+    104 LockNotHeld Precondition false;
 }
 
 impl fmt::Display for Code {

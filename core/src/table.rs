@@ -25,6 +25,8 @@ pub enum RoomByte {
     Registry = 3,
     /// See [`crate::journal`].
     Journal = 4,
+    /// See [`crate::coordination`].
+    Coordination = 5,
 }
 
 /// A table of messages.
@@ -67,7 +69,7 @@ impl<V: Message + Default> Table<V> {
         &'a self,
         store: &'a dyn Store,
         prefix: &Key,
-    ) -> impl Iterator<Item = (Vec<u8>, V)> + 'a {
+    ) -> impl Iterator<Item = (Vec<u8>, V)> + use<'a, V> {
         store
             .scan(Space::State, prefix.as_bytes(), &prefix.end())
             .map(|(key, bytes)| (key, self.decode(&bytes)))

@@ -6,7 +6,7 @@ use crate::rooms;
 use crate::settings::Given;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use keiko_client::Endpoint;
+use keiko_client::{Endpoint, Fence};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -68,6 +68,16 @@ pub(crate) struct Globals {
     /// How long the call may take, as in 30s or 5m.
     #[arg(long, global = true, env = "KEIKO_TIMEOUT", hide_env = true, value_name = "DURATION", value_parser = time::duration)]
     pub timeout: Option<Duration>,
+    /// What must be held for a write to count: a lock and its token; lock run sets $KEIKO_FENCE.
+    #[arg(
+        long,
+        global = true,
+        env = "KEIKO_FENCE",
+        hide_env = true,
+        value_name = "NAMESPACE/LOCK=TOKEN",
+        value_parser = fence
+    )]
+    pub fence: Option<Fence>,
     /// Times in RFC 3339 in place of ages.
     #[arg(long, global = true)]
     pub utc: bool,
@@ -98,6 +108,11 @@ pub(crate) struct Globals {
     /// Who gave what.
     #[arg(skip)]
     pub given: Given,
+}
+
+/// An empty one is refused, too: whoever sets it does not want to write without.
+fn fence(text: &str) -> Result<Fence, String> {
+    text.parse().map_err(|error: keiko_client::Error| error.refusal.causes.join(", "))
 }
 
 impl Globals {
@@ -178,6 +193,51 @@ pub(crate) enum Verb {
         before_help = "Examples:\n  keikoctl node list\n  keikoctl node describe n1\n  keikoctl node drain n1 --reason upgrade --wait"
     )]
     Node(rooms::cluster::NodeVerb),
+    /// Locks that fence, elections, barriers, maintenance windows.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl lock run deploy -- ./deploy.sh\n  keikoctl lock acquire deploy --ttl 1m\n  keikoctl lock list\n  keikoctl lock elect scheduler --value 10.0.0.7:8080 -- ./schedule.sh"
+    )]
+    Lock(rooms::coordination::LockVerb),
+    /// Who this command is to the cluster, and what it may do there.
+    #[command(before_help = "Examples:\n  keikoctl whoami\n  keikoctl whoami -o jsonpath=.role")]
+    Whoami,
+    /// Whether something is allowed, and by what: yes is exit 0, no is exit 4.
+    #[command(
+        name = "can-i",
+        before_help = "Examples:\n  keikoctl can-i register agent hello -n team-a\n  keikoctl can-i tool.call tool/default/get_current_time\n  keikoctl can-i remove node --as person/ann"
+    )]
+    CanI(rooms::security::CanIArgs),
+    /// What can be handed out: rules under a name.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl role list\n  keikoctl role create deployer --allow 'registry.*:agent/team-a/*'\n  keikoctl role describe deployer"
+    )]
+    Role(rooms::security::RoleVerb),
+    /// Who has which role.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl binding create ann-deploys --role deployer --to person/ann\n  keikoctl binding list --of person/ann\n  keikoctl binding delete ann-deploys"
+    )]
+    Binding(rooms::security::BindingVerb),
+    /// People and agents with a certificate.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl person list\n  keikoctl person remove ann"
+    )]
+    Person(rooms::security::PersonVerb),
+    /// What could be granted less.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl security unused\n  keikoctl security unused --days 30"
+    )]
+    Security(rooms::security::SecurityVerb),
+    /// Who did what, when, from where, allowed or refused.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl audit list --since 1h\n  keikoctl audit list --who person/ann --refused"
+    )]
+    Audit(rooms::security::AuditVerb),
     /// Which cluster commands go to: named endpoints with their identity.
     #[command(
         subcommand,

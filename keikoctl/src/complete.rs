@@ -15,7 +15,9 @@ use crate::usage;
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use clap_complete::env::{EnvCompleter, Shells};
 use clap_complete::{ArgValueCandidates, CompleteEnv, CompletionCandidate, Shell};
-use keiko_client::proto::v1::{Kind, ListNodesRequest, ListRequest};
+use keiko_client::proto::v1::{
+    Kind, ListLocksRequest, ListNodesRequest, ListRequest, ListWindowsRequest,
+};
 use keiko_client::{Client, Settings};
 use keiko_core::refusal::{Code, Refusal, Result};
 use std::ffi::OsString;
@@ -93,6 +95,11 @@ fn grammar() -> Command {
             "explain" => hook(below, &|_, _| Some(ArgValueCandidates::new(explained))),
             "node" => hook(below, &|_, _| Some(ArgValueCandidates::new(nodes))),
             "find" => hook(below, &|_, _| Some(ArgValueCandidates::new(capabilities))),
+            "lock" => hook(below, &|verb, _| match verb {
+                "create" | "arrive" => None,
+                "delete" => Some(ArgValueCandidates::new(windows)),
+                _ => Some(ArgValueCandidates::new(locks)),
+            }),
             noun => {
                 let kind = KindWord::read(noun).map(|known| known.kind);
                 hook(below, &|_, argument| match (kind, says(argument, &["KIND"])) {
@@ -238,6 +245,39 @@ fn nodes() -> Vec<CompletionCandidate> {
         })
     });
     candidates(listed.unwrap_or_default().into_iter().map(|node| node.name))
+}
+
+/// The locks that somebody holds.
+fn locks() -> Vec<CompletionCandidate> {
+    let listed = in_time(|| {
+        let (settings, namespace) = meant()?;
+        talk(settings, async |client| {
+            let page_size = NAMES_MAX;
+            let request = ListLocksRequest { namespace, page_size, ..ListLocksRequest::default() };
+            let listed = client.read(request, |client, request| async move {
+                client.coordination().list_locks(request).await
+            });
+            Some(listed.await.ok()?.items)
+        })
+    });
+    let names = listed.unwrap_or_default().into_iter().filter_map(|info| info.lock);
+    candidates(names.map(|lock| lock.name))
+}
+
+/// The maintenance windows.
+fn windows() -> Vec<CompletionCandidate> {
+    let listed = in_time(|| {
+        let (settings, _) = meant()?;
+        talk(settings, async |client| {
+            let request = ListWindowsRequest::default();
+            let listed = client.read(request, |client, request| async move {
+                client.coordination().list_windows(request).await
+            });
+            Some(listed.await.ok()?.items)
+        })
+    });
+    let names = listed.unwrap_or_default().into_iter().filter_map(|info| info.window);
+    candidates(names.map(|window| window.name))
 }
 
 /// What tools and skills are called without their owner.
@@ -426,6 +466,11 @@ mod tests {
             ("cluster token revoke token", false),
             ("cluster join address", false),
             ("apply namespace", true),
+            ("lock run name", true),
+            ("lock get name", true),
+            ("lock window create name", false),
+            ("lock window delete name", true),
+            ("lock barrier arrive name", false),
         ] {
             assert_eq!(asks(line), expect, "{line}");
         }

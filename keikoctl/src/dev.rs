@@ -62,7 +62,7 @@ pub(crate) async fn run(session: &Session) -> Outcome {
 }
 
 /// True if whoever started this wants it to outlive its terminal, as nohup does.
-fn ignores_hangup() -> bool {
+pub(crate) fn ignores_hangup() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     // A mask in hexadecimal; its lowest bit is the first signal, SIGHUP.

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Refused(u8),
     /// Ctrl-C.
     Interrupted,
+    /// As the command ended that was run.
+    Command(u8),
 }
 
 impl Exit {
@@ -32,6 +34,7 @@ impl Exit {
             Self::Different => 20,
             Self::Refused(number) => number,
             Self::Interrupted => 130,
+            Self::Command(number) => number,
         }
     }
 }
@@ -88,6 +91,7 @@ mod tests {
         assert_eq!(Exit::EndedBadly.number(), 9);
         assert_eq!(Exit::Different.number(), 20);
         assert_eq!(Exit::Interrupted.number(), 130);
+        assert_eq!(Exit::Command(3).number(), 3);
     }
 
     #[test]

@@ -13,6 +13,8 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Fleet", &["agent", "mcp", "tool", "skill", "find", "wait"]),
     ("Manifests", &["apply", "diff", "delete"]),
     ("Insight", &["status", "doctor", "event", "explain"]),
+    ("Coordination", &["lock"]),
+    ("Access", &["whoami", "can-i", "role", "binding", "person", "security", "audit"]),
     ("Admin", &["cluster", "node", "context", "dev"]),
     ("This command", &["completion", "version", "help"]),
 ];
@@ -45,6 +47,7 @@ KEIKO_CA           the cluster's CA certificate, as --ca
 KEIKO_NAMESPACE    the namespace, as -n
 KEIKO_OUTPUT       the format, as -o
 KEIKO_TIMEOUT      how long a call may take, as --timeout
+KEIKO_FENCE        what must be held for a write to count, as --fence; lock run sets it
 KEIKO_COLOR        auto, always or never, as --color
 KEIKO_NO_INPUT     never ask, as --no-input
 KEIKO_COMPLETE     set by the completion scripts

@@ -114,6 +114,10 @@ async fn online(verb: Verb, session: &Session) -> Outcome {
     // `dev` ends by Ctrl-C as it should end, so it listens itself.
     let verb = match verb {
         Verb::Dev => return Box::pin(dev::run(session)).await,
+        // What it hears is for the command that it runs.
+        Verb::Lock(verb) if verb.runs() => {
+            return Box::pin(rooms::coordination::run(verb, session)).await;
+        }
         other => other,
     };
     let mut work = Box::pin(async {

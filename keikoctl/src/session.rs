@@ -65,7 +65,8 @@ impl Session {
         let client = Client::with(settings).await?;
         self.printer.detail(&format!("trace {}", client.trace_id()));
         if let Some(renewal) = renewal {
-            renewal.run(&client, &identity, &self.printer).await;
+            // It is no part of what the caller may do only while it holds a lock.
+            renewal.run(&client.fenced(None)?, &identity, &self.printer).await;
         }
         Ok((client, identity))
     }

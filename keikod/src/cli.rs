@@ -4,6 +4,10 @@
 //! [`crate::settings`]'s. A refusal looks here as it does in `keikoctl`, and ends the process with
 //! the same codes.
 
+mod way_back;
+
+pub use way_back::{RecoverArgs, RestoreArgs, VerifyArgs};
+
 use crate::settings::{Flags, Join, Origin, Settings, Valued, values};
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ErrorKind};
@@ -24,6 +28,9 @@ Examples:
   keikod run --data-dir D --join HOST:7340 --token T another node of a cluster
   keikod check --config /etc/keiko/keiko.toml        is the configuration right?
   keikod verify --data-dir /var/lib/keiko            is every record on the disk right?
+  keikod verify FILE                                 is a backup whole, and what is in it?
+  keikod restore --from FILE --data-dir D            a new cluster from a backup
+  keikod recover --data-dir D                        go on with what is left of a cluster
 
 Every flag can be given as KEIKOD_FLAG in the environment; a flag wins over the
 environment, that over the configuration file.
@@ -49,8 +56,19 @@ enum Verb {
     Run(Run),
     /// Check the configuration, the files it names and the ports, and change nothing
     Check(Check),
-    /// Check every record of a stopped node's store
-    Verify(Verify),
+    /// Check every record of a stopped node's store, or of a backup
+    Verify(VerifyArgs),
+    /// Make the data folder of a new cluster's first node from a backup
+    ///
+    /// What is declared, its past and the journal come back. Members, tokens and people do not: the
+    /// new cluster has an id and an authority of its own, so that no node of the old one is taken
+    /// for one of it.
+    Restore(RestoreArgs),
+    /// Give the members up that are lost for good, and go on with one that is left
+    ///
+    /// For a cluster that lost its quorum and will not get it back. Shows how far each of these
+    /// stopped nodes is, what may be lost, and asks before it changes the one that is furthest.
+    Recover(RecoverArgs),
 }
 
 #[derive(Debug, Args)]
@@ -111,16 +129,6 @@ struct Common {
     log: Option<String>,
 }
 
-#[derive(Debug, Args)]
-struct Verify {
-    /// Folder of the node's data; no daemon may run on it
-    #[arg(long, value_name = "D", env = "KEIKOD_DATA_DIR")]
-    data_dir: PathBuf,
-    /// How the report looks
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Output,
-}
-
 /// How a report looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -137,13 +145,12 @@ pub enum Command {
     Run(Flags),
     /// Check the configuration.
     Check(Flags),
-    /// Check the store.
-    Verify {
-        /// The data folder.
-        data_dir: PathBuf,
-        /// How the report looks.
-        output: Output,
-    },
+    /// Check the store, or a backup.
+    Verify(VerifyArgs),
+    /// Make a data folder from a backup.
+    Restore(RestoreArgs),
+    /// Give a lost quorum up.
+    Recover(RecoverArgs),
 }
 
 /// Parses the process's own command line; help, version and misuse are printed and answered with
@@ -170,7 +177,9 @@ fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Command, clap
             Command::Run(Flags { init, join, ..flags(common, Some(data_dir), below) })
         }
         Verb::Check(Check { data_dir, common }) => Command::Check(flags(common, data_dir, below)),
-        Verb::Verify(Verify { data_dir, output }) => Command::Verify { data_dir, output },
+        Verb::Verify(args) => Command::Verify(args),
+        Verb::Restore(args) => Command::Restore(args),
+        Verb::Recover(args) => Command::Recover(args),
     })
 }
 
@@ -265,6 +274,12 @@ fn nearest_verb(word: &str) -> Option<String> {
     let verbs = cli.get_subcommands().map(clap::Command::get_name);
     let slips = verbs.map(|verb| (strsim::damerau_levenshtein(word, verb), verb.to_owned()));
     slips.min().filter(|(slips, _)| *slips <= SLIPS_MAX).map(|(_, verb)| verb)
+}
+
+/// A report on stdout.
+pub(crate) fn print(text: &str) {
+    // Nobody is there to be told that stdout is closed.
+    let _closed = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// Prints a refusal on stderr and gives the code to end with.

@@ -1,33 +1,33 @@
 //! `keikod verify`: the report of the scan, for people or as JSON.
 
-use crate::cli::Output;
+use crate::cli::{Output, print};
 use crate::consensus;
 use crate::consensus::verify::{FamilyReport, GroupReport, Report, SnapshotReport};
 use crate::lifecycle::folder;
 use keiko_core::hash::hex;
 use keiko_core::refusal::{Code, Refusal, Result};
 use serde_json::{Value, json};
-use std::io::Write as _;
 use std::path::Path;
 
 /// Scans and reports on stdout. A running daemon is refused: it writes while one reads.
 pub(crate) fn run(data_dir: &Path, output: Output) -> Result<()> {
-    if let Some(holder) = folder::holder(data_dir) {
-        let pid = holder.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-        return Err(Refusal::new(
-            Code::DataFolderLocked,
-            format!("a daemon runs on {}{pid}", data_dir.display()),
-        )
-        .hint("stop it first, or ask it: keikoctl status"));
-    }
+    refuse_running(data_dir)?;
     let report = consensus::verify(data_dir)?;
     let text = match output {
         Output::Json => format!("{}\n", as_json(&report)),
         Output::Text => as_text(&report),
     };
-    // Nobody is there to be told that stdout is closed.
-    let _closed = std::io::stdout().write_all(text.as_bytes());
+    print(&text);
     Ok(())
+}
+
+/// Refuses a folder that a daemon holds.
+pub(crate) fn refuse_running(data_dir: &Path) -> Result<()> {
+    let Some(holder) = folder::holder(data_dir) else { return Ok(()) };
+    let pid = holder.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+    let message = format!("a daemon runs on {}{pid}", data_dir.display());
+    Err(Refusal::new(Code::DataFolderLocked, message)
+        .hint("stop it first, or ask it: keikoctl status"))
 }
 
 fn as_json(report: &Report) -> Value {

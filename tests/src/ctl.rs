@@ -318,6 +318,11 @@ impl Stream {
         end_of(&mut self.child, DEADLINE).unwrap_or_else(|| panic!("{}: goes on", self.line))
     }
 
+    /// Its exit code, if it ends by itself in this time.
+    pub fn end_within(mut self, bound: Duration) -> Option<i32> {
+        end_of(&mut self.child, bound)
+    }
+
     fn signal(&self, signal: Signal) -> nix::Result<()> {
         let pid = i32::try_from(self.child.id()).expect("a pid fits");
         kill(Pid::from_raw(pid), signal)

@@ -25,6 +25,7 @@ pub mod raft;
 pub mod report;
 pub mod shared;
 pub mod sim;
+pub mod stopped;
 pub mod torture;
 pub mod under_test;
 pub mod wait;

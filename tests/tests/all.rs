@@ -7,7 +7,7 @@
 //! peers        real servers and agents that break          durability   kill -9 under load
 //! calls        what is repeated and what is not            security     tokens over the network
 //! links        what keeps a server linked               docs         the commands of the guides
-//! applies      many declarations over one stream
+//! applies      many declarations over one stream     backup       a wipe and a restore
 //! bench        the benchmark, on a handful of agents    bench_node   that of a node
 //! bench_cluster  that of three nodes
 //! routing      who gets the calls: leases, heartbeats, find, suspension
@@ -18,14 +18,17 @@
 //! depends      what needs what, and what breaks          publish      what others read
 //! face         the verbs of the registry, as typed
 //! contexts     which cluster a command goes to          doctor       what it finds
+//! locks        who may go on alone: queues, fences, commands under a lock
 //! cluster      three nodes, and the bad luck that they may have
 //! torture      a cluster under load while everything goes wrong
 //! phi          how unlikely a silence is, by cases of others
+//! packages     what is installed elsewhere           unit         the systemd unit
 //! sim          the law in a simulator, one file for each invariant
 //! disk         a daemon on a disk that lies
 //! ```
 
 mod applies;
+mod backup;
 mod bench;
 mod bench_cluster;
 mod bench_node;
@@ -45,9 +48,11 @@ mod hostile;
 mod http;
 mod lifecycle;
 mod links;
+mod locks;
 mod manifests;
 mod network;
 mod objects;
+mod packages;
 mod peers;
 mod phi;
 mod publish;

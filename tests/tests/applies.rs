@@ -102,6 +102,7 @@ async fn a_token_declares_its_own_entry_by_stream_and_no_other() {
         identity: Identity::Token(token["token"].as_str().expect("a text").to_owned()),
         trust: Some(Trust::from_pem(&node.ca_pem()).expect("a certificate")),
         timeout: keiko_tests::DEADLINE,
+        fence: None,
     });
     let client = client.await.expect("a connection");
     let asked = [&mine, &other, &mine].map(|name| declaration(name, "x"));

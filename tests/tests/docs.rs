@@ -311,6 +311,16 @@ fn three_nodes() {
 }
 
 #[test]
+fn kubernetes() {
+    check("docs::kubernetes", "docs/guides/kubernetes.md");
+}
+
+#[test]
+fn backup_and_recovery() {
+    check("docs::backup_and_recovery", "docs/guides/backup-and-recovery.md");
+}
+
+#[test]
 fn manifests_in_ci() {
     check("docs::manifests_in_ci", "docs/guides/manifests-in-ci.md");
 }
@@ -318,6 +328,16 @@ fn manifests_in_ci() {
 #[test]
 fn contexts() {
     check("docs::contexts", "docs/guides/contexts.md");
+}
+
+#[test]
+fn roles() {
+    check("docs::roles", "docs/guides/roles.md");
+}
+
+#[test]
+fn locks() {
+    check("docs::locks", "docs/guides/locks.md");
 }
 
 #[test]

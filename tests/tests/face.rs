@@ -379,6 +379,9 @@ fn a_join_is_refused_before_anybody_is_asked() {
     let line = format!("cluster join 127.0.0.1:1 --token-file {}", file.display());
     // The file is no identity here, so the node itself says no.
     node.ctl.refused(&line, 7, Code::AlreadyFounded);
+    let text = fs::read_to_string(&file).expect("the file");
+    let piped = node.ctl.run_with("cluster join 127.0.0.1:1 --token -", &text);
+    piped.refused(7, Code::AlreadyFounded);
 }
 
 fn wait_ready_in(ctl: &Ctl, name: &str, space: &str) {

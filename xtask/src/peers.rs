@@ -37,7 +37,9 @@ pub(crate) fn ensure(checkout: &Checkout) -> Result<()> {
     let python = peers.join("venv/bin/python");
     script(&peers, "node", &[&node])?;
     script(&peers, "mcp-server-everything", &[&node, &peers.join(everything)])?;
-    script(&peers, "mcp-server-time", &[&peers.join("venv/bin/mcp-server-time")])?;
+    for name in ["mcp-server-time", "kubernetes-validate"] {
+        script(&peers, name, &[&peers.join("venv/bin").join(name)])?;
+    }
     let own =
         [("hello-agent", "hello_agent.py"), ("mcp-http", "mcp_http.py"), ("graphs", "graphs.py")];
     for (name, file) in own {

@@ -109,7 +109,7 @@ pub(crate) async fn over_tls(script: &Script, host: &str) -> (Vec<u8>, u16) {
 }
 
 pub(crate) fn by(endpoint: Endpoint, identity: Identity, trust: Option<Trust>) -> Settings {
-    Settings { endpoint, identity, trust, timeout: Duration::from_secs(10) }
+    Settings { endpoint, identity, trust, timeout: Duration::from_secs(10), fence: None }
 }
 
 pub(crate) async fn asks(settings: Settings) -> Result<(), u32> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod authority;
+mod backup;
 mod certificates;
 mod members;
 mod repeats;

@@ -3,7 +3,7 @@
 use crate::script::{Script, coded};
 use crate::{over_socket, token};
 use keiko_client::proto::v1 as wire;
-use keiko_client::{Client, Endpoint, Identity, Settings, Trust, code};
+use keiko_client::{Client, Endpoint, Fence, Identity, Settings, Trust, code};
 use std::time::Duration;
 use tonic::Status;
 
@@ -44,6 +44,21 @@ async fn a_write_keeps_its_request_id_over_repetitions() {
     assert_eq!(ids.len(), 4);
     assert_eq!(ids[0].len(), 16);
     assert!(ids.iter().all(|id| *id == ids[0]));
+}
+
+#[tokio::test]
+async fn a_fence_goes_with_every_try() {
+    let (folder, script) = (tempfile::tempdir().unwrap(), Script::default());
+    let client = over_socket(folder.path(), &script).await;
+    token(&client, None).await.unwrap();
+    let fence = Fence::new("default", "deploy", 41).unwrap();
+    let fenced = client.fenced(Some(&fence)).unwrap();
+    script.refuse(vec![coded(code::NO_LEADER, true)]);
+    token(&fenced, None).await.unwrap();
+    token(&fenced.fenced(None).unwrap(), None).await.unwrap();
+    token(&client, None).await.unwrap();
+    assert_eq!(script.calls(), 4);
+    assert_eq!(script.0.lock().unwrap().fences, ["default/deploy=41", "default/deploy=41"]);
 }
 
 #[tokio::test]
@@ -159,6 +174,6 @@ async fn nobody_there_is_said_at_once() {
     assert_eq!(error.refusal.code, code::UNAUTHENTICATED, "nothing says whom to trust");
     let trust = Some(Trust::Hash([0; 32]));
     let timeout = Duration::from_secs(5);
-    let settings = Settings { endpoint, identity: Identity::Process, trust, timeout };
+    let settings = Settings { endpoint, identity: Identity::Process, trust, timeout, fence: None };
     assert_eq!(Client::with(settings).await.err().unwrap().refusal.code, code::UNREACHABLE);
 }

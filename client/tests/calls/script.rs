@@ -25,7 +25,10 @@ pub(crate) struct State {
     pub(crate) request_ids: Vec<Vec<u8>>,
     pub(crate) tails: Vec<wire::TailRequest>,
     pub(crate) bearers: Vec<String>,
+    pub(crate) fences: Vec<String>,
     pub(crate) calls: usize,
+    /// What a backup consists of.
+    pub(crate) backup: Vec<wire::backup_response::Item>,
     /// Signs what is asked for.
     pub(crate) ca: Option<Arc<Authority>>,
 }
@@ -60,6 +63,7 @@ impl Script {
         let header =
             |name: &str| request.metadata().get(name).map(|v| v.to_str().unwrap().to_owned());
         state.bearers.extend(header("authorization"));
+        state.fences.extend(header("keiko-fence"));
         assert!(header("traceparent").is_some_and(|trace| trace.len() == 55));
         if state.refusals.is_empty() { Ok(()) } else { Err(state.refusals.remove(0)) }
     }
@@ -73,6 +77,19 @@ pub(crate) fn coded(number: u32, retryable: bool) -> Status {
 
 #[tonic::async_trait]
 impl Cluster for Script {
+    type BackupStream =
+        tokio_stream::Iter<std::vec::IntoIter<Result<wire::BackupResponse, Status>>>;
+
+    async fn backup(
+        &self,
+        request: Request<wire::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        self.next(&request)?;
+        let parts = std::mem::take(&mut self.0.lock().unwrap().backup);
+        let items = parts.into_iter().map(|item| Ok(wire::BackupResponse { item: Some(item) }));
+        Ok(Response::new(tokio_stream::iter(items.collect::<Vec<_>>())))
+    }
+
     async fn status(
         &self,
         request: Request<wire::StatusRequest>,
@@ -170,6 +187,102 @@ impl Security for Script {
         &self,
         request: Request<wire::RevokeTokenRequest>,
     ) -> Result<Response<wire::RevokeTokenResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_people(
+        &self,
+        request: Request<wire::ListPeopleRequest>,
+    ) -> Result<Response<wire::ListPeopleResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn remove_person(
+        &self,
+        request: Request<wire::RemovePersonRequest>,
+    ) -> Result<Response<wire::RemovePersonResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn put_role(
+        &self,
+        request: Request<wire::PutRoleRequest>,
+    ) -> Result<Response<wire::PutRoleResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_role(
+        &self,
+        request: Request<wire::GetRoleRequest>,
+    ) -> Result<Response<wire::GetRoleResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_roles(
+        &self,
+        request: Request<wire::ListRolesRequest>,
+    ) -> Result<Response<wire::ListRolesResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn delete_role(
+        &self,
+        request: Request<wire::DeleteRoleRequest>,
+    ) -> Result<Response<wire::DeleteRoleResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn put_binding(
+        &self,
+        request: Request<wire::PutBindingRequest>,
+    ) -> Result<Response<wire::PutBindingResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_binding(
+        &self,
+        request: Request<wire::GetBindingRequest>,
+    ) -> Result<Response<wire::GetBindingResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_bindings(
+        &self,
+        request: Request<wire::ListBindingsRequest>,
+    ) -> Result<Response<wire::ListBindingsResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn delete_binding(
+        &self,
+        request: Request<wire::DeleteBindingRequest>,
+    ) -> Result<Response<wire::DeleteBindingResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn can_i(
+        &self,
+        request: Request<wire::CanIRequest>,
+    ) -> Result<Response<wire::CanIResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_unused(
+        &self,
+        request: Request<wire::ListUnusedRequest>,
+    ) -> Result<Response<wire::ListUnusedResponse>, Status> {
         self.next(&request)?;
         Ok(Response::new(Default::default()))
     }

@@ -11,6 +11,7 @@
 
 mod model;
 mod query;
+mod reopen;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -18,5 +19,6 @@ mod wire;
 
 pub use model::DRAINING;
 pub use query::{member, next_id, node, nodes, record};
+pub(crate) use reopen::{Reopening, reopen};
 pub use state::{admit, apply};
-pub(crate) use wire::{check_key_hash, check_node};
+pub(crate) use wire::{check_cluster_id, check_key_hash, check_node};

@@ -175,7 +175,7 @@ fn remove(txn: &mut Txn<'_>, stamp: &Stamp, id: u64, emit: Emit<'_>) -> Result<N
 }
 
 /// As somebody is who comes in.
-fn fresh(stamp: &Stamp, node: Node) -> Node {
+pub(super) fn fresh(stamp: &Stamp, node: Node) -> Node {
     Node {
         admin_state: String::new(),
         admin_reason: String::new(),
@@ -240,7 +240,7 @@ fn change(
     node
 }
 
-fn tell(node: &Node, (verb, event): (&str, Told), emit: Emit<'_>) {
+pub(super) fn tell(node: &Node, (verb, event): (&str, Told), emit: Emit<'_>) {
     emit(Emitted {
         kind: format!("keiko.cluster.node.{verb}"),
         subject: format!("node/{}", node.name),
@@ -248,6 +248,6 @@ fn tell(node: &Node, (verb, event): (&str, Told), emit: Emit<'_>) {
     });
 }
 
-fn body(event: cluster_event::Event) -> Body {
+pub(super) fn body(event: cluster_event::Event) -> Body {
     Body::Cluster(ClusterEvent { event: Some(event) })
 }

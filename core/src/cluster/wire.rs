@@ -13,9 +13,7 @@ const KEY_HASH_CHARS: usize = 2 * blake3::OUT_LEN;
 pub(super) fn parse(op: ClusterOp) -> Result<Op> {
     match op.op {
         Some(cluster_op::Op::Found(found)) => {
-            if found.cluster_id.len() != CLUSTER_ID_CHARS {
-                return Err(Refusal::new(Code::InvalidArgument, "the cluster id is not a UUID"));
-            }
+            check_cluster_id(&found.cluster_id)?;
             Ok(Op::Found { cluster_id: found.cluster_id, founder: parse_node(found.founder)? })
         }
         Some(cluster_op::Op::NoteNode(note)) => Ok(Op::NoteNode(parse_node(note.node)?)),
@@ -23,6 +21,14 @@ pub(super) fn parse(op: ClusterOp) -> Result<Op> {
         Some(cluster_op::Op::NoteReach(note)) => Ok(Op::NoteReach { id: note.id, down: note.down }),
         Some(cluster_op::Op::RemoveNode(remove)) => Ok(Op::RemoveNode(remove.id)),
         None => Err(Refusal::new(Code::MalformedEntry, "the cluster entry names no op")),
+    }
+}
+
+/// The text of a UUID, as far as its length says so.
+pub(crate) fn check_cluster_id(text: &str) -> Result<()> {
+    match text.len() {
+        CLUSTER_ID_CHARS => Ok(()),
+        _ => refuse(Code::InvalidArgument, "the cluster id is not a UUID"),
     }
 }
 

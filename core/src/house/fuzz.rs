@@ -11,6 +11,11 @@ use crate::registry::{self, Filter, Kind, ObjectKey};
 use crate::selector::Selector;
 use crate::store::{MemoryStore, Space, Store};
 use keiko_proto::v1::{
+    AcquireLock, ArriveAtBarrier, CloseSession, CoordinationOp, DeclareWindow, DueSession,
+    ExpireSessions, Fence, KeepSession, LeaveBarrier, MaintenanceWindow, OpenSession, ReleaseLock,
+    WithdrawWaiter, coordination_op,
+};
+use keiko_proto::v1::{
     Actor, AdmitNode, Agent, AgentInterface, AgentSpec, ApplyObject, Authority, ClusterOp, Compact,
     CreateToken, CredentialRef, DeleteObject, EnrollPerson, Entry, FoundCluster, Health, JournalOp,
     Lease, McpServer, McpServerSpec, Metadata, Node, NoteNode, NoteReach, NoteRefusals, Object,
@@ -171,7 +176,56 @@ fn member_ops(uids: &Uids) -> Vec<Room> {
     ]
 }
 
-/// An entry of every kind. All but the last two make the state that mutated ones meet.
+/// A session that holds a lock and leads, another one that waits, and a window.
+fn coordination_ops() -> Vec<Room> {
+    use coordination_op::Op;
+    let id = |last: char| format!("0190b1f0-0000-7000-8000-00000000000{last}");
+    let open =
+        |last| Op::OpenSession(OpenSession { id: id(last), name: text("host/7"), ttl_ms: 10_000 });
+    let acquire = |last, name: &str, kind: &str, limit| {
+        let (session, value) = (id(last), text("10.0.0.1:80"));
+        let (name, kind) = (text(name), text(kind));
+        let wish = AcquireLock { session, name, kind, limit, value, ..Default::default() };
+        Op::AcquireLock(AcquireLock { namespace: text("default"), wait: true, ..wish })
+    };
+    let release =
+        ReleaseLock { session: id('1'), name: text("spare"), token: 0, ..Default::default() };
+    let withdraw =
+        WithdrawWaiter { session: id('2'), name: text("lead"), ticket: 7, ..Default::default() };
+    let arrive =
+        ArriveAtBarrier { session: id('1'), name: text("meet"), parties: 3, ..Default::default() };
+    let leave =
+        LeaveBarrier { session: id('2'), name: text("meet"), generation: 1, ..Default::default() };
+    let due = DueSession { id: id('3'), expires_ms: 1 };
+    let window = MaintenanceWindow {
+        name: text("disks"),
+        scope: text("node/one"),
+        ends_ms: 1_800_000_100_000,
+        reason: text("mended"),
+        ..Default::default()
+    };
+    let ops = [
+        open('1'),
+        open('2'),
+        open('3'),
+        acquire('1', "deploy", "lock", 1),
+        acquire('2', "deploy", "lock", 1),
+        acquire('1', "lead", "election", 1),
+        acquire('2', "pair", "semaphore", 2),
+        acquire('1', "spare", "lock", 1),
+        Op::ReleaseLock(release),
+        Op::WithdrawWaiter(withdraw),
+        Op::ArriveAtBarrier(arrive),
+        Op::LeaveBarrier(leave),
+        Op::KeepSession(KeepSession { id: id('1'), as_admin: true }),
+        Op::ExpireSessions(ExpireSessions { items: vec![due] }),
+        Op::CloseSession(CloseSession { id: id('3'), as_admin: false }),
+        Op::DeclareWindow(DeclareWindow { window: Some(window) }),
+    ];
+    ops.into_iter().map(|op| Room::Coordination(CoordinationOp { op: Some(op) })).collect()
+}
+
+/// An entry of every kind. All but the last three make the state that mutated ones meet.
 fn entries(uids: &Uids) -> Vec<Vec<u8>> {
     let node = Node { id: 1, name: text("one"), version: text("0.1.0"), ..Default::default() };
     let key = SealedValue { algorithm: text("a"), ciphertext: vec![1; 32], ..Default::default() };
@@ -188,7 +242,7 @@ fn entries(uids: &Uids) -> Vec<Vec<u8>> {
         cluster(cluster_op::Op::NoteNode(NoteNode { node: Some(node) })),
         security(security_op::Op::StoreAuthority(StoreAuthority { authority: Some(authority) })),
     ]);
-    let rooms = rooms.chain(member_ops(uids));
+    let rooms = rooms.chain(member_ops(uids)).chain(coordination_ops());
     let world = World::default();
     let bearer = Actor { who: Some(Who::Token(TokenBearer { id: text("t") })) };
     let mut entries: Vec<Entry> = rooms.map(|room| world.entry(room)).collect();
@@ -203,6 +257,8 @@ fn entries(uids: &Uids) -> Vec<Vec<u8>> {
     ];
     entries.push(retry);
     entries.extend(last.map(|room| world.entry(room)));
+    let fence = Fence { namespace: text("default"), lock: text("deploy"), token: 7 };
+    entries.push(Entry { fence: Some(fence), ..entries[0].clone() });
     entries.iter().map(Entry::encode_to_vec).collect()
 }
 
@@ -213,7 +269,7 @@ fn state() -> (MemoryStore, u64, Vec<Vec<u8>>) {
     let time = ObjectKey::parse(Kind::McpServer, "", "time").expect("a name");
     for at in 0.. {
         let entries = entries(&uids);
-        if at + 2 == entries.len() {
+        if at + 3 == entries.len() {
             return (store, at as u64 + 1, entries);
         }
         let mut round = Round::new(&store, World::GROUP);

@@ -7,6 +7,9 @@ use crate::limits::DEDUP_WINDOW_MS;
 use crate::refusal::{Code, Refusal};
 use crate::store::MemoryStore;
 use keiko_proto::v1::{
+    AcquireLock, CloseSession, CoordinationOp, OpenSession, ReleaseLock, coordination_op,
+};
+use keiko_proto::v1::{
     Actor, Agent, AgentSpec, ApplyObject, ClusterOp, Compact, DeleteObject, Entry, JournalOp,
     McpServer, McpServerSpec, Metadata, Node, NoteNode, Object, ObjectRef, PruneTokens, PutAgent,
     PutMcpServer, RegistryOp, Reply, SecurityOp, SetAdminState, SocketPeer, TokenBearer,
@@ -153,6 +156,23 @@ fn a_newer_entry_stops_the_node_before_its_op_is_read() {
     assert_eq!(halt, Err(Halt::FeatureLevel { index: 1, level: 99, known: features::LEVEL }));
 }
 
+/// What becomes of one session and a lock.
+fn coordination(number: u8) -> Room {
+    use coordination_op::Op;
+    let id = "0190b1f0-0000-7000-8000-000000000001".to_owned();
+    let (name, kind) = ("a".to_owned(), "lock".to_owned());
+    let op = match number {
+        0 => Op::OpenSession(OpenSession { id, ..Default::default() }),
+        1 => {
+            let acquire = AcquireLock { session: id, name, kind, limit: 1, ..Default::default() };
+            Op::AcquireLock(acquire)
+        }
+        2 => Op::ReleaseLock(ReleaseLock { session: id, name, ..Default::default() }),
+        _ => Op::CloseSession(CloseSession { id, as_admin: true }),
+    };
+    Room::Coordination(CoordinationOp { op: Some(op) })
+}
+
 /// One of the ops of every room, from one of three actors.
 fn any_entry(kind: u8, number: u8, actor: u8) -> Vec<u8> {
     let name = format!("n{number}");
@@ -200,6 +220,7 @@ fn any_entry(kind: u8, number: u8, actor: u8) -> Vec<u8> {
             let object = Some(Object { object: Some(Inner::Agent(agent)) });
             registry(registry_op::Op::Apply(ApplyObject { object, revision: 0 }))
         }
+        7 => coordination(number),
         _ => Room::Security(SecurityOp { op: Some(security_op::Op::PruneTokens(PruneTokens {})) }),
     };
     let who = match actor {
@@ -218,7 +239,7 @@ proptest! {
         log in prop::collection::vec(
             prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..40),
-                (0u8..8, 0u8..4, 0u8..3).prop_map(|(kind, number, actor)| any_entry(kind, number, actor)),
+                (0u8..9, 0u8..4, 0u8..3).prop_map(|(kind, number, actor)| any_entry(kind, number, actor)),
             ],
             0..40,
         ),

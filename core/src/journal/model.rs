@@ -9,6 +9,8 @@ pub struct Origin {
     pub request_id: String,
     /// BLAKE3 of the entry as logged.
     pub entry_hash: String,
+    /// Where the actor called from.
+    pub peer: String,
 }
 
 /// What can be asked of the room.

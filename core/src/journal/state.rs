@@ -102,6 +102,7 @@ pub fn record(
             trace_id: origin.trace_id.clone(),
             request_id: origin.request_id.clone(),
             entry_hash: origin.entry_hash.clone(),
+            peer: origin.peer.clone(),
             body: Some(body),
         };
         let key = events_key(stamp.group).number(stamp.revision).number(u64::from(sequence));

@@ -9,7 +9,7 @@
 //! wire.rs   from the log's words to the model: every check that needs no state
 //! state.rs  what an op does; the longer ones:
 //!           put.rs (register, refresh) declare.rs (apply) condition.rs (health, admin state)
-//!           place.rs (which node runs a command)
+//!           place.rs (which node runs a command) rewind.rs (back to a revision)
 //! declared.rs  what of a spec is declared, and what probes find
 //! offer.rs  how what is offered differs from before
 //! depend.rs what needs what; graph.rs has the algorithms
@@ -44,6 +44,7 @@ mod offer;
 mod place;
 mod put;
 mod query;
+mod rewind;
 mod state;
 #[cfg(test)]
 mod tests;

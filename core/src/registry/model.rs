@@ -172,6 +172,8 @@ pub(super) enum Op {
     Place(Place),
     /// Removes an object with its parts.
     Delete(Delete),
+    /// Everything becomes what it was at a revision.
+    Rewind(u64),
 }
 
 /// Which node takes a server over, and what it knows of it.

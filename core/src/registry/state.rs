@@ -1,7 +1,7 @@
 //! What the ops do to the room's tables.
 
 use super::model::{Delete, Kind, ObjectKey, Op, metadata, table_byte, tool_name_key};
-use super::{condition, declare, depend, place, put, query, wire};
+use super::{condition, declare, depend, place, put, query, rewind, wire};
 use crate::history::Declared;
 use crate::house::{Emit, Emitted};
 use crate::refusal::{Code, Result, refuse};
@@ -49,6 +49,10 @@ pub fn apply(
         Op::Delete(asked) => {
             let object = delete(txn, stamp, &asked, emit)?;
             registry_reply::Reply::Delete(DeleteReply { object: Some(object) })
+        }
+        Op::Rewind(revision) => {
+            let changed = rewind::apply(txn, stamp, revision, emit)?;
+            registry_reply::Reply::Changed(ChangedReply { changed, object: None })
         }
     };
     Ok(RegistryReply { reply: Some(reply) })

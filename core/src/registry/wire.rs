@@ -41,6 +41,7 @@ pub(super) fn parse(op: wire::RegistryOp) -> Result<Op> {
             }
             Ok(Op::Delete(Delete { object, revision, uid, expired }))
         }
+        Some(registry_op::Op::Rewind(rewind)) => Ok(Op::Rewind(rewind.revision)),
         None => refuse(Code::MalformedEntry, "the registry entry names no op"),
     }
 }

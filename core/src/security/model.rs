@@ -1,6 +1,7 @@
 //! The room's ops, checked as far as they can be without state.
 
-use keiko_proto::v1::{Authority, Node, NoteRefusals, Token};
+use crate::cluster::Reopening;
+use keiko_proto::v1::{Authority, Binding, Node, NoteRefusals, NoteUses, Role, Token};
 
 /// The role of a token that makes a node a member, and is good for nothing else.
 pub const ROLE_NODE: &str = "node";
@@ -16,6 +17,9 @@ pub const ROLE_VIEWER: &str = "viewer";
 
 /// The role of who touches one agent's entry only.
 pub const ROLE_AGENT: &str = "agent";
+
+/// The role of who holds what bindings say, and nothing else.
+pub const ROLE_GUEST: &str = "guest";
 
 /// What can be asked of the room.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +38,20 @@ pub(super) enum Op {
     EnrollPerson { token: String, key_hash: String },
     /// Tells of attempts that were refused.
     NoteRefusals(NoteRefusals),
+    /// Declares a role, or changes it.
+    SetRole(Role),
+    /// Declares a role no more.
+    DeleteRole(String),
+    /// Hands a role to somebody.
+    SetBinding(Binding),
+    /// Takes it back.
+    DeleteBinding(String),
+    /// Takes somebody out.
+    RemovePerson(String),
+    /// Tells which grants were used.
+    NoteUses(NoteUses),
+    /// Goes on with one node alone, with or without whoever was let in before.
+    Reopen { asked: Box<Reopening>, forget: bool },
 }
 
 /// Who is known by the certificate that a person's or agent's token is traded for.

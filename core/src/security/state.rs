@@ -1,7 +1,7 @@
 //! What the ops do to the room's tables.
 
 use super::model::Op;
-use super::{query, trade, wire};
+use super::{query, reopen, roles, trade, uses, wire};
 use crate::house::{Emit, Emitted};
 use crate::limits::{PRUNE_TOKENS_MAX, TOKENS_MAX};
 use crate::refusal::{Code, Refusal, Result, refuse};
@@ -9,10 +9,11 @@ use crate::stamp::Stamp;
 use crate::table::{RoomByte, Table};
 use crate::txn::Txn;
 use keiko_proto::v1::{
-    Authority, AuthorityStored, NoteRefusals, NoteRefusalsReply, PersonEntry, PruneTokensReply,
-    SecurityEvent, SecurityOp, SecurityReply, StoreAuthorityReply, Token, TokenChanged,
-    event::Body, security_event, security_reply,
+    Authority, AuthorityStored, NoteRefusals, NoteRefusalsReply, NoteUsesReply, PersonEntry,
+    PruneTokensReply, SecurityEvent, SecurityOp, SecurityReply, StoreAuthorityReply, Token,
+    TokenChanged, event::Body, security_event, security_reply,
 };
+use std::collections::BTreeSet;
 
 pub(super) const AUTHORITY: Table<Authority> = Table::new(RoomByte::Security, 1, 1);
 pub(super) const TOKENS: Table<Token> = Table::new(RoomByte::Security, 2, 1);
@@ -48,6 +49,26 @@ pub fn apply(
             note_refusals(refusals, emit);
             security_reply::Reply::NoteRefusals(NoteRefusalsReply {})
         }
+        Op::SetRole(role) => security_reply::Reply::Role(roles::set_role(txn, stamp, role, emit)?),
+        Op::DeleteRole(name) => {
+            security_reply::Reply::Role(roles::delete_role(txn, stamp, &name, emit)?)
+        }
+        Op::SetBinding(binding) => {
+            security_reply::Reply::Binding(roles::set_binding(txn, stamp, binding, emit)?)
+        }
+        Op::DeleteBinding(name) => {
+            security_reply::Reply::Binding(roles::delete_binding(txn, stamp, &name, emit)?)
+        }
+        Op::RemovePerson(name) => {
+            security_reply::Reply::Person(roles::remove_person(txn, stamp, &name, emit)?)
+        }
+        Op::NoteUses(note) => {
+            uses::note(txn, stamp, note, emit);
+            security_reply::Reply::NoteUses(NoteUsesReply {})
+        }
+        Op::Reopen { asked, forget } => {
+            security_reply::Reply::Node(reopen::apply(txn, stamp, *asked, forget, emit)?)
+        }
     };
     Ok(SecurityReply { reply: Some(reply) })
 }
@@ -79,6 +100,7 @@ fn create_token(txn: &mut Txn<'_>, stamp: &Stamp, token: Token, emit: Emit<'_>) 
         return Err(Refusal::new(Code::LimitExceeded, format!("there are {TOKENS_MAX} tokens"))
             .hint("tokens that expired are removed by themselves; take a shorter --ttl"));
     }
+    roles::check_token(txn, stamp, &token)?;
     let token = Token { created_ms: stamp.unix_ms, ..token };
     put_token(txn, stamp, &token);
     tell(&token, "created", security_event::Event::TokenCreated, emit);
@@ -91,6 +113,7 @@ fn revoke_token(txn: &mut Txn<'_>, stamp: &Stamp, id: &str, emit: Emit<'_>) -> R
     };
     TOKENS.delete(txn, TOKENS.key(stamp.group).text(id));
     tell(&token, "revoked", security_event::Event::TokenRevoked, emit);
+    forget_uses(txn, stamp, std::slice::from_ref(&token), emit);
     Ok(token)
 }
 
@@ -102,7 +125,19 @@ fn prune_tokens(txn: &mut Txn<'_>, stamp: &Stamp, emit: Emit<'_>) -> u32 {
         TOKENS.delete(txn, TOKENS.key(stamp.group).text(&token.id));
         tell(token, "expired", security_event::Event::TokenExpired, emit);
     }
+    forget_uses(txn, stamp, &expired, emit);
     u32::try_from(expired.len()).unwrap_or(u32::MAX)
+}
+
+/// Nothing is kept of tokens that are gone, and no binding names them.
+fn forget_uses(txn: &mut Txn<'_>, stamp: &Stamp, gone: &[Token], emit: Emit<'_>) {
+    let gone: BTreeSet<String> = gone.iter().map(|token| format!("token/{}", token.id)).collect();
+    for subject in &gone {
+        uses::forget(txn, stamp, subject);
+    }
+    if !gone.is_empty() {
+        roles::forget_subjects(txn, stamp, &gone, emit);
+    }
 }
 
 /// Kept in the journal alone.

@@ -16,7 +16,7 @@ fn room(op: Op) -> Room {
     Room::Security(SecurityOp { op: Some(op) })
 }
 
-fn create(token: Token) -> Room {
+pub(crate) fn create(token: Token) -> Room {
     room(Op::CreateToken(CreateToken { token: Some(token) }))
 }
 
@@ -33,7 +33,7 @@ fn bearer(id: &str, scope: &str, expires_ms: u64) -> Token {
 }
 
 /// A token that is traded once, within the hour.
-fn one_use(world: &World, id: &str, role: &str, who: &str) -> Token {
+pub(crate) fn one_use(world: &World, id: &str, role: &str, who: &str) -> Token {
     let scope = if role == ROLE_AGENT { "agent/default/hello" } else { "" };
     let (role, who) = (role.to_owned(), who.to_owned());
     Token { role, who, one_use: true, ..bearer(id, scope, world.now_ms + HOUR_MS) }
@@ -78,6 +78,16 @@ fn admitted(result: reply::Result) -> Node {
 pub(crate) fn enroll_admin(world: &mut World, name: &str) {
     world.accept(create(one_use(world, name, ROLE_ADMIN, name)));
     world.accept(enroll(name, 'a'));
+}
+
+/// Ends a token.
+pub(crate) fn revoke(id: &str) -> Room {
+    room(Op::RevokeToken(RevokeToken { id: id.to_owned() }))
+}
+
+/// Trades a token for a person's entry.
+pub(crate) fn enroll_with(token: &str, key: char) -> Room {
+    enroll(token, key)
 }
 
 fn enroll(token: &str, key: char) -> Room {

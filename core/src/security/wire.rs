@@ -1,11 +1,16 @@
 //! From the log's words to the room's own.
 
-use super::model::{Op, ROLE_ADMIN, ROLE_AGENT, ROLE_NODE, ROLE_OPERATOR, ROLE_VIEWER};
-use crate::cluster::{check_key_hash, check_node};
+use super::model::{Op, ROLE_ADMIN, ROLE_AGENT, ROLE_GUEST, ROLE_NODE, ROLE_OPERATOR, ROLE_VIEWER};
+use super::{declared, uses};
+use crate::cluster::{Reopening, check_cluster_id, check_key_hash, check_node};
 use crate::id::Name;
-use crate::limits::{REFUSAL_TEXT_BYTES_MAX, REFUSALS_NOTED_MAX, TOKEN_TTL_MS_MAX};
+use crate::limits::{
+    REFUSAL_TEXT_BYTES_MAX, REFUSALS_NOTED_MAX, REOPEN_REASON_BYTES_MAX, TOKEN_TTL_MS_MAX,
+};
 use crate::refusal::{Code, Refusal, Result, refuse};
-use keiko_proto::v1::{NoteRefusals, RefusedAttempt, SecurityOp, Token, actor::Who, security_op};
+use keiko_proto::v1::{
+    NoteRefusals, RefusedAttempt, Reopen, SecurityOp, Token, actor::Who, security_op,
+};
 
 const TOKEN_ID_CHARS_MAX: usize = 32;
 
@@ -41,8 +46,48 @@ pub(super) fn parse(op: SecurityOp, unix_ms: u64) -> Result<Op> {
             check_refusals(&note)?;
             Ok(Op::NoteRefusals(note))
         }
+        Some(security_op::Op::SetRole(set)) => {
+            Ok(Op::SetRole(declared::role(set.role.unwrap_or_default())?))
+        }
+        Some(security_op::Op::DeleteRole(delete)) => {
+            declared::check_role_name(&delete.name)?;
+            Ok(Op::DeleteRole(delete.name))
+        }
+        Some(security_op::Op::SetBinding(set)) => {
+            let binding = declared::binding(set.binding.unwrap_or_default(), unix_ms)?;
+            Ok(Op::SetBinding(binding))
+        }
+        Some(security_op::Op::DeleteBinding(delete)) => Ok(Op::DeleteBinding(delete.name)),
+        Some(security_op::Op::RemovePerson(remove)) => Ok(Op::RemovePerson(remove.name)),
+        Some(security_op::Op::NoteUses(note)) => {
+            uses::check(&note, unix_ms)?;
+            Ok(Op::NoteUses(note))
+        }
+        Some(security_op::Op::Reopen(reopen)) => parse_reopen(reopen),
         None => Err(Refusal::new(Code::MalformedEntry, "the security entry names no op")),
     }
+}
+
+fn parse_reopen(reopen: Reopen) -> Result<Op> {
+    let Reopen { from_cluster_id, cluster_id, node, forget_authority, reason } = reopen;
+    check_cluster_id(&cluster_id)?;
+    let node = node.unwrap_or_default();
+    check_node(&node)?;
+    if node.id == 0 {
+        return refuse(Code::InvalidArgument, "a node's id is never 0");
+    }
+    if reason.len() > REOPEN_REASON_BYTES_MAX || reason.contains(char::is_control) {
+        return refuse(
+            Code::LimitExceeded,
+            format!("a reason is a line of at most {REOPEN_REASON_BYTES_MAX} bytes"),
+        );
+    }
+    if cluster_id != from_cluster_id && !forget_authority {
+        // Its certificate says of which cluster it is.
+        return refuse(Code::InvalidArgument, "another cluster has another authority");
+    }
+    let asked = Box::new(Reopening { from: from_cluster_id, cluster_id, node, reason });
+    Ok(Op::Reopen { asked, forget: forget_authority })
 }
 
 fn parse_token(token: Token, unix_ms: u64) -> Result<Token> {
@@ -67,14 +112,14 @@ fn check_role(token: &Token) -> Result<()> {
     let (names_person, may_be_bearer) = match role.as_str() {
         ROLE_NODE => (false, false),
         ROLE_ADMIN | ROLE_OPERATOR => (true, false),
-        ROLE_VIEWER => (true, true),
+        ROLE_VIEWER | ROLE_GUEST => (true, true),
         ROLE_AGENT => (false, true),
         role => {
             return Err(Refusal::new(
                 Code::InvalidArgument,
                 format!("no token has the role {role:?}"),
             )
-            .hint("one of node, admin, operator, viewer, agent"));
+            .hint("one of node, admin, operator, viewer, guest, agent"));
         }
     };
     if !one_use && !may_be_bearer {
@@ -83,7 +128,7 @@ fn check_role(token: &Token) -> Result<()> {
             format!("no bearer token has the role {role}"),
         )
         .hint("leave --bearer out: the token is traded once for a certificate")
-        .hint("only a viewer's and an agent's token can be shown at each call"));
+        .hint("only a viewer's, a guest's and an agent's token can be shown at each call"));
     }
     match names_person {
         true => drop(Name::parse("person's name", who)?),

@@ -83,7 +83,7 @@ pub(super) fn trade(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Refusal::new(Code::Internal, "the runtime does not start").cause(error))?;
-    let settings = Settings { endpoint, identity, trust, timeout };
+    let settings = Settings { endpoint, identity, trust, timeout, fence: None };
     match runtime.block_on(enroll(settings)) {
         Ok(enrolled) => Ok(Traded::For(Box::new(enrolled))),
         Err(error) => match error.refusal.code {

@@ -164,7 +164,8 @@ pub(crate) fn settings(
     };
     let ca = globals.ca.clone().filter(|path| !path.as_os_str().is_empty()).or(context.ca);
     let trust = ca.map(|path| -> Outcome<Trust> { Ok(Trust::from_pem(&read(&path)?)?) });
-    Ok(Settings { endpoint, identity, trust: trust.transpose()?, timeout })
+    let fence = globals.fence.clone();
+    Ok(Settings { endpoint, identity, trust: trust.transpose()?, timeout, fence })
 }
 
 pub(crate) fn token(path: &Path) -> Outcome<Identity> {

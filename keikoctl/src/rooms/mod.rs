@@ -1,6 +1,7 @@
 //! The rooms' verbs: `args` is the grammar, `run` the verbs, `table` the columns.
 
 pub(crate) mod cluster;
+pub(crate) mod coordination;
 pub(crate) mod journal;
 pub(crate) mod registry;
 pub(crate) mod security;
@@ -28,6 +29,14 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Outcome {
         Verb::Diff(args) => manifest::diff(&args, session).await,
         Verb::Delete(args) => manifest::delete(&args, session).await,
         Verb::Event(verb) => journal::run(verb, session).await,
+        Verb::Whoami => security::whoami(session).await,
+        Verb::CanI(args) => security::can_i(args, session).await,
+        Verb::Role(verb) => security::role(verb, session).await,
+        Verb::Binding(verb) => security::binding(verb, session).await,
+        Verb::Person(verb) => security::person(verb, session).await,
+        Verb::Security(verb) => security::security(verb, session).await,
+        Verb::Audit(verb) => security::audit(verb, session).await,
+        Verb::Lock(verb) => coordination::run(verb, session).await,
         // Run elsewhere, without a daemon.
         Verb::Dev
         | Verb::Context(_)

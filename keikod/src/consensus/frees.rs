@@ -1,7 +1,7 @@
 //! What must go on while the disk is nearly full.
 
 use keiko_proto::v1::entry::Room;
-use keiko_proto::v1::{cluster_op, registry_op, security_op};
+use keiko_proto::v1::{cluster_op, coordination_op, registry_op, security_op};
 
 /// True for what makes room, or tells that something is no longer so.
 pub(super) fn frees(room: Option<&Room>) -> bool {
@@ -12,8 +12,21 @@ pub(super) fn frees(room: Option<&Room>) -> bool {
             matches!(op.op, Some(Delete(_) | SetHealth(_) | SetAdminState(_)))
         }
         Some(Room::Security(op)) => {
-            use security_op::Op::{PruneTokens, RevokeToken};
-            matches!(op.op, Some(RevokeToken(_) | PruneTokens(_)))
+            use security_op::Op::{
+                DeleteBinding, DeleteRole, PruneTokens, RemovePerson, RevokeToken,
+            };
+            let ends = matches!(op.op, Some(RevokeToken(_) | PruneTokens(_) | RemovePerson(_)));
+            ends || matches!(op.op, Some(DeleteRole(_) | DeleteBinding(_)))
+        }
+        Some(Room::Coordination(op)) => {
+            use coordination_op::Op::{
+                CloseSession, DeleteWindow, ExpireSessions, KeepSession, LeaveBarrier, ReleaseLock,
+                WithdrawWaiter,
+            };
+            // Who can't say that they live would lose what they hold.
+            let lives = matches!(op.op, Some(KeepSession(_) | CloseSession(_) | ExpireSessions(_)));
+            let gives = matches!(op.op, Some(ReleaseLock(_) | WithdrawWaiter(_) | LeaveBarrier(_)));
+            lives || gives || matches!(op.op, Some(DeleteWindow(_)))
         }
         Some(Room::Cluster(op)) => {
             use cluster_op::Op::{NoteReach, RemoveNode, SetNodeState};

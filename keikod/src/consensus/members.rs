@@ -2,7 +2,7 @@
 
 use super::group::{Group, ended};
 use super::peer::Link;
-use super::types::Member;
+use super::types::{Member, Membership};
 use keiko_core::refusal::{Code, Refusal, Result};
 use openraft::ChangeMembers;
 use openraft::errors::{ClientWriteError, RaftError};
@@ -26,19 +26,24 @@ pub struct MemberView {
     pub votes: bool,
 }
 
-impl Group {
+impl MemberView {
     /// Voters and learners, by id.
-    pub fn members(&self) -> Vec<MemberView> {
-        let metrics = self.metrics();
-        let members = metrics.membership_config.membership();
+    pub(super) fn all(members: &Membership) -> Vec<Self> {
         let voters: BTreeSet<u64> = members.voter_ids().collect();
-        let view = |(id, member): (&u64, &Member)| MemberView {
+        let view = |(id, member): (&u64, &Member)| Self {
             id: *id,
             name: member.name.clone(),
             address: member.addr.clone(),
             votes: voters.contains(id),
         };
         members.nodes().map(view).collect()
+    }
+}
+
+impl Group {
+    /// Voters and learners, by id.
+    pub fn members(&self) -> Vec<MemberView> {
+        MemberView::all(self.metrics().membership_config.membership())
     }
 
     /// True while a change of the voters is under way.

@@ -17,12 +17,14 @@ mod checkpoints;
 mod clock;
 mod config;
 mod disk;
+mod export;
 mod frees;
 mod group;
 mod log;
 mod machine;
 mod members;
 mod monitor;
+pub mod offline;
 pub mod peer;
 mod propose;
 mod read;
@@ -38,6 +40,7 @@ pub use crate::store::View;
 pub use crate::store::counters::Counters;
 pub use config::raft_config;
 pub use disk::DiskWatermarks;
+pub use export::{Export, Exported};
 pub use group::Group;
 pub use members::MemberView;
 pub use propose::Proposal;
@@ -169,6 +172,8 @@ pub struct Consensus {
     context: Arc<Context>,
     groups: Arc<Groups>,
     founding: tokio::sync::Mutex<()>,
+    /// True while the files of a backup are written or read.
+    exporting: Arc<AtomicBool>,
 }
 
 impl Consensus {
@@ -201,7 +206,8 @@ impl Consensus {
         let groups = Arc::new(Groups(RwLock::new(groups)));
         let founding = tokio::sync::Mutex::new(());
         let running = Mutex::new(Some(Running { thread, flusher }));
-        Ok(Self { running, pulse, context, groups, founding })
+        let exporting = Arc::default();
+        Ok(Self { running, pulse, context, groups, founding, exporting })
     }
 
     /// True if this node holds a cluster.

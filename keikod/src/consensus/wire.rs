@@ -104,6 +104,30 @@ pub(super) fn applied_from_store(
     Ok((Some(log_id_from_store(*last)), StoredMembership::new(log_id, members)))
 }
 
+/// This node as the only member.
+fn alone(id: u64, name: &str) -> Result<Membership> {
+    let member = Member { name: name.to_owned(), addr: String::new() };
+    Membership::new(vec![BTreeSet::from([id])], BTreeMap::from([(id, member)]))
+        .map_err(|error| Refusal::new(Code::Internal, "nobody is a member").cause(error))
+}
+
+/// The mark of a state whose only member is this node.
+pub(super) fn alone_to_store(last: record::LogId, id: u64, name: &str) -> Result<Applied> {
+    let last = log_id_from_store(last);
+    Ok(applied_to_store(&last, &StoredMembership::new(Some(last), alone(id, name)?)))
+}
+
+/// The entry that makes this node the only member.
+pub(super) fn alone_entry(at: record::LogId, id: u64, name: &str) -> Result<Record> {
+    let payload = encode_members(None, &alone(id, name)?).into();
+    Ok(Record { id: at, kind: Kind::Membership, payload })
+}
+
+/// The members of an apply mark, or of an entry that changes them.
+pub(super) fn members_from_store(bytes: &[u8]) -> Result<Membership> {
+    decode_members(bytes).map(|(_, members)| members)
+}
+
 fn encode_members(log_id: Option<&LogId>, members: &Membership) -> Vec<u8> {
     let log_id = log_id.map(|id| LogIdRecord { term: id.leader_id.term, index: id.index });
     let voters = members.get_joint_config().iter();

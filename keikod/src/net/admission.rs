@@ -107,13 +107,15 @@ async fn bearer(
         presented.of_cluster(&ours.hash)?;
     }
     let stored = parts.tokens.find(presented.id).await;
+    let (stored, bound) = stored.unzip();
     let proven = presented.prove(stored.as_ref())?;
     token::check(proven, now_ms(), TRADES.contains(&path)).map_err(|refusal| {
         let who = Who::Token(wire::TokenBearer { id: proven.id.clone() });
         Denied { refusal, actor: Some(wire::Actor { who: Some(who) }) }
     })?;
     let wire::Token { id, role, scope, expires_ms, one_use, .. } = proven.clone();
-    Ok(Identity::Token { id, role, scope, expires_ms, one_use })
+    let bound = bound.unwrap_or_default();
+    Ok(Identity::Token { id, role, scope, expires_ms, one_use, bound })
 }
 
 /// Refuses a peer on the socket whose uid is not, or no longer, admitted.

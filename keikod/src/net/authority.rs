@@ -7,7 +7,9 @@
 //!
 //! Invariant: what a certificate says is said here; of a request only the key is taken.
 
-use super::certificate::{INTERFACE_ADDRESSES_MAX, Names, NodeCertificate, is_subject};
+use super::certificate::{
+    INTERFACE_ADDRESSES_MAX, NAMES_GIVEN_MAX, Names, NodeCertificate, is_subject,
+};
 use super::csr::Requested;
 use super::node_key::NodeKey;
 use super::seal::Keys;
@@ -32,8 +34,9 @@ const AUTHORITY_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub const NODE_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How long a person's certificate lives.
 pub const PERSON_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
-/// What a node is reached by: its own name and `localhost` in three forms beside its addresses.
-const NAMES_MAX: usize = INTERFACE_ADDRESSES_MAX + 8;
+/// What a node is reached by: its own name, `localhost` in three forms and what it advertises beside
+/// its addresses, and the names that its `keiko.toml` gives it besides.
+const NAMES_MAX: usize = INTERFACE_ADDRESSES_MAX + 8 + NAMES_GIVEN_MAX;
 /// Clocks differ: a certificate is valid from a little before it was made.
 const BACKDATE: Duration = Duration::from_secs(5 * 60);
 const PURPOSE: &str = "cluster-ca";

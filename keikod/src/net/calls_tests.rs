@@ -3,12 +3,19 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 
 fn token(id: &str) -> Identity {
     let (id, role) = (id.to_owned(), "agent".to_owned());
-    Identity::Token { id, role, scope: String::new(), expires_ms: 1, one_use: false }
+    Identity::Token {
+        id,
+        role,
+        scope: String::new(),
+        expires_ms: 1,
+        one_use: false,
+        bound: Default::default(),
+    }
 }
 
 fn person(name: &str) -> Identity {
     let (name, role) = (name.to_owned(), "viewer".to_owned());
-    Identity::Person { name, role, scope: String::new(), expires_ms: 1 }
+    Identity::Person { name, role, scope: String::new(), expires_ms: 1, bound: Default::default() }
 }
 
 fn socket() -> Identity {

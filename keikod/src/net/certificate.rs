@@ -22,6 +22,8 @@ use std::time::SystemTime;
 
 // A handshake carries every name: 64 of at most 18 bytes each are little over a kilobyte.
 pub(super) const INTERFACE_ADDRESSES_MAX: usize = 64;
+/// Names that `[node] names` may give: a service's in its four lengths, for two services.
+pub const NAMES_GIVEN_MAX: usize = 8;
 
 /// Under which names a node is reached.
 #[derive(Clone, Debug)]

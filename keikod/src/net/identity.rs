@@ -4,12 +4,17 @@
 //! by nobody else; a service takes it from its request and names the permission that it needs. What
 //! is not granted is refused, and every refusal is counted and noted.
 
-use super::{metrics, refusals};
+use super::{metrics, refusals, uses};
 use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_core::security::{By, Grants};
 use keiko_proto::v1::{self as wire, actor::Who};
 use std::fmt;
+use std::sync::Arc;
 
-pub use super::permission::{Permission, Role};
+pub use super::permission::{Permission, Resource, Role};
+
+/// What bindings hand to a caller beside the role; shared by all calls until a binding changes.
+pub type Bound = Arc<Grants>;
 
 /// A caller who proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +38,8 @@ pub enum Identity {
         expires_ms: u64,
         /// It is traded once, and good for nothing else.
         one_use: bool,
+        /// What bindings add.
+        bound: Bound,
     },
     /// Somebody with a client certificate, as the cluster knows them now.
     Person {
@@ -44,6 +51,8 @@ pub enum Identity {
         scope: String,
         /// When the certificate ends.
         expires_ms: u64,
+        /// What bindings add.
+        bound: Bound,
     },
     /// A caller of another node, which vouches for what it says here.
     Remote {
@@ -53,51 +62,9 @@ pub enum Identity {
         role: String,
         /// Of an agent: what it may touch.
         scope: String,
+        /// What bindings add, as this node knows them.
+        bound: Bound,
     },
-}
-
-/// What a call touches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource<'r> {
-    /// One declared object, its namespace resolved. The kind as in `agent`, `mcp`.
-    Object {
-        /// As in names: lower case.
-        kind: &'r str,
-        /// Never empty.
-        namespace: &'r str,
-        /// As in its metadata.
-        name: &'r str,
-    },
-    /// Everything of a kind or room, as in `agent`, `journal`, `cluster`.
-    All(&'r str),
-}
-
-impl<'r> Resource<'r> {
-    /// One declared object.
-    pub const fn object(kind: &'r str, namespace: &'r str, name: &'r str) -> Self {
-        Self::Object { kind, namespace, name }
-    }
-
-    /// True if `scope` is exactly this object.
-    fn is(&self, scope: &str) -> bool {
-        let Self::Object { kind, namespace, name } = self else { return false };
-        let mut parts = scope.splitn(3, '/');
-        // An empty part names nothing: it must not match an empty scope.
-        !namespace.is_empty()
-            && !name.is_empty()
-            && parts.next() == Some(kind)
-            && parts.next() == Some(namespace)
-            && parts.next() == Some(name)
-    }
-}
-
-impl fmt::Display for Resource<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Object { kind, namespace, name } => write!(f, "{kind}/{namespace}/{name}"),
-            Self::All(what) => write!(f, "{what}/*"),
-        }
-    }
 }
 
 impl fmt::Display for Identity {
@@ -135,8 +102,8 @@ impl Identity {
     }
 
     /// Somebody whom another node vouches for: the receiver believes its peers.
-    pub const fn on_behalf(actor: wire::Actor, role: String, scope: String) -> Self {
-        Self::Remote { actor, role, scope }
+    pub const fn on_behalf(actor: wire::Actor, role: String, scope: String, bound: Bound) -> Self {
+        Self::Remote { actor, role, scope, bound }
     }
 
     /// What this node tells another of the caller. Who may only trade a token has no role there.
@@ -202,14 +169,52 @@ impl Identity {
         }
     }
 
+    /// What bindings add to the role; nothing to a socket's.
+    pub fn bound(&self) -> Option<&Bound> {
+        match self {
+            Self::Socket { .. } => None,
+            Self::Token { bound, .. } | Self::Person { bound, .. } | Self::Remote { bound, .. } => {
+                Some(bound)
+            }
+        }
+    }
+
     /// What the caller may do, be it on one entry only.
     pub fn permissions(&self) -> Vec<Permission> {
-        Permission::ALL.iter().copied().filter(|permission| self.grants(*permission)).collect()
+        let bound = self.bound().map_or(0, |bound| bound.permissions());
+        let held =
+            |permission: &Permission| self.grants(*permission) || bound & permission.bit() != 0;
+        Permission::ALL.iter().copied().filter(held).collect()
+    }
+
+    /// The grant that lets the caller do this to that.
+    pub fn by(&self, permission: Permission, resource: &Resource<'_>) -> Option<By> {
+        if self.grants(permission) && self.reaches(permission, resource) {
+            let role = Role::parse(self.role()).map_or("", Role::name);
+            let is_socket = matches!(self, Self::Socket { .. });
+            return Some(if is_socket { By::Socket } else { By::BuiltIn(role) });
+        }
+        self.bound().and_then(|bound| bound.find(permission, resource)).cloned()
+    }
+
+    /// True if somebody who was found to be `before` is found again, and lost nothing.
+    pub(super) fn is_still(&self, before: &Self) -> bool {
+        let same = self.actor() == before.actor()
+            && self.role() == before.role()
+            && self.scope() == before.scope()
+            && self.expires_ms() == before.expires_ms();
+        let bound = match (self.bound(), before.bound()) {
+            (Some(now), Some(before)) => Arc::ptr_eq(now, before) || now.cover(before),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same && bound
     }
 
     /// Refuses unless the caller may do this to that. Says which permission is missing.
     pub fn require(&self, permission: Permission, resource: &Resource<'_>) -> Result<()> {
         if self.may(permission, resource) {
+            uses::note(self, permission);
             return Ok(());
         }
         let code = Code::PermissionDenied;
@@ -260,16 +265,21 @@ impl Identity {
                     role => role.name(),
                 });
                 let roles: Vec<_> = roles.collect();
-                format!("who may: {}, or whoever is on the node's unix socket", roles.join(", "))
+                format!(
+                    "who may: {}, whoever a binding lets, or whoever is on the node's unix socket",
+                    roles.join(", ")
+                )
             }
         }
     }
 
-    fn may(&self, permission: Permission, resource: &Resource<'_>) -> bool {
-        self.grants(permission) && self.reaches(permission, resource)
+    /// True if the caller may do this to that; who asks only to know is no attempt.
+    pub fn may(&self, permission: Permission, resource: &Resource<'_>) -> bool {
+        let by_role = self.grants(permission) && self.reaches(permission, resource);
+        by_role || self.bound().is_some_and(|bound| bound.find(permission, resource).is_some())
     }
 
-    /// True if the caller has the permission on anything.
+    /// True if the caller's role has the permission on anything.
     fn grants(&self, permission: Permission) -> bool {
         let role = Role::parse(self.role());
         match self {

@@ -2,7 +2,7 @@ use super::*;
 
 fn token(role: &str, scope: &str, one_use: bool) -> Identity {
     let (id, role, scope) = ("t1".into(), role.into(), scope.into());
-    Identity::Token { id, role, scope, expires_ms: u64::MAX, one_use }
+    Identity::Token { id, role, scope, expires_ms: u64::MAX, one_use, bound: Bound::default() }
 }
 
 fn bearer(role: &str, scope: &str) -> Identity {
@@ -11,11 +11,11 @@ fn bearer(role: &str, scope: &str) -> Identity {
 
 fn person(role: &str, scope: &str) -> Identity {
     let (name, role, scope) = ("ann".into(), role.into(), scope.into());
-    Identity::Person { name, role, scope, expires_ms: u64::MAX }
+    Identity::Person { name, role, scope, expires_ms: u64::MAX, bound: Bound::default() }
 }
 
 fn remote(role: &str, scope: &str) -> Identity {
-    Identity::on_behalf(person(role, scope).actor(), role.into(), scope.into())
+    Identity::on_behalf(person(role, scope).actor(), role.into(), scope.into(), Bound::default())
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_socket_is_admin() {
 fn what_a_node_vouches_for() {
     let told = |identity: &Identity| {
         let (actor, role, scope) = identity.vouch();
-        Identity::on_behalf(actor, role, scope)
+        Identity::on_behalf(actor, role, scope, Bound::default())
     };
     let socket = Identity::Socket { node: "n1".into(), uid: 0 };
     let there = told(&socket);
@@ -120,4 +120,48 @@ fn a_refusal_names_what_is_missing_and_is_counted() {
     assert!(refused(token("node", "", true), write).hints[0].contains("--join"));
     let found = refused(person("admin", ""), Permission::ClusterInit);
     assert!(found.hints[0].contains("unix socket"));
+}
+
+/// What a role of one rule hands out.
+fn handed(permissions: &[&str], resources: &[&str]) -> Bound {
+    let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let rule = wire::Rule { permissions: texts(permissions), resources: texts(resources) };
+    let role = wire::Role { name: "deployer".into(), rules: vec![rule], ..wire::Role::default() };
+    Arc::new(Grants::of_role("ann-deploys", &role).unwrap())
+}
+
+fn guest(bound: Bound) -> Identity {
+    let (name, role) = ("ann".into(), "guest".into());
+    Identity::Person { name, role, scope: String::new(), expires_ms: u64::MAX, bound }
+}
+
+#[test]
+fn a_binding_adds_to_the_role() {
+    let ann = guest(handed(&["registry.write"], &["agent/team-a/*"]));
+    let mine = Resource::object("agent", "team-a", "x");
+    ann.require(Permission::RegistryWrite, &mine).unwrap();
+    let by = ann.by(Permission::RegistryWrite, &mine).unwrap().to_string();
+    assert_eq!(by, "binding ann-deploys, role deployer");
+    assert_eq!(ann.permissions(), [Permission::RegistryWrite]);
+    for (permission, resource) in [
+        (Permission::RegistryWrite, Resource::object("agent", "team-b", "x")),
+        (Permission::RegistryWrite, Resource::All("agent")),
+        (Permission::RegistryRead, mine),
+    ] {
+        assert!(ann.require(permission, &resource).is_err(), "{permission} {resource}");
+        assert_eq!(ann.by(permission, &resource), None);
+    }
+    assert!(person("guest", "").permissions().is_empty());
+    let by = person("viewer", "").by(Permission::RegistryRead, &mine).unwrap().to_string();
+    assert_eq!(by, "the built-in role viewer");
+}
+
+#[test]
+fn who_lost_nothing_is_still_the_same() {
+    let less = guest(handed(&["registry.read"], &["agent/team-a/*"]));
+    let more = guest(handed(&["registry.*"], &["agent/*"]));
+    assert!(more.is_still(&less) && less.is_still(&less));
+    assert!(!less.is_still(&more));
+    assert!(!guest(Bound::default()).is_still(&less));
+    assert!(!person("viewer", "").is_still(&person("operator", "")));
 }

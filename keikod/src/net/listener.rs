@@ -83,7 +83,9 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(20),
             unproven: Duration::from_secs(120),
-            recheck: Duration::from_secs(5),
+            // A stream ends within five seconds after its caller may not: two for the look, and the
+            // rest for a node that lags.
+            recheck: Duration::from_secs(2),
         }
     }
 }

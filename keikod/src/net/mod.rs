@@ -32,10 +32,12 @@ mod server;
 mod spiffe;
 mod standing;
 mod text;
+mod uses;
 mod verify;
 
 pub mod authority;
 pub mod deadline;
+pub mod fence;
 pub mod gate;
 pub mod identity;
 pub mod metrics;
@@ -52,22 +54,23 @@ pub mod transcode;
 mod tests;
 
 pub use authority::{Authority, SignedCertificate};
-pub use certificate::{Certificates, Names, NodeCertificate, machine_addresses};
+pub use certificate::{Certificates, NAMES_GIVEN_MAX, Names, NodeCertificate, machine_addresses};
 pub use csr::Requested;
 pub use deadline::Deadline;
 pub use gate::{Missing, Phase, State};
-pub use identity::{Identity, Permission, Resource, Role};
+pub use identity::{Bound, Identity, Permission, Resource, Role};
 pub use listener::{Limits, Peer};
 pub use node_key::NodeKey;
 pub use pages::{Asked, Document, Pages};
 pub use percent::decode;
-pub use refusals::Refusals;
+pub use refusals::{Refusals, caller_address};
 pub use renewal::{RenewBy, Renewal, Signer};
 pub use seal::Keys;
 pub use server::{DRAIN, Handle, Listeners, Server, Settings, endpoint};
 pub use spiffe::{Claim, Subject};
 pub use token::{NewToken, new_token};
 pub use trace::TraceContext;
+pub use uses::UsedGrants;
 
 use keiko_proto::v1 as wire;
 use std::sync::Arc;
@@ -102,12 +105,12 @@ pub fn uids(named: impl Fn(u32) -> bool + Send + Sync + 'static) -> Uids {
 /// Where tokens and people are looked up.
 #[tonic::async_trait]
 pub trait Tokens: Send + Sync + 'static {
-    /// The token with this public half, as the security room keeps it.
-    async fn find(&self, id: &str) -> Option<wire::Token>;
+    /// The token with this public half, as the security room keeps it, and what bindings add.
+    async fn find(&self, id: &str) -> Option<(wire::Token, Bound)>;
 
-    /// Whom certificates call by this name, as the security room knows them; the hash of the key
-    /// that is shown says whether this node may lag.
-    async fn person(&self, name: &str, key_hash: &str) -> Option<wire::PersonEntry>;
+    /// Whom certificates call by this name, as the security room knows them, and what bindings add;
+    /// the hash of the key that is shown says whether this node may lag.
+    async fn person(&self, name: &str, key_hash: &str) -> Option<(wire::PersonEntry, Bound)>;
 }
 
 #[cfg(test)]

@@ -28,18 +28,18 @@ pub(super) async fn identify(
         if now_ms >= end_ms {
             return Err(invalid(format!("it expired: it ended at {end_ms} ms, it is {now_ms} ms")));
         }
-        let Some(entry) = parts.tokens.person(name, &claim.key_hash).await else {
+        let Some((entry, bound)) = parts.tokens.person(name, &claim.key_hash).await else {
             return Err(invalid(format!("nobody is known as {name}, or no longer")));
         };
         if entry.key_hash != claim.key_hash {
             return Err(invalid(format!("{name} enrolled anew since, with another key"))
                 .hint("use the context of that enrolment, or enroll this one anew, too"));
         }
-        Ok(entry)
+        Ok((entry, bound))
     };
-    let wire::PersonEntry { name, role, scope, .. } =
+    let (wire::PersonEntry { name, role, scope, .. }, bound) =
         known.await.map_err(|refusal| Denied { refusal, actor: Some(actor(name)) })?;
-    Ok(Some(Identity::Person { name, role, scope, expires_ms: claim.expires_ms }))
+    Ok(Some(Identity::Person { name, role, scope, expires_ms: claim.expires_ms, bound }))
 }
 
 fn actor(name: &str) -> wire::Actor {
@@ -48,8 +48,8 @@ fn actor(name: &str) -> wire::Actor {
 }
 
 /// The end of a stream whose caller may see other things now.
-pub(super) fn changed() -> Refusal {
-    Refusal::new(Code::CertificateInvalid, "the role of this caller changed since the stream began")
+pub(super) fn changed(code: Code) -> Refusal {
+    Refusal::new(code, "this caller may less than when the stream began")
         .hint("begin the stream again")
 }
 

@@ -72,11 +72,15 @@ pub(super) fn within<F: Future>(from: Option<IpAddr>, call: F) -> impl Future<Ou
     FROM.scope(from, call)
 }
 
+/// Where the call came from that this task answers; none for a socket and for what nobody called.
+pub fn caller_address() -> Option<IpAddr> {
+    FROM.try_with(|from| *from).ok().flatten()
+}
+
 /// Notes an attempt of the call that this task answers. What has nothing to do with who calls is
 /// no such attempt.
 pub(super) fn note(code: Code, actor: Option<wire::Actor>, permission: &str, resource: &str) {
-    let from = FROM.try_with(|from| *from).ok().flatten();
-    note_from(from, code, actor, permission, resource);
+    note_from(caller_address(), code, actor, permission, resource);
 }
 
 /// The same for a caller who did not get as far as a call.

@@ -1,8 +1,9 @@
 //! Whether the caller of a live stream still may: asked again and again for as long as it lives.
 //!
 //! Invariant: a stream ends within one recheck after its token expired, was revoked or given
-//! another role, after the certificate expired or its person was given another role or key, or
-//! after the uid was taken off the socket, and says so in its trailers; one that nobody reads gives
+//! another role, after the certificate expired or its person was taken out or given another role or
+//! key, after a binding of either granted less, or after the uid was taken off the socket, and says
+//! so in its trailers; one that nobody reads gives
 //! nothing, and ends when it is read. Never: asks for a call that has an answer and an end.
 
 use super::admission::admit_uid;
@@ -14,7 +15,8 @@ use bytes::Bytes;
 use futures::stream;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use keiko_core::refusal::{Refusal, Result};
+use keiko_core::refusal::{Code, Refusal, Result};
+use keiko_proto::v1 as wire;
 use std::sync::Arc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::Status;
@@ -33,13 +35,24 @@ impl Standing {
         admit_uid(&self.parts, &self.peer)?;
         match &self.identity {
             Identity::Socket { .. } | Identity::Remote { .. } => Ok(()),
-            Identity::Token { id, role, scope, .. } => match self.parts.tokens.find(id).await {
-                Some(token) if token.role == *role && token.scope == *scope => {
-                    token::check(&token, front::now_ms(), false)
-                }
-                _ => Err(token::invalid()),
-            },
+            Identity::Token { id, .. } => self.check_token(id).await,
             Identity::Person { .. } => self.check_person().await,
+        }
+    }
+
+    async fn check_token(&self, id: &str) -> Result<()> {
+        let Some((token, bound)) = self.parts.tokens.find(id).await else {
+            return Err(token::invalid());
+        };
+        token::check(&token, front::now_ms(), false)?;
+        let wire::Token { id, role, scope, expires_ms, one_use, .. } = token;
+        let found = Identity::Token { id, role, scope, expires_ms, one_use, bound };
+        if (found.role(), found.scope()) != (self.identity.role(), self.identity.scope()) {
+            return Err(token::invalid());
+        }
+        match found.is_still(&self.identity) {
+            true => Ok(()),
+            false => Err(person::changed(Code::PermissionDenied)),
         }
     }
 
@@ -49,8 +62,8 @@ impl Standing {
         };
         let found = person::identify(&self.parts, claim).await;
         match found.map_err(|denied| denied.refusal)? {
-            Some(identity) if identity == self.identity => Ok(()),
-            _ => Err(person::changed()),
+            Some(identity) if identity.is_still(&self.identity) => Ok(()),
+            _ => Err(person::changed(Code::CertificateInvalid)),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::outbound::Http;
 use crate::outbound::a2a::CardKey;
 use crate::outbound::egress::Policy;
 use crate::outbound::schema::Schemas;
-use crate::rooms::Control;
+use crate::rooms::{Control, coordination};
 use crate::settings::{Live, Reloaded, Settings};
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1 as wire;
@@ -47,6 +47,7 @@ pub(super) struct Parts {
 
 #[derive(Clone)]
 struct RoomMetrics {
+    coordination: coordination::Metrics,
     journal: journal::Metrics,
     security: security::Metrics,
     registry: registry::Metrics,
@@ -83,6 +84,7 @@ impl Parts {
         let children =
             Children::start(crate::exec::Settings { covered, ..crate::exec::Settings::new(data) })?;
         let room_metrics = RoomMetrics {
+            coordination: coordination::Metrics::register(metrics),
             journal: journal::Metrics::register(metrics),
             security: security::Metrics::register(metrics),
             registry: registry::Metrics::register(metrics),
@@ -154,7 +156,10 @@ impl Parts {
                 api_address: self.node.api_address.clone(),
             }),
             state,
-            tokens: Arc::new(security::StoredTokens(self.control.clone())),
+            tokens: Arc::new(security::StoredTokens {
+                control: self.control.clone(),
+                bindings: security::Bindings::default(),
+            }),
             certificates: Arc::clone(&self.certificates),
             metrics: Arc::new(move || text.text()),
         };
@@ -163,6 +168,7 @@ impl Parts {
 
     fn routes(&self, state: &NodeState) -> Routes {
         use wire::cluster_server::ClusterServer;
+        use wire::coordination_server::CoordinationServer;
         use wire::journal_server::JournalServer;
         use wire::registry_server::RegistryServer;
         use wire::security_server::SecurityServer;
@@ -194,9 +200,12 @@ impl Parts {
             schemas: Arc::new(Schemas::default()),
             metrics: self.room_metrics.registry.clone(),
         };
+        let metrics = &self.room_metrics.coordination;
+        let coordination = coordination::Service::new(self.control.clone(), metrics);
         let journal = journal::Service::new(self.control.clone());
         Routes::new(ClusterServer::new(cluster))
             .add_service(SecurityServer::new(security))
+            .add_service(CoordinationServer::new(coordination))
             .add_service(RegistryServer::new(registry).max_decoding_message_size(message_max))
             .add_service(JournalServer::new(journal))
     }
@@ -209,6 +218,9 @@ impl Parts {
         tokio::spawn(driver.run(shutdown.clone()));
         let metrics = self.room_metrics.security.clone();
         let driver = security::Driver { control: control.clone(), metrics };
+        tokio::spawn(driver.run(shutdown.clone()));
+        let metrics = self.room_metrics.coordination.clone();
+        let driver = coordination::Driver { control: control.clone(), metrics };
         tokio::spawn(driver.run(shutdown.clone()));
         tokio::spawn(self.feed.clone().run(shutdown.clone()));
         let leases = registry::Leases { control: control.clone(), feed: self.feed.clone() };

@@ -1,12 +1,15 @@
 //! This node's place among others: who it is, what it shows, and how it comes to its cluster.
 
-use super::{CancellationToken, Certificates, Consensus, Current, Keys, NodeCertificate, cluster};
+use super::{
+    CancellationToken, Certificates, Consensus, Current, Keys, NodeCertificate, cluster, security,
+};
 use crate::consensus;
 use crate::consensus::peer::faults;
 use crate::lifecycle::{Addresses, Membership, Readiness};
 use crate::net::{Authority, Names, NodeKey};
 use crate::rooms::Control;
 use crate::settings::Settings;
+use crate::store::View;
 use keiko_core::refusal::Result;
 use keiko_proto::v1 as wire;
 use std::net::TcpListener;
@@ -50,6 +53,7 @@ impl Place {
         let host = &settings.advertise.value;
         let control = Control::new(consensus, name.clone(), closing.clone());
         let names = Names::new(name.clone(), [addresses.api.ip(), addresses.peer.ip()]).also(host);
+        let names = settings.names.iter().fold(names, |names, also| names.also(also));
         let certificates = Certificates::new(NodeCertificate::ephemeral(&names)?)?;
         let keys = Keys::open(&data_dir.join("keys"))?;
         let key = Arc::new(NodeKey::open_or_create(&data_dir.join("keys"))?);
@@ -73,12 +77,16 @@ impl Place {
             settings_hash: settings_hash(settings),
         };
         let neighbours = cluster::Neighbours::new(control.clone(), about);
+        let bindings = security::Bindings::default();
         let hosting = Arc::new(cluster::Hosting {
             neighbours: neighbours.clone(),
             routes: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
             keys: keys.clone(),
             authority: opened.subscribe(),
+            bound: Arc::new(move |view: &View<'_>, actor: &wire::Actor| {
+                bindings.of_actor(view, actor)
+            }),
         });
         Ok(Self {
             control,

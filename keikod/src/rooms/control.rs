@@ -2,7 +2,7 @@
 
 use super::clock;
 use crate::consensus::{Consensus, Consistency, Group, Proposal, Read};
-use crate::net::{Identity, TraceContext};
+use crate::net::{Identity, TraceContext, caller_address, fence};
 use crate::store::View;
 use keiko_core::features;
 use keiko_core::house::{Head, Round};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// On whose account something is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Caller {
     /// As it stands in the entry.
     pub actor: wire::Actor,
@@ -31,6 +31,10 @@ pub struct Caller {
     pub request_id: Vec<u8>,
     /// BLAKE3 of the request as it was sent, or empty.
     pub request_hash: Vec<u8>,
+    /// Where the call came from, or empty.
+    pub peer: String,
+    /// What must be held for what is proposed to count.
+    pub fence: Option<wire::Fence>,
 }
 
 impl Caller {
@@ -44,7 +48,8 @@ impl Caller {
         let actor = Identity::of(request)?.actor();
         let trace = request.extensions().get::<TraceContext>();
         let trace_id = trace.map(|trace| trace.trace_id.to_vec()).unwrap_or_default();
-        Ok(Self { actor, trace_id, request_id: Vec::new(), request_hash: Vec::new() })
+        let peer = caller_address().map(|address| address.to_string()).unwrap_or_default();
+        Ok(Self { actor, trace_id, peer, fence: fence::of(request)?, ..Self::default() })
     }
 
     /// The same for one message of the call.
@@ -89,7 +94,7 @@ impl Control {
     pub fn as_node(&self) -> Caller {
         let who = wire::actor::Who::Node(self.node.clone());
         let actor = wire::Actor { who: Some(who) };
-        Caller { actor, trace_id: Vec::new(), request_id: Vec::new(), request_hash: Vec::new() }
+        Caller { actor, ..Caller::default() }
     }
 
     /// The group; refused before the cluster is founded.
@@ -232,6 +237,8 @@ fn entry(caller: Caller, room: Room) -> wire::Entry {
         request_id: caller.request_id,
         request_hash: caller.request_hash,
         trace_id: caller.trace_id,
+        fence: caller.fence,
+        peer: caller.peer,
         room: Some(room),
         ..Default::default()
     }

@@ -5,6 +5,7 @@
 //! decides, and neither changes anything but by proposing.
 
 pub mod cluster;
+pub mod coordination;
 pub mod journal;
 pub mod peers;
 pub mod registry;

@@ -25,6 +25,7 @@ const KEEP_BYTES: (u64, u64) = (64 << 20, 4 << 40);
 pub(super) struct File {
     pub(super) node_name: Option<Valued<String>>,
     pub(super) advertise: Option<Valued<String>>,
+    pub(super) names: Option<Valued<Vec<String>>>,
     pub(super) api: Option<Valued<SocketAddr>>,
     pub(super) peer: Option<Valued<SocketAddr>>,
     pub(super) metrics: Option<Valued<SocketAddr>>,
@@ -67,6 +68,7 @@ impl File {
                 .parsed(&["node", "name"], |text: String| values::node_name(&text))?,
             advertise: document
                 .parsed(&["node", "advertise"], |text: String| values::host(&text))?,
+            names: document.parsed(&["node", "names"], values::hosts)?,
             api: document.parsed(&["listen", "api"], |text: String| values::address(&text))?,
             peer: document.parsed(&["listen", "peer"], |text: String| values::address(&text))?,
             metrics: document

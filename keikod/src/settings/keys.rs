@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 pub const KEYS: &[&str] = &[
     "node.name",
     "node.advertise",
+    "node.names",
     "listen.api",
     "listen.peer",
     "listen.metrics",

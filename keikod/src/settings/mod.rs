@@ -110,6 +110,8 @@ pub struct Settings {
     pub peer: Valued<SocketAddr>,
     /// `[node] advertise`: under which host others reach this node.
     pub advertise: Valued<String>,
+    /// `[node] names`: under which other hosts clients reach it.
+    pub names: Valued<Vec<String>>,
     /// `[listen] metrics`, loopback.
     pub metrics: Valued<SocketAddr>,
     /// `[socket] path`, by default `keiko.sock` in the data folder.
@@ -158,6 +160,7 @@ impl Settings {
             advertise: Valued::first(flags.advertise.clone(), file.advertise, || {
                 values::advertise_default(api.ip())
             }),
+            names: Valued::first(None, file.names, Vec::new),
             node_name: Valued::first(
                 flags.node_name.clone(),
                 file.node_name,

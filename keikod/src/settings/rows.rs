@@ -23,6 +23,7 @@ impl Settings {
             row("data-dir", &self.data_dir),
             row("node.name", &self.node_name),
             row("node.advertise", &self.advertise),
+            row("node.names", &self.names),
             Row { value: format!("\"{}\"", *self.api), ..row("listen.api", &self.api) },
             Row { value: format!("\"{}\"", *self.peer), ..row("listen.peer", &self.peer) },
             Row { value: format!("\"{}\"", *self.metrics), ..row("listen.metrics", &self.metrics) },

@@ -26,6 +26,12 @@ fn what_is_wrong_is_named_with_its_line() {
         "expected a text in quotes",
     );
     check("[node]\nname = 'A B'", "keiko.toml:2: node.name has a bad value", "try \"a-b\"");
+    check("[node]\nnames = ['a:1']", "keiko.toml:2: node.names", "without a port");
+    check(
+        "[node]\nnames = ['1','2','3','4','5','6','7','8','9']",
+        "keiko.toml:2: node.names",
+        "at most 8",
+    );
     check("[listen]\napi = '7340'", "keiko.toml:2: listen.api", "expected IP:PORT");
     check("[listen]\nmetrics = '0.0.0.0:1'", "keiko.toml:2: listen.metrics", "loopback");
     check("[socket]\nuids = [1, -1]", "keiko.toml:2: socket.uids", "whole numbers");

@@ -50,6 +50,15 @@ pub fn host(text: &str) -> Result<String, String> {
     }
 }
 
+/// The further names of a node.
+pub(super) fn hosts(names: Vec<String>) -> Parsed<Vec<String>> {
+    const MAX: usize = crate::net::NAMES_GIVEN_MAX;
+    if names.len() > MAX {
+        return Err(format!("expected at most {MAX} names"));
+    }
+    names.iter().map(|name| host(name)).collect()
+}
+
 /// Where others reach a node that listens there. Who listens on any address is reached at the
 /// machine's first one that is not its own alone.
 pub(super) fn advertise_default(listens: std::net::IpAddr) -> String {

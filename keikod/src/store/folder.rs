@@ -92,7 +92,7 @@ impl Folder {
 }
 
 /// The disk refused to do something with a file.
-pub(super) fn fault(path: &Path, action: &str, error: impl std::fmt::Display) -> Refusal {
+pub(crate) fn fault(path: &Path, action: &str, error: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::DiskFault, format!("can't {action} {}", path.display()))
         .cause(error)
         .hint("look at the disk: dmesg, df -h, the mount options")

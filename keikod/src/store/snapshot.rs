@@ -97,6 +97,15 @@ pub fn manifest_of(folder: &Path) -> Result<Vec<u8>> {
 }
 
 impl Manifest {
+    /// Seals it into the folder of its files.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let mut bytes = vec![0; 4];
+        bytes.extend(self.encode_to_vec());
+        seal(MANIFEST_MAGIC, &mut bytes);
+        let path = folder.join(MANIFEST);
+        write_synced(&path, &bytes).map_err(|error| fault(&path, "write", error))
+    }
+
     fn decode_sealed(sealed: &[u8], group: GroupId) -> Option<Self> {
         let manifest = open(MANIFEST_MAGIC, sealed).and_then(|body| Self::decode(body).ok());
         manifest.filter(|manifest| manifest.group == u32::from(group.0))
@@ -149,22 +158,25 @@ impl Database {
         // A damaged one of the same name would be in the way of the new one.
         remove_folder(&folder)?;
         let fresh = folder.with_extension("new");
-        fs::create_dir_all(&fresh).map_err(|error| fault(&fresh, "create", error))?;
-        let mut files = Vec::new();
-        for space in Space::ALL {
-            self.export(&view, group, space.into(), &fresh, &mut files)?;
-        }
-        let mark = applied.as_ref().map(Applied::encode).unwrap_or_default();
-        let manifest = Manifest { group: u32::from(group.0), applied: mark, files };
-        let mut bytes = vec![0; 4];
-        bytes.extend(manifest.encode_to_vec());
-        seal(MANIFEST_MAGIC, &mut bytes);
-        let path = fresh.join(MANIFEST);
-        write_synced(&path, &bytes).map_err(|error| fault(&path, "write", error))?;
+        self.write_group(&view, group, &fresh)?;
         self.adopt(&fresh, &folder)?;
         let built = Snapshot { folder, applied };
         self.forget_older(group, built.last())?;
         Ok(built)
+    }
+
+    /// Writes the group as a view shows it into files of a folder, with their manifest. The folder
+    /// is the caller's: it is no snapshot of this store.
+    pub fn write_group(&self, view: &View<'_>, group: GroupId, folder: &Path) -> Result<Manifest> {
+        fs::create_dir_all(folder).map_err(|error| fault(folder, "create", error))?;
+        let mut files = Vec::new();
+        for space in Space::ALL {
+            self.export(view, group, space.into(), folder, &mut files)?;
+        }
+        let applied = view.applied(group).as_ref().map(Applied::encode).unwrap_or_default();
+        let manifest = Manifest { group: u32::from(group.0), applied, files };
+        manifest.write(folder)?;
+        Ok(manifest)
     }
 
     /// The group's newest complete snapshot. A folder without a readable manifest is none: it holds

@@ -139,6 +139,7 @@ impl Settings {
             identity: Identity::Process,
             trust: None,
             timeout: CALL,
+            fence: None,
         };
         Ok(Client::with(settings).await?)
     }

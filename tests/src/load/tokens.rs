@@ -66,7 +66,8 @@ async fn bearer(node: &Node<'_>, endpoint: &Endpoint, number: usize) -> Result<C
     let made = node.client.write(None, request, call).await.context("making a token")?;
     let identity: Identity = made.token.parse()?;
     let endpoint = endpoint.clone();
-    let settings = keiko_client::Settings { endpoint, identity, trust: None, timeout: CALL };
+    let settings =
+        keiko_client::Settings { endpoint, identity, trust: None, timeout: CALL, fence: None };
     Client::with(settings).await.context("connecting with a token")
 }
 

@@ -76,7 +76,7 @@ impl Clients {
 }
 
 fn actor(dice: &mut Dice) -> wire::Actor {
-    let who = match dice.below(8) {
+    let who = match dice.below(12) {
         0 => Who::Token(wire::TokenBearer { id: "t1".to_owned() }),
         1 => Who::Node("one".to_owned()),
         2 => Who::Socket(wire::SocketPeer { node: "two".to_owned(), uid: Some(1000) }),

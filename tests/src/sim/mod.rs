@@ -158,7 +158,7 @@ impl Default for Settings {
             nodes: 2,
             rooms: [
                 (Room::Cluster, 4),
-                (Room::Security, 7),
+                (Room::Security, 9),
                 (Room::Registry, 17),
                 (Room::Journal, 1),
             ]

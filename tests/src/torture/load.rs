@@ -278,7 +278,8 @@ impl Asking {
             true => (Endpoint::Unix(sockets[self.node].clone()), Identity::Process, None),
             false => (apis[self.node].clone(), person.identity(), Some(trust.clone())),
         };
-        let settings = keiko_client::Settings { endpoint, identity, trust, timeout: PATIENCE };
+        let settings =
+            keiko_client::Settings { endpoint, identity, trust, timeout: PATIENCE, fence: None };
         let connecting = tokio::time::timeout(PATIENCE, Client::with(settings));
         self.client = connecting.await.ok().and_then(Result::ok);
     }
@@ -317,7 +318,8 @@ async fn person(cluster: &Cluster) -> Enrolled {
     let token = cluster.token("--for operator --name torture");
     let identity = Identity::Token(token);
     let endpoint = api(cluster.node(0).api());
-    let settings = keiko_client::Settings { endpoint, identity, trust: None, timeout: ENROLL };
+    let settings =
+        keiko_client::Settings { endpoint, identity, trust: None, timeout: ENROLL, fence: None };
     keiko_client::enroll(settings).await.expect("a certificate")
 }
 

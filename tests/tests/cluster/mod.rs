@@ -9,6 +9,8 @@
 //! damage     a log or a state that is not right      clocks     a clock that is off
 //! strangers  who shows the wrong certificate         expired    certificates that are over
 //! power      gone for all nodes at once              namespaces packets that get lost
+//! recover    one goes on without the others          roles      who may what, and who is taken out
+//! locks      who holds one when nodes die            levels     a node that knows less than others
 //! ```
 //!
 //! Most cases share one cluster and take turns; each leaves it as it likes (see
@@ -24,12 +26,15 @@ mod join;
 mod leader;
 mod leave;
 mod levels;
+mod locks;
 mod namespaces;
 mod partition;
 mod people;
 #[cfg(target_os = "linux")]
 mod power;
 mod quorum;
+mod recover;
+mod roles;
 mod snapshot;
 mod steady;
 mod strangers;

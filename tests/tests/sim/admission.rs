@@ -5,7 +5,7 @@ use keiko_tests::sim::{Invariant, Room, Settings};
 
 /// What only members and tokens see, and much of it.
 pub(super) fn settings() -> Settings {
-    let rooms = [(Room::Cluster, 2), (Room::Security, 3)].into();
+    let rooms = [(Room::Cluster, 2), (Room::Security, 4)].into();
     Settings { rooms, nodes: 1, actions: 160, ..Settings::default() }
 }
 

@@ -94,6 +94,7 @@ impl FailureClass {
     }
 
     /// What a refusal says of the far side that it is about.
+    #[allow(clippy::too_many_lines, reason = "a line for each code")]
     pub fn of(refusal: &Refusal) -> Self {
         match refusal.code {
             Code::CredentialMissing | Code::CredentialRefused => Self::MissingCredential,
@@ -158,7 +159,16 @@ impl FailureClass {
             | Code::KeyMaterial
             | Code::DependencyCycle
             | Code::ManifestInvalid
-            | Code::ContextInvalid => Self::Internal,
+            | Code::ContextInvalid
+            | Code::InUse
+            | Code::BackupInvalid
+            | Code::TargetNotEmpty
+            | Code::RecoveryRefused
+            | Code::SessionEnded
+            | Code::LockHeld
+            | Code::LockMismatch
+            | Code::FenceStale
+            | Code::LockNotHeld => Self::Internal,
         }
     }
 }

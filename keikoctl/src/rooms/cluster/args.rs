@@ -2,9 +2,10 @@
 
 use crate::rooms::registry::flags::{DryRun, Look, Patience, RequestId};
 use crate::rooms::security::TokenVerb;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 use keiko_client::Endpoint;
 use std::convert::Infallible;
+use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(crate) enum ClusterVerb {
@@ -26,6 +27,11 @@ pub(crate) enum ClusterVerb {
         before_help = "Examples:\n  keikoctl cluster transfer-leader\n  keikoctl cluster transfer-leader --to n2"
     )]
     TransferLeader(TransferArgs),
+    /// Writes everything into a file from which a new cluster can be made.
+    #[command(
+        before_help = "Examples:\n  keikoctl cluster backup keiko.backup\n  keikoctl cluster backup \"keiko-$(date +%F).backup\" -o json\n  keikod verify keiko.backup\n  keikod restore --from keiko.backup --data-dir D"
+    )]
+    Backup(BackupArgs),
     /// Tokens, for nodes that join and for people and agents that come in.
     #[command(
         subcommand,
@@ -39,9 +45,20 @@ pub(crate) struct JoinArgs {
     /// The API of any member.
     #[arg(value_name = "HOST:PORT", value_parser = address)]
     pub address: String,
-    /// The token that the cluster made for a node; or name its file with --token-file.
+    /// The token that the cluster made for a node, - for standard input; or name its file with
+    /// --token-file.
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct BackupArgs {
+    /// The file; it appears once all of it is there and checked.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Replace a file of this name.
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 #[derive(Args)]

@@ -1,10 +1,11 @@
 //! The cluster room: `status`, `cluster`, and `node`.
 //!
 //! `run` has the verbs of the cluster, `status` the one that is an answer even where nothing else
-//! works, `node` the members, `remove` and `watch` one verb each. The tokens of `cluster token` are
-//! the security room's.
+//! works, `node` the members, `backup`, `remove` and `watch` one verb each. The tokens of
+//! `cluster token` are the security room's.
 
 mod args;
+mod backup;
 pub(crate) mod node;
 mod remove;
 mod run;

@@ -1,7 +1,7 @@
 //! Founding, joining, and who leads.
 
 use super::args::{ClusterVerb, JoinArgs, TransferArgs};
-use super::{status, table};
+use super::{backup, status, table};
 use crate::context;
 use crate::exit::Exit;
 use crate::fault::{Outcome, usage};
@@ -12,6 +12,10 @@ use keiko_client::Identity;
 use keiko_client::proto::json::to_json;
 use keiko_client::proto::v1 as wire;
 use serde_json::json;
+use std::io::Read as _;
+
+/// A token has less than 200.
+const TOKEN_BYTES_MAX: u64 = 1024;
 
 /// Runs a verb of the cluster.
 pub(crate) async fn run(verb: ClusterVerb, session: &Session) -> Outcome {
@@ -20,6 +24,7 @@ pub(crate) async fn run(verb: ClusterVerb, session: &Session) -> Outcome {
         ClusterVerb::Join(args) => join(args, session).await,
         ClusterVerb::Status => status::full(session).await,
         ClusterVerb::TransferLeader(args) => transfer(args, session).await,
+        ClusterVerb::Backup(args) => backup::run(&args, session).await,
         ClusterVerb::Token(verb) => security::token(verb, session).await,
     }
 }
@@ -71,6 +76,12 @@ fn token(args: &JoinArgs, session: &Session) -> Outcome<String> {
             return Err(usage("--token does not go with --token-file")
                 .hint("leave one of them away: both name what is traded")
                 .into());
+        }
+        (Some(text), None) if text == "-" => {
+            let mut piped = String::new();
+            let read = std::io::stdin().lock().take(TOKEN_BYTES_MAX).read_to_string(&mut piped);
+            read.map_err(|error| usage("the token can't be read").cause(error))?;
+            piped
         }
         (Some(text), None) => text.clone(),
         (None, Some(path)) => String::from_utf8_lossy(&context::read(path)?).into_owned(),

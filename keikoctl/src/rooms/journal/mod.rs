@@ -6,3 +6,4 @@ mod table;
 
 pub(crate) use args::EventVerb;
 pub(crate) use run::run;
+pub(crate) use table::actor;

@@ -35,7 +35,8 @@ pub(crate) const COLUMNS: &[Column<Row>] = &[
     .when(Wide),
 ];
 
-fn actor(actor: Option<&Actor>) -> String {
+/// As in `uid 0 on n1`, or `person anna`.
+pub(crate) fn actor(actor: Option<&Actor>) -> String {
     match actor.and_then(|actor| actor.who.as_ref()) {
         Some(Who::Socket(peer)) => format!("uid {} on {}", peer.uid(), peer.node),
         Some(Who::Token(bearer)) => format!("token {}", bearer.id),

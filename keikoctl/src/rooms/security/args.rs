@@ -39,7 +39,7 @@ pub(crate) enum TokenVerb {
 
 #[derive(Args)]
 pub(crate) struct CreateArgs {
-    /// node, admin, operator, viewer, or agent/NAME.
+    /// node, admin, operator, viewer, guest, or agent/NAME.
     #[arg(long = "for", id = "whom", value_name = "WHOM", value_parser = whom)]
     pub whom: Whom,
     /// Who will be known by the certificate.
@@ -48,7 +48,7 @@ pub(crate) struct CreateArgs {
     /// How long it lives, at most 90d; 1h if nothing is said, of a bearer token 24h.
     #[arg(long, value_name = "DURATION", value_parser = time::duration)]
     pub ttl: Option<Duration>,
-    /// Not traded but shown at each call; for viewer and agent only.
+    /// Not traded but shown at each call; for viewer, guest and agent only.
     #[arg(long)]
     pub bearer: bool,
     #[command(flatten)]
@@ -97,12 +97,12 @@ impl Whom {
 
     /// True if a token for it may be shown again and again.
     pub(super) fn may_bear(&self) -> bool {
-        matches!(self, Self::Person("viewer") | Self::Agent(_))
+        matches!(self, Self::Person("viewer" | "guest") | Self::Agent(_))
     }
 }
 
 /// What completion offers for `--for`.
-pub(crate) const WHOM: &[&str] = &["node", "admin", "operator", "viewer", "agent/"];
+pub(crate) const WHOM: &[&str] = &["node", "admin", "operator", "viewer", "guest", "agent/"];
 
 fn whom(text: &str) -> Result<Whom, String> {
     let agent = text.strip_prefix("agent/").map(|name| name.split('/').collect::<Vec<_>>());
@@ -111,10 +111,14 @@ fn whom(text: &str) -> Result<Whom, String> {
         ("admin", _) => Ok(Whom::Person("admin")),
         ("operator", _) => Ok(Whom::Person("operator")),
         ("viewer", _) => Ok(Whom::Person("viewer")),
+        ("guest", _) => Ok(Whom::Person("guest")),
         (_, Some(parts @ ([_] | [_, _]))) if parts.iter().all(|part| !part.is_empty()) => {
             Ok(Whom::Agent(parts.join("/")))
         }
-        _ => Err("it is node, admin, operator, viewer, agent/NAME or agent/NAMESPACE/NAME".into()),
+        _ => {
+            Err("it is node, admin, operator, viewer, guest, agent/NAME or agent/NAMESPACE/NAME"
+                .into())
+        }
     }
 }
 

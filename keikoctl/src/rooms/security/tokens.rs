@@ -58,7 +58,7 @@ fn message(args: CreateArgs) -> Result<CreateTokenRequest, Refusal> {
             .hint("as in: --name anna"));
     }
     if bearer && !whom.may_bear() {
-        return Err(usage("a bearer token is for viewer and agent only")
+        return Err(usage("a bearer token is for viewer, guest and agent only")
             .cause("whoever finds it can use it: it may not change the cluster")
             .hint("leave --bearer away: the token is then traded once for a certificate"));
     }
@@ -150,10 +150,10 @@ mod tests {
     fn what_can_be_refused_here_is() {
         let no = |line: &str| asked(line).unwrap_err();
         assert_eq!(no("--for admin"), "a token for the role admin needs --name");
-        assert_eq!(no("--for node --bearer"), "a bearer token is for viewer and agent only");
+        assert_eq!(no("--for node --bearer"), "a bearer token is for viewer, guest and agent only");
         assert_eq!(
             no("--for admin --name a --bearer"),
-            "a bearer token is for viewer and agent only"
+            "a bearer token is for viewer, guest and agent only"
         );
         assert_eq!(no("--for node --ttl 0s"), "a token that lives for no time is of no use");
     }

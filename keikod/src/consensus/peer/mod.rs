@@ -55,6 +55,9 @@ pub trait Host: Send + Sync + 'static {
     async fn renew(&self, from: &str, request: words::RenewRequest) -> Result<String>;
     /// Refuses a node that is no member.
     fn check_member(&self, from: &str) -> Result<()>;
+    /// Refuses a node that was a member and is none any more; one that is not known yet may become
+    /// one.
+    fn check_not_gone(&self, id: u64) -> Result<()>;
 }
 
 /// Who this node is to its peers.

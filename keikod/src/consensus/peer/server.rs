@@ -1,8 +1,9 @@
 //! What another node asks of this one.
 //!
 //! Who it is was proven by its certificate. Entries, votes and snapshots are answered to whoever
-//! consensus knows, because a node that lags may not know a new member yet; what goes beyond that is
-//! for members only, as far as this node knows.
+//! consensus knows, because a node that lags may not know a new member yet, but to nobody who was a
+//! member and is none any more: ids are never given again, so that can be told. What goes beyond that
+//! is for members only, as far as this node knows.
 
 use super::super::Groups;
 use super::super::group::{Group, ended};
@@ -96,6 +97,12 @@ impl Server {
         Ok(from)
     }
 
+    /// Refuses whoever speaks for a node that is gone.
+    fn not_gone(&self, vote: Option<&words::Vote>) -> std::result::Result<(), Status> {
+        let checked = vote.map_or(Ok(()), |vote| self.host.check_not_gone(vote.node));
+        checked.map_err(|refusal| to_status(&refusal))
+    }
+
     fn group(&self, number: u32) -> std::result::Result<Group, Status> {
         self.groups.numbered(number).map_err(|refusal| to_status(&refusal))
     }
@@ -116,16 +123,24 @@ impl Peer for Server {
         let number = number.and_then(|number| number.parse().ok());
         let number = number.ok_or_else(|| Status::invalid_argument("no group is named"))?;
         let group = self.group(number)?;
-        let hearing = (request.into_inner(), group.clone());
-        let asked = futures::stream::unfold(hearing, |(mut asked, group)| async {
-            // A stream that breaks ends: the leader begins another one.
-            let request = asked.message().await.ok().flatten()?;
-            let request = convert::append_from(request)
-                .inspect_err(|refusal| tracing::warn!(causes = ?refusal.causes, "{refusal}"))
-                .ok()?;
-            group.heard_leader();
-            Some((request, (asked, group)))
-        });
+        let (host, leader) = (Arc::clone(&self.host), None);
+        let hearing = (request.into_inner(), group.clone(), host, leader);
+        let asked =
+            futures::stream::unfold(hearing, |(mut asked, group, host, leader)| async move {
+                // A stream that breaks ends: the leader begins another one.
+                let request = asked.message().await.ok().flatten()?;
+                let speaks_for = request.vote.as_ref().map(|vote| vote.node);
+                if let Some(id) = speaks_for.filter(|_| speaks_for != leader) {
+                    host.check_not_gone(id)
+                        .inspect_err(|refusal| tracing::debug!("entries are refused: {refusal}"))
+                        .ok()?;
+                }
+                let request = convert::append_from(request)
+                    .inspect_err(|refusal| tracing::warn!(causes = ?refusal.causes, "{refusal}"))
+                    .ok()?;
+                group.heard_leader();
+                Some((request, (asked, group, host, speaks_for)))
+            });
         let answers = group.inner.raft.stream_append(asked).map(|result| match result {
             Ok(result) => Ok(convert::appended_to(&result)),
             Err(fatal) => Err(to_status(&ended(&fatal))),
@@ -139,6 +154,7 @@ impl Peer for Server {
     ) -> Answer<words::VoteResponse> {
         self.from(&request)?;
         let request = request.into_inner();
+        self.not_gone(request.vote.as_ref())?;
         let group = self.group(request.group)?;
         let (pre, transfer) = (request.pre, request.transfer);
         let asked = convert::vote_request_from(request).map_err(|refusal| to_status(&refusal))?;
@@ -158,6 +174,7 @@ impl Peer for Server {
     ) -> Answer<words::TransferResponse> {
         self.from(&request)?;
         let request = request.into_inner();
+        self.not_gone(request.from.as_ref())?;
         let group = self.group(request.group)?;
         let asked = convert::transfer_from(request).map_err(|refusal| to_status(&refusal))?;
         let handled = group.inner.raft.handle_transfer_leader(asked).await;
@@ -172,6 +189,7 @@ impl Peer for Server {
     ) -> Answer<words::SnapshotNeed> {
         let from = self.from(&request)?;
         let words::SnapshotOffer { vote, manifest, group } = request.into_inner();
+        self.not_gone(vote.as_ref())?;
         let group = self.group(group)?;
         let lacking = self.arrivals.begin(&from, group, manifest).await;
         let lacking = lacking.map_err(|refusal| to_status(&refusal))?;

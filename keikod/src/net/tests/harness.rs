@@ -39,6 +39,8 @@ impl State for Node {
 pub(super) struct Known {
     tokens: Arc<Mutex<Vec<wire::Token>>>,
     people: Arc<Mutex<Vec<wire::PersonEntry>>>,
+    /// What bindings hand to everybody.
+    bound: Arc<Mutex<Bound>>,
 }
 
 impl Known {
@@ -49,16 +51,33 @@ impl Known {
     pub(super) fn change_people(&self, change: impl FnOnce(&mut Vec<wire::PersonEntry>)) {
         change(&mut self.people.lock().unwrap());
     }
+
+    /// Hands these permissions on these resources to everybody.
+    pub(super) fn bind(&self, permissions: &[&str], resources: &[&str]) {
+        let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let rule = wire::Rule { permissions: texts(permissions), resources: texts(resources) };
+        let role = wire::Role { name: "custom".into(), rules: vec![rule], ..Default::default() };
+        let grants = keiko_core::security::Grants::of_role("a-binding", &role).unwrap();
+        *self.bound.lock().unwrap() = Arc::new(grants);
+    }
+
+    /// Takes it back.
+    pub(super) fn unbind(&self) {
+        *self.bound.lock().unwrap() = Bound::default();
+    }
 }
 
 #[tonic::async_trait]
 impl Tokens for Known {
-    async fn find(&self, id: &str) -> Option<wire::Token> {
-        self.tokens.lock().unwrap().iter().find(|token| token.id == id).cloned()
+    async fn find(&self, id: &str) -> Option<(wire::Token, Bound)> {
+        let token = self.tokens.lock().unwrap().iter().find(|token| token.id == id).cloned()?;
+        Some((token, self.bound.lock().unwrap().clone()))
     }
 
-    async fn person(&self, name: &str, _key_hash: &str) -> Option<wire::PersonEntry> {
-        self.people.lock().unwrap().iter().find(|person| person.name == name).cloned()
+    async fn person(&self, name: &str, _key_hash: &str) -> Option<(wire::PersonEntry, Bound)> {
+        let person =
+            self.people.lock().unwrap().iter().find(|person| person.name == name).cloned()?;
+        Some((person, self.bound.lock().unwrap().clone()))
     }
 }
 

@@ -39,6 +39,25 @@ async fn a_certificate_says_who_and_the_cluster_what_they_may() {
 }
 
 #[tokio::test]
+async fn a_declared_role_grants_what_it_says_and_no_more() {
+    let world = start();
+    let ann = world.enroll("ann", "guest");
+    let other = "/v1/objects/agent/team-b/hello";
+    assert_eq!(world.network_as(&ann, get(HELLO)).await.status, 403, "a guest holds nothing");
+    world.known.bind(&["registry.read"], &["agent/default/*"]);
+    assert_eq!(world.network_as(&ann, get(HELLO)).await.status, 200);
+    for path in [other, "/metrics"] {
+        let answer = world.network_as(&ann, get(path)).await;
+        assert_eq!(answer.json()["code"], "KEIKO-0022", "{path}: {}", answer.text);
+    }
+    world.known.bind(&["metrics.*"], &[]);
+    assert_eq!(world.network_as(&ann, get("/metrics")).await.status, 200);
+    assert_eq!(world.network_as(&ann, get(HELLO)).await.status, 403);
+    world.known.unbind();
+    assert_eq!(world.network_as(&ann, get("/metrics")).await.status, 403);
+}
+
+#[tokio::test]
 async fn who_is_not_known_by_their_certificate() {
     let world = start();
     let refused = async |badge: &Badge, why: &str| {

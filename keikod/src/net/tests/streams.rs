@@ -79,6 +79,21 @@ async fn a_stream_ends_with_the_role_and_the_key_of_its_person() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_what_was_bound() {
+    let world = quick();
+    let badge = world.enroll("ann", "guest");
+    world.known.bind(&["registry.read"], &["agent/*"]);
+    let mut client = RegistryClient::new(world.channel_as(&badge).await);
+    let mut stream = open(&mut client, "").await.unwrap();
+    // More is no reason to end, and neither is the same by another name.
+    world.known.bind(&["registry.*", "tool.call"], &["*"]);
+    let still = tokio::time::timeout(RECHECK * 5, stream.message()).await;
+    assert!(still.is_err(), "who may more goes on: {still:?}");
+    world.known.bind(&["registry.*"], &["agent/default/hello"]);
+    ends(stream, Code::CertificateInvalid).await;
+}
+
+#[tokio::test]
 async fn the_last_line_says_why() {
     let world = quick();
     let asking = world.network(bearer(get("/v1/watch/agent?name=open"), &world.token));

@@ -30,6 +30,12 @@ pub(super) struct Members;
 
 #[tonic::async_trait]
 impl Cluster for Members {
+    type BackupStream = tokio_stream::Empty<Result<wire::BackupResponse, Status>>;
+
+    async fn backup(&self, _: tonic::Request<wire::BackupRequest>) -> Reply<Self::BackupStream> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn status(&self, _: tonic::Request<wire::StatusRequest>) -> Reply<wire::StatusResponse> {
         Ok(Response::new(wire::StatusResponse { version: "1".into(), ..Default::default() }))
     }
@@ -135,6 +141,87 @@ impl Security for Desk {
         &self,
         _: tonic::Request<wire::RevokeTokenRequest>,
     ) -> Reply<wire::RevokeTokenResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_people(
+        &self,
+        _: tonic::Request<wire::ListPeopleRequest>,
+    ) -> Reply<wire::ListPeopleResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn remove_person(
+        &self,
+        _: tonic::Request<wire::RemovePersonRequest>,
+    ) -> Reply<wire::RemovePersonResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn put_role(
+        &self,
+        _: tonic::Request<wire::PutRoleRequest>,
+    ) -> Reply<wire::PutRoleResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_role(
+        &self,
+        _: tonic::Request<wire::GetRoleRequest>,
+    ) -> Reply<wire::GetRoleResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_roles(
+        &self,
+        _: tonic::Request<wire::ListRolesRequest>,
+    ) -> Reply<wire::ListRolesResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn delete_role(
+        &self,
+        _: tonic::Request<wire::DeleteRoleRequest>,
+    ) -> Reply<wire::DeleteRoleResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn put_binding(
+        &self,
+        _: tonic::Request<wire::PutBindingRequest>,
+    ) -> Reply<wire::PutBindingResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_binding(
+        &self,
+        _: tonic::Request<wire::GetBindingRequest>,
+    ) -> Reply<wire::GetBindingResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_bindings(
+        &self,
+        _: tonic::Request<wire::ListBindingsRequest>,
+    ) -> Reply<wire::ListBindingsResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn delete_binding(
+        &self,
+        _: tonic::Request<wire::DeleteBindingRequest>,
+    ) -> Reply<wire::DeleteBindingResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn can_i(&self, _: tonic::Request<wire::CanIRequest>) -> Reply<wire::CanIResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_unused(
+        &self,
+        _: tonic::Request<wire::ListUnusedRequest>,
+    ) -> Reply<wire::ListUnusedResponse> {
         Err(Status::unimplemented(""))
     }
 }

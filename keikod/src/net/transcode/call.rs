@@ -5,6 +5,7 @@ use super::fields::{self, REQUEST_ID};
 use super::frames::{self, Frames};
 use super::route::{Payload, Route};
 use super::template::Captures;
+use crate::net::fence;
 use crate::net::standing::Standing;
 use crate::net::status::{self, Origin};
 use base64::Engine as _;
@@ -117,6 +118,7 @@ impl Found<'_> {
         call.headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         call.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+        fence::carry_over(&parts.headers, call.headers_mut());
         // Identity, trace and deadline travel on.
         *call.extensions_mut() = parts.extensions;
         let answer = match routes.call(call).await {

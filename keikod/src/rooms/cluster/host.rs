@@ -3,10 +3,14 @@
 use super::neighbours::Neighbours;
 use crate::consensus::peer::Host;
 use crate::net::transcode::behalf::on_behalf;
-use crate::net::{Authority, Identity, Keys, csr_key_hash};
+use crate::net::{Authority, Bound, Identity, Keys, csr_key_hash};
+use crate::store::View;
+use keiko_core::cluster;
 use keiko_core::hash::Hash;
+use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::peer;
+use keiko_proto::v1::Actor;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -16,6 +20,9 @@ use tonic::service::Routes;
 
 /// A call that names no deadline.
 const CALL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What bindings hand to an actor, as a view has it.
+pub type BoundOf = dyn Fn(&View<'_>, &Actor) -> Bound + Send + Sync;
 
 /// What peers are answered from.
 pub struct Hosting {
@@ -29,6 +36,8 @@ pub struct Hosting {
     pub keys: Keys,
     /// Who signs.
     pub authority: watch::Receiver<Option<Arc<Authority>>>,
+    /// What bindings hand to callers of other nodes, as the room below keeps them.
+    pub bound: Arc<BoundOf>,
 }
 
 #[tonic::async_trait]
@@ -83,7 +92,11 @@ impl Host for Hosting {
         let actor = caller.actor.ok_or_else(|| {
             Refusal::new(Code::Unauthenticated, format!("node {from} does not say who asks"))
         })?;
-        let caller = Identity::on_behalf(actor, caller.role, caller.scope);
+        // Told by this node's own state: bindings are the cluster's, and not the caller's to bring.
+        let (known, asked) = (Arc::clone(&self.bound), actor.clone());
+        let query = move |view: &View<'_>| known(view, &asked);
+        let bound = self.neighbours.inner.control.read_local(query).await?;
+        let caller = Identity::on_behalf(actor, caller.role, caller.scope, bound);
         let timeout = match call.timeout_ms {
             0 => CALL_DEADLINE,
             timeout_ms => Duration::from_millis(timeout_ms),
@@ -132,6 +145,22 @@ impl Host for Hosting {
             return Ok(());
         }
         Err(Refusal::new(Code::NotAMember, format!("node {from} is no member of this cluster"))
+            .hint("to join it needs an empty data folder and a new token"))
+    }
+
+    fn check_not_gone(&self, id: u64) -> Result<()> {
+        let group = self.neighbours.inner.control.group()?;
+        let of_state = |view: &crate::store::View<'_>| {
+            let known = cluster::node(view, GroupId::CONTROL, id).is_some();
+            known || cluster::next_id(view, GroupId::CONTROL).is_none_or(|next| id >= next)
+        };
+        // A state that is just being replaced says nothing.
+        let is_known = group.read_now(of_state).unwrap_or(true);
+        if is_known || group.members().iter().any(|member| member.id == id) {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::NotAMember, format!("node {id} is no member any more"))
+            .cause("it was removed, or given up with its vote when the quorum was lost")
             .hint("to join it needs an empty data folder and a new token"))
     }
 }

@@ -1,6 +1,7 @@
 //! The cluster room's hands: founding and joining, who is there, and the note that each node leaves
 //! of itself.
 
+mod backup;
 mod beats;
 mod diagnose;
 mod driver;

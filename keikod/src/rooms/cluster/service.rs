@@ -1,6 +1,7 @@
 //! Parse, authorise, propose or query, answer.
 
 use super::super::{Caller, Control};
+use super::backup::BackupStream;
 use super::nodes::allowed;
 use super::{Diagnosis, Founding, Neighbours, diagnose};
 use crate::lifecycle::Readiness;
@@ -12,10 +13,11 @@ use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::cluster_server::Cluster;
 use keiko_proto::v1::{
-    ClusterInfo, DiagnoseRequest, DiagnoseResponse, DrainNodeRequest, DrainNodeResponse, Finding,
-    GetNodeRequest, InitRequest, InitResponse, JoinRequest, JoinResponse, ListNodesRequest,
-    ListNodesResponse, NodeInfo, Quorum, RemoveNodeRequest, RemoveNodeResponse, StatusRequest,
-    StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
+    BackupRequest, ClusterInfo, DiagnoseRequest, DiagnoseResponse, DrainNodeRequest,
+    DrainNodeResponse, Finding, GetNodeRequest, InitRequest, InitResponse, JoinRequest,
+    JoinResponse, ListNodesRequest, ListNodesResponse, NodeInfo, Quorum, RemoveNodeRequest,
+    RemoveNodeResponse, StatusRequest, StatusResponse, TransferLeaderRequest,
+    TransferLeaderResponse,
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -44,6 +46,15 @@ pub type Hosted = Arc<dyn Fn(&View<'_>, &str) -> Vec<String> + Send + Sync>;
 
 #[tonic::async_trait]
 impl Cluster for Service {
+    type BackupStream = BackupStream;
+
+    async fn backup(
+        &self,
+        request: Request<BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        self.back_up(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
     async fn status(
         &self,
         request: Request<StatusRequest>,

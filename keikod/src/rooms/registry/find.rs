@@ -22,8 +22,9 @@ pub(super) async fn find(
     caller: &Identity,
     asked: FindRequest,
 ) -> Result<FindResponse> {
-    caller.require(Permission::RegistryRead, &Resource::All("registry"))?;
     let namespace = Name::parse_namespace(&asked.namespace)?;
+    let all = Resource::among("registry", Some(namespace.as_str()));
+    caller.require(Permission::RegistryRead, &all)?;
     let capability = Capability::parse(&asked.capability)?;
     let selector = Selector::parse(&asked.label_selector)?;
     feed.caught_up().await;

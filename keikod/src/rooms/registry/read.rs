@@ -31,6 +31,11 @@ pub(super) fn filter(kind: i32, namespace: &str, selector: &str) -> Result<Filte
     Ok(Filter { kind: Kind::parse(kind)?, namespace, selector: Selector::parse(selector)? })
 }
 
+/// What a list or a watch of these touches.
+pub(super) fn among(filter: &Filter) -> Resource<'_> {
+    Resource::among(filter.kind.noun(), filter.namespace.as_ref().map(Name::as_str))
+}
+
 pub(super) async fn get(
     control: &Control,
     soft: &Soft,
@@ -63,7 +68,7 @@ pub(super) async fn list(
     asked: ListRequest,
 ) -> Result<ListResponse> {
     let filter = filter(asked.kind, &asked.namespace, &asked.label_selector)?;
-    caller.require(Permission::RegistryRead, &Resource::All(filter.kind.noun()))?;
+    caller.require(Permission::RegistryRead, &among(&filter))?;
     let query = move |view: &View<'_>| {
         let at = journal::resolve(view, GROUP, asked.at.as_ref())?;
         let page = registry::list(view, GROUP, &filter, at, asked.limit, &asked.page_token)?;

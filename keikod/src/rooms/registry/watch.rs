@@ -5,8 +5,8 @@
 
 use super::super::Control;
 use super::super::follow::{Followed, Follower};
-use super::read::filter;
-use crate::net::{Identity, Permission, Resource, status::to_status};
+use super::read::{among, filter};
+use crate::net::{Identity, Permission, status::to_status};
 use crate::store::View;
 use keiko_core::house;
 use keiko_core::id::GroupId;
@@ -43,7 +43,7 @@ pub(super) async fn watch(
 ) -> Result<mpsc::Receiver<Result<WatchResponse, Status>>> {
     let mut filter = filter(asked.kind, &asked.namespace, &asked.label_selector)?;
     if asked.name.is_empty() {
-        caller.require(Permission::RegistryRead, &Resource::All(filter.kind.noun()))?;
+        caller.require(Permission::RegistryRead, &among(&filter))?;
     } else {
         let key = ObjectKey::parse(filter.kind, &asked.namespace, &asked.name)?;
         super::read::require_on(caller, Permission::RegistryRead, &key)?;

@@ -11,7 +11,7 @@ use keiko_core::limits::TOKEN_TTL_MS_MAX;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::{Kind, ObjectKey};
 use keiko_core::security::{
-    self, ROLE_ADMIN, ROLE_AGENT, ROLE_NODE, ROLE_OPERATOR, ROLE_VIEWER, person_name,
+    self, ROLE_ADMIN, ROLE_AGENT, ROLE_GUEST, ROLE_NODE, ROLE_OPERATOR, ROLE_VIEWER, person_name,
 };
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
@@ -29,14 +29,16 @@ pub(super) async fn any(
     service: &Service,
     request: Request<CreateTokenRequest>,
 ) -> Result<CreateTokenResponse> {
-    Identity::of(&request)?.require(Permission::SecurityWrite, &Resource::All("token"))?;
+    let identity = Identity::of(&request)?.clone();
+    identity.require(Permission::SecurityWrite, &Resource::All("token"))?;
     let caller = Caller::of(&request, &request.get_ref().request_id)?;
     let CreateTokenRequest { r#for: whom, name, ttl_ms, bearer, request_id: _ } =
         request.into_inner();
     let (role, scope) = parse_for(&whom)?;
     let who = parse_name(role, name, bearer)?;
     let token = Token { role: role.to_owned(), scope, who, one_use: !bearer, ..Token::default() };
-    let (new, stored, write) = make(service, caller, token, ttl_ms).await?;
+    let made = make(service, caller, token, ttl_ms).await;
+    let (new, stored, write) = made.inspect_err(|refusal| identity.note(refusal))?;
     let name = if stored.one_use { person_name(&stored) } else { stored.who };
     Ok(CreateTokenResponse {
         id: new.id,
@@ -54,13 +56,15 @@ pub(super) async fn of_agent(
     service: &Service,
     request: Request<CreateAgentTokenRequest>,
 ) -> Result<CreateAgentTokenResponse> {
-    Identity::of(&request)?.require(Permission::SecurityWrite, &Resource::All("token"))?;
+    let identity = Identity::of(&request)?.clone();
+    identity.require(Permission::SecurityWrite, &Resource::All("token"))?;
     let caller = Caller::of(&request, &request.get_ref().request_id)?;
     let asked = request.into_inner();
     // A token may come before its agent, which then registers itself with it.
     let scope = ObjectKey::parse(Kind::Agent, &asked.namespace, &asked.name)?.subject();
     let token = Token { role: ROLE_AGENT.to_owned(), scope, ..Token::default() };
-    let (new, stored, write) = make(service, caller, token, asked.ttl_ms).await?;
+    let made = make(service, caller, token, asked.ttl_ms).await;
+    let (new, stored, write) = made.inspect_err(|refusal| identity.note(refusal))?;
     Ok(CreateAgentTokenResponse {
         id: new.id,
         token: new.text.to_string(),
@@ -72,7 +76,7 @@ pub(super) async fn of_agent(
 
 /// The role, and of an agent what it may touch.
 fn parse_for(whom: &str) -> Result<(&'static str, String)> {
-    let roles = [ROLE_NODE, ROLE_ADMIN, ROLE_OPERATOR, ROLE_VIEWER];
+    let roles = [ROLE_NODE, ROLE_ADMIN, ROLE_OPERATOR, ROLE_VIEWER, ROLE_GUEST];
     if let Some(role) = roles.into_iter().find(|role| *role == whom) {
         return Ok((role, String::new()));
     }
@@ -85,7 +89,9 @@ fn parse_for(whom: &str) -> Result<(&'static str, String)> {
                 Code::InvalidArgument,
                 format!("there is no token for {whom:?}"),
             )
-            .hint("one of node, admin, operator, viewer, agent/NAME, agent/NAMESPACE/NAME"));
+            .hint(
+                "one of node, admin, operator, viewer, guest, agent/NAME, agent/NAMESPACE/NAME",
+            ));
         }
     };
     Ok((ROLE_AGENT, ObjectKey::parse(Kind::Agent, namespace, name)?.subject()))
@@ -95,7 +101,7 @@ fn parse_for(whom: &str) -> Result<(&'static str, String)> {
 fn parse_name(role: &str, name: String, bearer: bool) -> Result<String> {
     match (role, name.is_empty()) {
         // Nobody is known by a token that is shown: events name it by its id.
-        (ROLE_VIEWER, true) if bearer => Ok(ROLE_VIEWER.to_owned()),
+        (ROLE_VIEWER | ROLE_GUEST, true) if bearer => Ok(role.to_owned()),
         (ROLE_NODE | ROLE_AGENT, true) => Ok(name),
         (ROLE_NODE | ROLE_AGENT, false) => Err(Refusal::new(
             Code::InvalidArgument,
@@ -194,6 +200,7 @@ mod tests {
             ("admin", Some((ROLE_ADMIN, ""))),
             ("operator", Some((ROLE_OPERATOR, ""))),
             ("viewer", Some((ROLE_VIEWER, ""))),
+            ("guest", Some((ROLE_GUEST, ""))),
             ("agent/hello", Some((ROLE_AGENT, "agent/default/hello"))),
             ("agent/team-a/hello", Some((ROLE_AGENT, "agent/team-a/hello"))),
             ("", None),

@@ -1,9 +1,11 @@
-//! Removes tokens that expired, which only the leader proposes, and tells of refused attempts.
+//! Removes tokens that expired, which only the leader proposes, and tells of refused attempts and of
+//! grants that were used.
 
 use super::super::Control;
 use super::Metrics;
 use super::refusals::Teller;
-use crate::net::Refusals;
+use super::uses;
+use crate::net::{Refusals, UsedGrants};
 use keiko_core::id::GroupId;
 use keiko_core::refusal::Result;
 use keiko_core::{house, security};
@@ -29,7 +31,12 @@ impl Driver {
     /// Runs until shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
         let teller = Teller { control: self.control.clone(), refusals: Refusals::of_process() };
-        tokio::join!(teller.run(shutdown.clone()), self.keep_house(shutdown));
+        let uses = uses::Teller { control: self.control.clone(), used: UsedGrants::of_process() };
+        tokio::join!(
+            teller.run(shutdown.clone()),
+            uses.run(shutdown.clone()),
+            self.keep_house(shutdown)
+        );
     }
 
     async fn keep_house(self, shutdown: CancellationToken) {

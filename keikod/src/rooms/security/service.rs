@@ -2,7 +2,7 @@
 //! files of its own.
 
 use super::super::{Caller, Control};
-use super::{create, trade};
+use super::{create, declare, grants, people, trade};
 use crate::net::{Authority, Identity, Permission, Resource, status::to_status};
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -10,11 +10,17 @@ use keiko_core::security;
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::security_server::Security;
 use keiko_proto::v1::{
-    AdmitNodeRequest, AdmitNodeResponse, CreateAgentTokenRequest, CreateAgentTokenResponse,
-    CreateTokenRequest, CreateTokenResponse, EnrollRequest, EnrollResponse, ListTokensRequest,
-    ListTokensResponse, RevokeToken, RevokeTokenRequest, RevokeTokenResponse, SecurityOp, Token,
-    TokenInfo, WhoAmIRequest, WhoAmIResponse, security_op,
+    AdmitNodeRequest, AdmitNodeResponse, CanIRequest, CanIResponse, CreateAgentTokenRequest,
+    CreateAgentTokenResponse, CreateTokenRequest, CreateTokenResponse, DeleteBindingRequest,
+    DeleteBindingResponse, DeleteRoleRequest, DeleteRoleResponse, EnrollRequest, EnrollResponse,
+    GetBindingRequest, GetBindingResponse, GetRoleRequest, GetRoleResponse, ListBindingsRequest,
+    ListBindingsResponse, ListPeopleRequest, ListPeopleResponse, ListRolesRequest,
+    ListRolesResponse, ListTokensRequest, ListTokensResponse, ListUnusedRequest,
+    ListUnusedResponse, PutBindingRequest, PutBindingResponse, PutRoleRequest, PutRoleResponse,
+    RemovePersonRequest, RemovePersonResponse, RevokeToken, RevokeTokenRequest,
+    RevokeTokenResponse, SecurityOp, Token, TokenInfo, WhoAmIRequest, WhoAmIResponse, security_op,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
@@ -78,6 +84,87 @@ impl Security for Service {
     ) -> Result<Response<RevokeTokenResponse>, Status> {
         answer(self.revoke(request).await)
     }
+
+    async fn list_people(
+        &self,
+        request: Request<ListPeopleRequest>,
+    ) -> Result<Response<ListPeopleResponse>, Status> {
+        answer(people::list(self, request).await)
+    }
+
+    async fn remove_person(
+        &self,
+        request: Request<RemovePersonRequest>,
+    ) -> Result<Response<RemovePersonResponse>, Status> {
+        answer(people::remove(self, request).await)
+    }
+
+    async fn put_role(
+        &self,
+        request: Request<PutRoleRequest>,
+    ) -> Result<Response<PutRoleResponse>, Status> {
+        answer(declare::put_role(self, request).await)
+    }
+
+    async fn get_role(
+        &self,
+        request: Request<GetRoleRequest>,
+    ) -> Result<Response<GetRoleResponse>, Status> {
+        answer(declare::get_role(self, request).await)
+    }
+
+    async fn list_roles(
+        &self,
+        request: Request<ListRolesRequest>,
+    ) -> Result<Response<ListRolesResponse>, Status> {
+        answer(declare::list_roles(self, request).await)
+    }
+
+    async fn delete_role(
+        &self,
+        request: Request<DeleteRoleRequest>,
+    ) -> Result<Response<DeleteRoleResponse>, Status> {
+        answer(declare::delete_role(self, request).await)
+    }
+
+    async fn put_binding(
+        &self,
+        request: Request<PutBindingRequest>,
+    ) -> Result<Response<PutBindingResponse>, Status> {
+        answer(declare::put_binding(self, request).await)
+    }
+
+    async fn get_binding(
+        &self,
+        request: Request<GetBindingRequest>,
+    ) -> Result<Response<GetBindingResponse>, Status> {
+        answer(declare::get_binding(self, request).await)
+    }
+
+    async fn list_bindings(
+        &self,
+        request: Request<ListBindingsRequest>,
+    ) -> Result<Response<ListBindingsResponse>, Status> {
+        answer(declare::list_bindings(self, request).await)
+    }
+
+    async fn delete_binding(
+        &self,
+        request: Request<DeleteBindingRequest>,
+    ) -> Result<Response<DeleteBindingResponse>, Status> {
+        answer(declare::delete_binding(self, request).await)
+    }
+
+    async fn can_i(&self, request: Request<CanIRequest>) -> Result<Response<CanIResponse>, Status> {
+        answer(grants::can_i(self, request).await)
+    }
+
+    async fn list_unused(
+        &self,
+        request: Request<ListUnusedRequest>,
+    ) -> Result<Response<ListUnusedResponse>, Status> {
+        answer(grants::unused(self, request).await)
+    }
 }
 
 fn answer<T>(result: Result<T>) -> Result<Response<T>, Status> {
@@ -86,12 +173,17 @@ fn answer<T>(result: Result<T>) -> Result<Response<T>, Status> {
 
 fn who(caller: &Identity) -> WhoAmIResponse {
     let permissions = caller.permissions().into_iter();
+    let bound = caller.bound().into_iter().flat_map(|bound| bound.iter());
+    let bindings: BTreeSet<&str> = bound.map(|grant| grant.by().binding()).collect();
+    let bindings = bindings.into_iter();
     WhoAmIResponse {
         actor: Some(caller.actor()),
         role: caller.role().to_owned(),
         scope: caller.scope().to_owned(),
         permissions: permissions.map(|permission| permission.name().to_owned()).collect(),
         expires_ms: caller.expires_ms(),
+        subject: grants::subject_of(caller),
+        bindings: bindings.map(str::to_owned).collect(),
     }
 }
 

@@ -5,7 +5,8 @@
 //! a moment ago is let in here.
 
 use super::super::Control;
-use crate::net::Tokens;
+use super::bound::Bindings;
+use crate::net::{Bound, Tokens};
 use crate::store::View;
 use keiko_core::id::GroupId;
 use keiko_core::security;
@@ -15,41 +16,53 @@ use std::time::Duration;
 /// What catching up may take before somebody unknown is refused.
 const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 
-/// The tokens and people of the security room.
-pub struct StoredTokens(pub Control);
+/// The tokens and people of the security room, with what bindings hand to them.
+pub struct StoredTokens {
+    /// Where it reads.
+    pub control: Control,
+    /// What is known of bindings.
+    pub bindings: Bindings,
+}
 
 impl StoredTokens {
     async fn look<R: Send + 'static>(
         &self,
         query: impl FnOnce(&View<'_>) -> Option<R> + Clone + Send + 'static,
     ) -> Option<R> {
-        let here = self.0.read_local(query.clone()).await.ok().flatten();
-        if here.is_some() || self.0.is_leader() {
+        let here = self.control.read_local(query.clone()).await.ok().flatten();
+        if here.is_some() || self.control.is_leader() {
             return here;
         }
-        let there = self.0.read(Consistency::Lease.into(), query);
+        let there = self.control.read(Consistency::Lease.into(), query);
         tokio::time::timeout(CATCH_UP_MAX, there).await.ok()?.ok()?.value
     }
 }
 
 #[tonic::async_trait]
 impl Tokens for StoredTokens {
-    async fn find(&self, id: &str) -> Option<Token> {
-        let id = id.to_owned();
-        self.look(move |view| security::token(view, GroupId::CONTROL, &id)).await
+    async fn find(&self, id: &str) -> Option<(Token, Bound)> {
+        let (id, bindings) = (id.to_owned(), self.bindings.clone());
+        let query = move |view: &View<'_>| {
+            let token = security::token(view, GroupId::CONTROL, &id)?;
+            let bound = bindings.of(view, &security::subjects_of_token(&token));
+            Some((token, bound))
+        };
+        self.look(query).await
     }
 
-    async fn person(&self, name: &str, key_hash: &str) -> Option<PersonEntry> {
-        let (wanted, key_hash) = (name.to_owned(), key_hash.to_owned());
-        let of_key = move |view: &View<'_>| {
-            security::person(view, GroupId::CONTROL, &wanted)
-                .filter(|entry| entry.key_hash == key_hash)
+    async fn person(&self, name: &str, key_hash: &str) -> Option<(PersonEntry, Bound)> {
+        let (wanted, bindings) = (name.to_owned(), self.bindings.clone());
+        let of_name = move |view: &View<'_>| {
+            let person = security::person(view, GroupId::CONTROL, &wanted)?;
+            let bound = bindings.of(view, &[security::subject_of_person(&person)]);
+            Some((person, bound))
         };
-        if let Some(entry) = self.look(of_key).await {
-            return Some(entry);
+        let (query, key_hash) = (of_name.clone(), key_hash.to_owned());
+        let of_key =
+            move |view: &View<'_>| query(view).filter(|(entry, _)| entry.key_hash == key_hash);
+        if let Some(found) = self.look(of_key).await {
+            return Some(found);
         }
-        let name = name.to_owned();
-        let of_name = move |view: &View<'_>| security::person(view, GroupId::CONTROL, &name);
-        self.0.read_local(of_name).await.ok().flatten()
+        self.control.read_local(of_name).await.ok().flatten()
     }
 }

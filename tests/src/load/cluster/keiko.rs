@@ -133,7 +133,7 @@ async fn enroll(founder: &Member) -> Result<Operator> {
     let token = founder.token("operator", "bench").await?;
     let endpoint: Endpoint = format!("https://{}", founder.api()?).parse()?;
     let (identity, timeout) = (token.parse::<Identity>()?, ENROLL_DEADLINE);
-    let settings = keiko_client::Settings { endpoint, identity, trust: None, timeout };
+    let settings = keiko_client::Settings { endpoint, identity, trust: None, timeout, fence: None };
     let enrolled = keiko_client::enroll(settings).await?;
     let trust = Trust::from_pem(enrolled.ca_pem.as_bytes())?;
     Ok(Operator { identity: enrolled.identity(), trust })

@@ -23,7 +23,7 @@ pub(in crate::load) async fn connect(
     identity: Identity,
     trust: Option<Trust>,
 ) -> Result<Client> {
-    let settings = keiko_client::Settings { endpoint, identity, trust, timeout: CALL };
+    let settings = keiko_client::Settings { endpoint, identity, trust, timeout: CALL, fence: None };
     Ok(Client::with(settings).await?)
 }
 

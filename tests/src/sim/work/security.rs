@@ -4,14 +4,18 @@ use crate::sim::world::World;
 use keiko_core::limits::{REFUSAL_TEXT_BYTES_MAX, REFUSALS_NOTED_MAX, TOKEN_TTL_MS_MAX};
 use keiko_core::security;
 use keiko_proto::v1::{
-    AdmitNode, Authority, CreateToken, EnrollPerson, Node, NoteRefusals, PruneTokens,
-    RefusedAttempt, RevokeToken, SealedValue, SecurityOp, StoreAuthority, Token, security_op::Op,
+    AdmitNode, Authority, Binding, CreateToken, DeleteBinding, DeleteRole, EnrollPerson, Node,
+    NoteRefusals, NoteUses, PruneTokens, RefusedAttempt, RemovePerson, RevokeToken, Role, Rule,
+    SealedValue, SecurityOp, SetBinding, SetRole, StoreAuthority, Token, Uses, security_op::Op,
 };
 
+const PEOPLE: &[&str] = &["ada", "bob", "agent.default.a", "nobody"];
+const ROLES: &[&str] = &["reader", "writer", "admin"];
+const BINDINGS: &[&str] = &["b1", "b2", "No"];
 const IDS: &[&str] = &["t1", "t2", "t3", "t\0x", "t1", "t2", "t3", ""];
 
 pub(super) fn op(dice: &mut Dice, world: &World) -> SecurityOp {
-    let op = match dice.below(16) {
+    let op = match dice.below(22) {
         0 => Some(Op::StoreAuthority(StoreAuthority { authority: authority(dice) })),
         1 | 2 => Some(Op::RevokeToken(RevokeToken { id: pick(dice, IDS).to_owned() })),
         3 => Some(Op::PruneTokens(PruneTokens {})),
@@ -26,6 +30,14 @@ pub(super) fn op(dice: &mut Dice, world: &World) -> SecurityOp {
             Some(Op::EnrollPerson(EnrollPerson { token_id, key_hash: key_hash(dice) }))
         }
         11 => Some(Op::NoteRefusals(refusals(dice))),
+        12 => Some(Op::SetRole(SetRole { role: Some(role(dice)) })),
+        13 => Some(Op::DeleteRole(DeleteRole { name: pick(dice, ROLES).to_owned() })),
+        14 | 15 => Some(Op::SetBinding(SetBinding { binding: Some(binding(dice, world)) })),
+        16 => Some(Op::DeleteBinding(DeleteBinding { name: pick(dice, BINDINGS).to_owned() })),
+        17 => match dice.below(3) {
+            0 => Some(Op::RemovePerson(RemovePerson { name: pick(dice, PEOPLE).to_owned() })),
+            _ => Some(Op::NoteUses(uses(dice, world))),
+        },
         _ => Some(Op::CreateToken(CreateToken { token: Some(token(dice, world)) })),
     };
     SecurityOp { op }
@@ -91,6 +103,40 @@ fn node(dice: &mut Dice) -> Node {
         down_since_ms: 7,
         ..Default::default()
     }
+}
+
+/// Sometimes more than who asks may hand on.
+fn role(dice: &mut Dice) -> Role {
+    let permissions = ["registry.read", "registry.*", "*", "security.write", "fly"];
+    let resources = ["*", "agent/*", "agent/default/a", "*/red/*", "agent"];
+    let permission = permissions[dice.below(16).saturating_sub(11) as usize];
+    let resource = resources[dice.below(16).saturating_sub(11) as usize];
+    let rule =
+        Rule { permissions: vec![permission.to_owned()], resources: vec![resource.to_owned()] };
+    let name = pick(dice, ROLES).to_owned();
+    Role { name, rules: vec![rule; dice.below(3) as usize], ..Default::default() }
+}
+
+fn binding(dice: &mut Dice, world: &World) -> Binding {
+    let now_ms = world.oracle.head().unix_ms;
+    let subjects = ["person/ada", "person/bob", "token/t1", "agent/default/a", "node/one"];
+    let subjects = (0..1 + dice.below(2)).map(|_| pick(dice, &subjects).to_owned()).collect();
+    Binding {
+        name: pick(dice, BINDINGS).to_owned(),
+        role: pick(dice, &["reader", "writer", "admin", "viewer", "agent"]).to_owned(),
+        subjects,
+        namespace: pick(dice, &["", "red", "No"]).to_owned(),
+        expires_ms: if once_in(dice, 2) { 0 } else { now_ms + dice.below(60_000) },
+        ..Default::default()
+    }
+}
+
+fn uses(dice: &mut Dice, world: &World) -> NoteUses {
+    let today = security::day_of(world.oracle.head().unix_ms);
+    let subject = pick(dice, &["person/ada", "person/nobody", "token/t1", "node/one"]).to_owned();
+    let permissions = vec![pick(dice, &["registry.read", "tool.call", "fly"]).to_owned()];
+    let items = vec![Uses { subject, permissions }; dice.below(4) as usize];
+    NoteUses { items, day: today + dice.below(4) as u32 }
 }
 
 fn refusals(dice: &mut Dice) -> NoteRefusals {
