@@ -66,12 +66,14 @@ fn meant(asked: &CanIRequest) -> Result<(Permission, Pattern)> {
         return Ok((permission, pattern));
     }
     let (permission, kind) = security::meant(&asked.verb, &asked.noun)?;
-    let declared = ["agent", "mcp", "tool", "skill", "lock"].contains(&kind);
+    let declared = ["agent", "mcp", "tool", "skill", "lock", "barrier"].contains(&kind);
     let namespace = Name::parse_namespace(&asked.namespace)?;
     let resource = match (declared, asked.name.as_str()) {
         (false, _) => Resource::All(kind),
-        // Locks are listed all together.
-        (true, "") if asked.all_namespaces || kind == "lock" => Resource::All(kind),
+        // Locks and barriers are listed all together.
+        (true, "") if asked.all_namespaces || ["lock", "barrier"].contains(&kind) => {
+            Resource::All(kind)
+        }
         (true, "") => Resource::among(kind, Some(namespace.as_str())),
         (true, name) => Resource::object(kind, namespace.as_str(), name),
     };
