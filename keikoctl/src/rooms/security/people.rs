@@ -107,7 +107,7 @@ async fn remove(args: PersonRemoveArgs, session: &Session) -> Outcome {
     let removed = ask(&client, &name, dry_run.at_server(), request.id).await?;
     told.revision = removed.write.unwrap_or_default().revision;
     let mut document = to_json("keiko.v1.RemovePersonResponse", &removed);
-    document["bindings"] = removed.bindings.clone().into();
+    document["bindings"] = removed.bindings.into();
     let exit = tell(session, document, &told)?;
     if by.is_none() {
         printer.note("calls are refused from now on; live streams end within five seconds");

@@ -22,7 +22,7 @@ use tonic::service::Routes;
 const CALL_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What bindings hand to an actor, as a view has it.
-pub type BoundOf = dyn Fn(&View<'_>, &Actor) -> Bound + Send + Sync;
+pub(super) type BoundOf = dyn Fn(&View<'_>, &Actor) -> Bound + Send + Sync;
 
 /// What peers are answered from.
 pub struct Hosting {
