@@ -56,7 +56,8 @@ impl Candidate {
         let noted = Membership::read(folder)?;
         let id = noted.as_ref().map_or(FOUNDER_ID, |noted| noted.node_id);
         let known = nodes.into_iter().find(|node| node.id == id).map(|node| node.name);
-        let name = known.or_else(|| noted.map(|noted| noted.name)).unwrap_or_else(|| format!("node-{id}"));
+        let name =
+            known.or_else(|| noted.map(|noted| noted.name)).unwrap_or_else(|| format!("node-{id}"));
         let key_id = authority.and_then(|authority| authority.key).map(|key| key.key_id);
         let keys = folder.join("keys");
         let has_key = key_id.is_some_and(|key_id| {
