@@ -6,7 +6,7 @@ use super::log::Log;
 use super::machine::Machine;
 use super::network::{Net, Network};
 use super::node::Host;
-use super::runtime::{Life, now, roll};
+use super::runtime::{Life, now, roll, sleep, timeout};
 use super::seen::{Event, Seen};
 use super::types::Raft;
 use keikod::consensus::raft_config;
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// By how much clocks are off at most.
 const AHEAD_MS_MAX: u64 = 400;
+/// How long a founding may take where nothing goes wrong.
+const FOUNDED_MAX: Duration = Duration::from_secs(8);
 
 pub(super) struct Cluster {
     pub(super) net: Net,
@@ -83,6 +85,13 @@ impl Cluster {
         let raft = founder.raft.clone();
         let founded = founder.life.spawn(async move { raft.initialize(members).await }).await;
         founded.expect("nothing ends it").expect("the first node founds the cluster");
+        // openraft answers before it has synced that; a daemon that is cut there founds anew.
+        let applied = async {
+            while founder.applied() == 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _a_bug_may_forbid_it = timeout(FOUNDED_MAX, applied).await;
     }
 
     /// Starts a node that does not run.
