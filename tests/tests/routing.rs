@@ -265,6 +265,7 @@ async fn a_stream_of_beats_is_answered_beat_by_beat() {
         identity: Identity::Process,
         trust: None,
         timeout: Duration::from_secs(10),
+        fence: None,
     };
     let client = Client::with(settings).await.expect("it answers");
     let (sender, receiver) = tokio::sync::mpsc::channel(1);

@@ -107,101 +107,121 @@ fn check_event(step: &Step<'_>, key: &[u8], event: &wire::Event, sequence: u32) 
 
 /// The row that an event tells of.
 fn row_of(group: GroupId, event: &wire::Event) -> Result<Option<Told>, String> {
-    let key = |(room, table): layout::Place| Key::new(group, room, table);
-    let set =
-        |key: Key, row: Vec<u8>| Told { key: key.into_bytes(), before: None, after: Some(row) };
     let row = match event.body.clone().ok_or("an event has no body")? {
-        Body::Registry(body) => match body.event.ok_or("a registry event is empty")? {
-            registry_event::Event::Changed(changed) => {
-                let object = changed.object.unwrap_or_default();
-                let after = [&event.revision.to_be_bytes(), &object.encode_to_vec()[..]].concat();
-                let before = (!changed.created).then(Vec::new);
-                Told { before, ..set(object_key(group, &object), versioned(&after)) }
-            }
-            registry_event::Event::Deleted(object) => {
-                let before = Some(object.encode_to_vec());
-                Told { key: object_key(group, &object).into_bytes(), before, after: None }
-            }
-            registry_event::Event::OfferChanged(_) => return Ok(None),
-        },
-        Body::Cluster(body) => match body.event.ok_or("a cluster event is empty")? {
-            cluster_event::Event::Founded(founded) => {
-                let (cluster_id, founded_ms) = (founded.cluster_id, event.unix_ms);
-                let record = wire::ClusterRecord { cluster_id, founded_ms };
-                set(key(RECORD), versioned(&record.encode_to_vec()))
-            }
-            cluster_event::Event::NodeNoted(noted) => {
-                let node = noted.node.unwrap_or_default();
-                set(key(NODES).number(node.id), versioned(&node.encode_to_vec()))
-            }
-            cluster_event::Event::NodeAdmitted(changed)
-            | cluster_event::Event::NodeStateChanged(changed)
-            | cluster_event::Event::NodeDown(changed)
-            | cluster_event::Event::NodeUp(changed) => {
-                let node = changed.node.unwrap_or_default();
-                set(key(NODES).number(node.id), versioned(&node.encode_to_vec()))
-            }
-            cluster_event::Event::NodeRemoved(changed) => {
-                let node = changed.node.unwrap_or_default();
-                let key = key(NODES).number(node.id).into_bytes();
-                Told { key, before: Some(node.encode_to_vec()), after: None }
-            }
-            cluster_event::Event::Reopened(reopened) => {
-                let node = reopened.node.unwrap_or_default();
-                set(key(NODES).number(node.id), versioned(&node.encode_to_vec()))
-            }
-        },
-        Body::Security(body) => match body.event.ok_or("a security event is empty")? {
-            security_event::Event::AuthorityStored(_) => set(key(AUTHORITY), Vec::new()),
-            security_event::Event::TokenCreated(token)
-            | security_event::Event::TokenUsed(token) => {
-                set(key(TOKENS).text(&token.id), Vec::new())
-            }
-            security_event::Event::TokenRevoked(token)
-            | security_event::Event::TokenExpired(token) => {
-                let key = key(TOKENS).text(&token.id).into_bytes();
-                Told { key, before: Some(Vec::new()), after: None }
-            }
-            security_event::Event::PersonEnrolled(person) => {
-                set(key(PEOPLE).text(&person.name), versioned(&person.encode_to_vec()))
-            }
-            security_event::Event::Refused(_) => return Ok(None),
-            security_event::Event::PersonRemoved(person) => {
-                let key = key(PEOPLE).text(&person.name).into_bytes();
-                Told { key, before: Some(person.encode_to_vec()), after: None }
-            }
-            security_event::Event::RoleSet(changed) => {
-                let role = changed.role.unwrap_or_default();
-                set(key(ROLES).text(&role.name), versioned(&role.encode_to_vec()))
-            }
-            security_event::Event::RoleDeleted(changed) => {
-                let role = changed.role.unwrap_or_default();
-                let key = key(ROLES).text(&role.name).into_bytes();
-                Told { key, before: Some(role.encode_to_vec()), after: None }
-            }
-            security_event::Event::BindingSet(changed) => {
-                let binding = changed.binding.unwrap_or_default();
-                set(key(BINDINGS).text(&binding.name), versioned(&binding.encode_to_vec()))
-            }
-            security_event::Event::BindingDeleted(changed) => {
-                let binding = changed.binding.unwrap_or_default();
-                let key = key(BINDINGS).text(&binding.name).into_bytes();
-                Told { key, before: Some(binding.encode_to_vec()), after: None }
-            }
-            // Soft state of nodes, told once a day.
-            security_event::Event::Used(_) => return Ok(None),
-            // Of many rows, which it does not name; nothing here proposes it.
-            security_event::Event::AuthorityForgotten(_) => return Ok(None),
-        },
+        Body::Registry(body) => {
+            row_of_object(group, event, body.event.ok_or("a registry event is empty")?)
+        }
+        Body::Cluster(body) => {
+            let event_of = body.event.ok_or("a cluster event is empty")?;
+            Some(row_of_member(group, event.unix_ms, event_of))
+        }
+        Body::Security(body) => row_of_trust(group, body.event.ok_or("a security event is empty")?),
         // Nothing here proposes what it tells of; its own tests look at its rows.
-        Body::Coordination(_) => return Ok(None),
+        Body::Coordination(_) => None,
         Body::Journal(body) => match body.event.ok_or("a journal event is empty")? {
             journal_event::Event::Compacted(compacted) => {
-                set(key(OLDEST), versioned(&compacted.encode_to_vec()))
+                Some(set(key(group, OLDEST), versioned(&compacted.encode_to_vec())))
             }
         },
     };
-    Ok(Some(row))
+    Ok(row)
+}
+
+fn key(group: GroupId, (room, table): layout::Place) -> Key {
+    Key::new(group, room, table)
+}
+
+fn set(key: Key, row: Vec<u8>) -> Told {
+    Told { key: key.into_bytes(), before: None, after: Some(row) }
+}
+
+fn gone(key: Key, before: Vec<u8>) -> Told {
+    Told { key: key.into_bytes(), before: Some(before), after: None }
+}
+
+fn row_of_object(group: GroupId, event: &wire::Event, body: registry_event::Event) -> Option<Told> {
+    let row = match body {
+        registry_event::Event::Changed(changed) => {
+            let object = changed.object.unwrap_or_default();
+            let after = [&event.revision.to_be_bytes(), &object.encode_to_vec()[..]].concat();
+            let before = (!changed.created).then(Vec::new);
+            Told { before, ..set(object_key(group, &object), versioned(&after)) }
+        }
+        registry_event::Event::Deleted(object) => {
+            gone(object_key(group, &object), object.encode_to_vec())
+        }
+        registry_event::Event::OfferChanged(_) => return None,
+    };
+    Some(row)
+}
+
+fn row_of_member(group: GroupId, founded_ms: u64, body: cluster_event::Event) -> Told {
+    match body {
+        cluster_event::Event::Founded(founded) => {
+            let cluster_id = founded.cluster_id;
+            let record = wire::ClusterRecord { cluster_id, founded_ms };
+            set(key(group, RECORD), versioned(&record.encode_to_vec()))
+        }
+        cluster_event::Event::NodeNoted(noted) => {
+            let node = noted.node.unwrap_or_default();
+            set(key(group, NODES).number(node.id), versioned(&node.encode_to_vec()))
+        }
+        cluster_event::Event::NodeAdmitted(changed)
+        | cluster_event::Event::NodeStateChanged(changed)
+        | cluster_event::Event::NodeDown(changed)
+        | cluster_event::Event::NodeUp(changed) => {
+            let node = changed.node.unwrap_or_default();
+            set(key(group, NODES).number(node.id), versioned(&node.encode_to_vec()))
+        }
+        cluster_event::Event::NodeRemoved(changed) => {
+            let node = changed.node.unwrap_or_default();
+            gone(key(group, NODES).number(node.id), node.encode_to_vec())
+        }
+        cluster_event::Event::Reopened(reopened) => {
+            let node = reopened.node.unwrap_or_default();
+            set(key(group, NODES).number(node.id), versioned(&node.encode_to_vec()))
+        }
+    }
+}
+
+fn row_of_trust(group: GroupId, body: security_event::Event) -> Option<Told> {
+    let row = match body {
+        security_event::Event::AuthorityStored(_) => set(key(group, AUTHORITY), Vec::new()),
+        security_event::Event::TokenCreated(token) | security_event::Event::TokenUsed(token) => {
+            set(key(group, TOKENS).text(&token.id), Vec::new())
+        }
+        security_event::Event::TokenRevoked(token) | security_event::Event::TokenExpired(token) => {
+            gone(key(group, TOKENS).text(&token.id), Vec::new())
+        }
+        security_event::Event::PersonEnrolled(person) => {
+            set(key(group, PEOPLE).text(&person.name), versioned(&person.encode_to_vec()))
+        }
+        security_event::Event::Refused(_) => return None,
+        security_event::Event::PersonRemoved(person) => {
+            gone(key(group, PEOPLE).text(&person.name), person.encode_to_vec())
+        }
+        security_event::Event::RoleSet(changed) => {
+            let role = changed.role.unwrap_or_default();
+            set(key(group, ROLES).text(&role.name), versioned(&role.encode_to_vec()))
+        }
+        security_event::Event::RoleDeleted(changed) => {
+            let role = changed.role.unwrap_or_default();
+            gone(key(group, ROLES).text(&role.name), role.encode_to_vec())
+        }
+        security_event::Event::BindingSet(changed) => {
+            let binding = changed.binding.unwrap_or_default();
+            set(key(group, BINDINGS).text(&binding.name), versioned(&binding.encode_to_vec()))
+        }
+        security_event::Event::BindingDeleted(changed) => {
+            let binding = changed.binding.unwrap_or_default();
+            gone(key(group, BINDINGS).text(&binding.name), binding.encode_to_vec())
+        }
+        // Soft state of nodes, told once a day.
+        security_event::Event::Used(_) => return None,
+        // Of many rows, which it does not name; nothing here proposes it.
+        security_event::Event::AuthorityForgotten(_) => return None,
+    };
+    Some(row)
 }
 
 fn versioned(row: &[u8]) -> Vec<u8> {
