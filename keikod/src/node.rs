@@ -78,7 +78,7 @@ async fn serve(settings: Arc<Current>, log: Log) -> Result<()> {
         closing: stop.graceful.child_token(),
     };
     let parts = Parts::build(given, &metrics)?;
-    parts.founding.show()?;
+    parts.founding.show().await?;
     let (to, until) = (Arc::clone(&state), &stop.graceful);
     let handle = parts.serve(api, scrape, socket, to, &metrics, until)?;
     tracing::info!(

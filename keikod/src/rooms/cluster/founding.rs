@@ -214,11 +214,17 @@ impl Founding {
 
     /// Shows who this node is with what is at hand, so that whoever calls it meets no stranger. One
     /// that has no cluster yet, or whose founding was cut, has nothing to show.
-    pub fn show(&self) -> Result<()> {
-        match self.parts.control.consensus().is_founded() {
-            true => self.show_known().map(drop),
-            false => Ok(()),
+    pub async fn show(&self) -> Result<()> {
+        if !self.parts.control.consensus().is_founded() {
+            return Ok(());
         }
+        let group = self.parts.control.group()?;
+        if self.is_alone(&group) {
+            // Behind a restore the state still has the old authority, which nobody can open here:
+            // what forgets it is the log's next entry.
+            group.ready(READY_DEADLINE).await?;
+        }
+        self.show_known().map(drop)
     }
 
     /// Which cluster it is of, with the authority if it may sign; `None` if it can't tell.
