@@ -139,7 +139,13 @@ impl Offline {
         members: bool,
         entries: Vec<Vec<u8>>,
     ) -> Result<()> {
-        let end = self.database.log_end(group)?;
+        let end = end_of(&self.database, group)?;
+        if let Some(end) = end
+            && self.database.last_record(group)?.is_none_or(|last| last.id.index < end.index)
+        {
+            // Nothing may lie below the gap that a snapshot left.
+            self.database.purge(group, end)?;
+        }
         let seen = self.database.vote(group)?.map_or(0, |vote| vote.term);
         let term = seen.max(end.map_or(0, |end| end.term)) + 1;
         let mut at = LogId { term, index: end.map_or(0, |end| end.index + 1) };
@@ -153,8 +159,9 @@ impl Offline {
             at.index += 1;
         }
         let vote = Vote { term, node_id: alone.id, committed: true };
-        self.database.append(group, &records)?;
+        // In this order, as a leader's: no entry is of a term that this node has not seen.
         self.database.save_vote(group, vote)?;
+        self.database.append(group, &records)?;
         self.database.sync()?;
         let last = records.last().map(|record| record.id).or(end);
         self.note.groups.insert(group, Noted { vote: Some(vote), last });
@@ -196,7 +203,7 @@ pub fn standing<R>(
     let voters = members.as_ref().map(|members| members.get_joint_config().clone());
     let view = database.view();
     let standing = Standing {
-        log_end: database.log_end(group)?,
+        log_end: end_of(&database, group)?,
         applied: applied.map(|applied| applied.last),
         vote: database.vote(group)?,
         head: Head::read(&view, group),
@@ -204,6 +211,15 @@ pub fn standing<R>(
         voters: voters.unwrap_or_default(),
     };
     Ok((standing, query(&view)))
+}
+
+/// Behind which entry the log goes on: its last one, or that of a snapshot which reached further and
+/// behind which a crash left the log as it was.
+fn end_of(database: &Database, group: GroupId) -> Result<Option<LogId>> {
+    let end = database.log_end(group)?;
+    let applied = database.applied(group)?.map(|applied| applied.last);
+    let further = applied.filter(|applied| end.is_none_or(|end| end.index < applied.index));
+    Ok(further.or(end))
 }
 
 #[cfg(test)]
@@ -245,6 +261,23 @@ mod tests {
         // A start finds nothing to complain of.
         Offline::open(&root).unwrap();
         crate::consensus::verify(&root).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_a_snapshot_left_behind_goes_on_behind_the_snapshot() {
+        let here = tempfile::tempdir().unwrap();
+        let mut store = filled(here.path());
+        let (group, id) = (GroupId::CONTROL, LogId { term: 2, index: 4 });
+        let behind = Record { id, kind: Kind::Blank, payload: Bytes::new() };
+        store.database.append(group, &[behind]).unwrap();
+        let alone = Alone { id: 1, name: "n1".to_owned() };
+        store.append(group, &alone, true, Vec::new()).unwrap();
+        drop(store);
+        let (standing, ()) = standing(here.path(), group, |_| ()).unwrap();
+        assert_eq!(standing.log_end, Some(LogId { term: 4, index: 8 }));
+        assert_eq!(standing.members[0].id, 1);
+        Offline::open(here.path()).unwrap();
+        crate::consensus::verify(here.path()).unwrap();
     }
 
     #[test]

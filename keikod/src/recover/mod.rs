@@ -47,9 +47,11 @@ pub(crate) fn run(args: &RecoverArgs) -> Result<()> {
     let chosen = plan.chosen();
     print(&match is_text {
         true => format!(
-            "node {} goes on alone at revision {goes_on_at}\nstart it: keikod run --data-dir {}\n",
+            "node {} goes on alone at revision {goes_on_at}\n\
+             start it: keikod run --data-dir {} --node-name {}\n",
             chosen.name,
-            chosen.folder.display()
+            chosen.folder.display(),
+            chosen.name,
         ),
         false => format!("{}\n", report::as_json(&plan, Some(goes_on_at))),
     });
