@@ -54,6 +54,7 @@ async fn serve(settings: Arc<Current>, log: Log) -> Result<()> {
     let data_dir = &at_start.data_dir.value;
     refuse_if_held(data_dir)?;
     let folder = Folder::take(data_dir)?;
+    crate::backup::restore::check_finished(data_dir)?;
     let ballast = Ballast::of(data_dir);
     if let Err(error) = ballast.make_way() {
         tracing::warn!(%error, "the ballast can't be looked at");

@@ -13,8 +13,9 @@ use super::unusable;
 use keiko_core::features;
 use keiko_core::hash::hex;
 use keiko_core::refusal::{Code, Refusal, Result};
-use keiko_proto::v1::{BackupFile, BackupHeader};
+use keiko_proto::v1::{BackupFile, BackupGroup, BackupHeader};
 use prost::Message as _;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufReader, ErrorKind, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -30,8 +31,14 @@ const HEADER_BYTES_MAX: usize = 4 << 20;
 /// What is read at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// Above every term, index, id and revision of a real cluster, with room for what a restore adds.
+const NUMBER_MAX: u64 = 1 << 62;
+
 /// The beginning of the file, up to the first byte of the first file.
 pub fn prelude(header: &BackupHeader) -> Result<Vec<u8>> {
+    check_header(header).map_err(|cause| {
+        Refusal::new(Code::Internal, "nobody could read this backup").cause(cause)
+    })?;
     let header = header.encode_to_vec();
     if header.len() > HEADER_BYTES_MAX {
         return Err(Refusal::new(Code::LimitExceeded, "the header of the backup is too large"));
@@ -143,8 +150,32 @@ fn check_header(header: &BackupHeader) -> Result<(), &'static str> {
     if !files.all(is_plain) {
         return Err("a file of it has no plain name");
     }
+    let is_once = |group: &BackupGroup| {
+        let names: BTreeSet<&str> = group.files.iter().map(|file| file.name.as_str()).collect();
+        names.len() == group.files.len()
+    };
+    if !groups.iter().all(is_once) {
+        return Err("two files of it have the same name");
+    }
     if header.next_node_id == 0 || header.cluster_id.is_empty() {
         return Err("it is of no cluster");
+    }
+    check_values(header)
+}
+
+/// What is counted on, and shown on terminals.
+fn check_values(header: &BackupHeader) -> Result<(), &'static str> {
+    let numbers = |group: &BackupGroup| [group.revision, group.term, group.index];
+    let mut numbers = header.groups.iter().flat_map(numbers).chain([header.next_node_id]);
+    if numbers.any(|number| number > NUMBER_MAX) {
+        return Err("a number of it is larger than any");
+    }
+    let hashes = header.groups.iter().map(|group| group.state_hash.as_str());
+    let about = [&header.cluster_id, &header.node, &header.version].map(String::as_str);
+    let names = header.nodes.iter().map(|node| node.name.as_str());
+    let mut texts = hashes.chain(about).chain(names);
+    if texts.any(|text| !text.is_ascii() || text.contains(|c: char| c.is_ascii_control())) {
+        return Err("a word of it is no plain text");
     }
     Ok(())
 }
@@ -223,7 +254,6 @@ impl Input {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keiko_proto::v1::BackupGroup;
 
     /// A backup of one file that is no real one.
     fn bytes(content: &[u8]) -> Vec<u8> {
@@ -293,5 +323,25 @@ mod tests {
             check(name, false);
         }
         assert!(check_header(&BackupHeader::default()).is_err());
+    }
+
+    #[test]
+    fn what_no_backup_says_is_refused() {
+        let file = BackupFile { name: "state-0000.sst".to_owned(), ..Default::default() };
+        let group = BackupGroup { files: vec![file.clone()], ..Default::default() };
+        let header = BackupHeader {
+            cluster_id: "c".to_owned(),
+            groups: vec![group.clone()],
+            next_node_id: 1,
+            ..Default::default()
+        };
+        check_header(&header).unwrap();
+        let twice = BackupGroup { files: vec![file.clone(), file], ..Default::default() };
+        let endless = BackupGroup { index: u64::MAX, ..group };
+        for groups in [vec![twice], vec![endless]] {
+            assert!(check_header(&BackupHeader { groups, ..header.clone() }).is_err());
+        }
+        let painted = BackupHeader { node: "n1\u{1b}[2J".to_owned(), ..header };
+        assert!(check_header(&painted).is_err());
     }
 }

@@ -24,7 +24,9 @@ pub(super) fn load(
         let folder = folder_of(files, group.group);
         let head = store.take_in(id, &folder, parts(group)?, last, alone)?;
         let found = (head.revision, head.unix_ms, hex(&head.hash));
-        if found != (group.revision, group.unix_ms, group.state_hash.clone()) {
+        // The log goes on behind the state's own entry, never at or before it.
+        let fits = head.index <= group.index;
+        if !fits || found != (group.revision, group.unix_ms, group.state_hash.clone()) {
             let message = format!("group {} of the backup is not what its header says", id.0);
             return Err(Refusal::new(Code::BackupInvalid, message)
                 .cause(format!(

@@ -31,7 +31,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use uuid::Uuid;
 
-/// Where it is made; swept by nobody, so that whoever finds it knows what happened.
+/// Where it is made; while there is no marker it is swept by nobody, so that whoever finds it knows
+/// what happened.
 const SCRATCH: &str = "restore.unfinished";
 /// What a store consists of, in the order in which it is moved.
 const PARTS: [&str; 3] = ["durable", "snapshots", "store"];
@@ -83,6 +84,23 @@ fn check_empty(data_dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a folder in which a restore was cut: what is there is nothing, or half of a store. Of one
+/// that came to its end, what it only had to remove is removed.
+pub(crate) fn check_finished(data_dir: &Path) -> Result<()> {
+    let scratch = data_dir.join(SCRATCH);
+    if !scratch.exists() {
+        return Ok(());
+    }
+    if data_dir.join(MARKER).exists() {
+        drop(Scratch(scratch));
+        return Ok(());
+    }
+    let message = format!("a restore into {} was cut", data_dir.display());
+    Err(Refusal::new(Code::TargetNotEmpty, message)
+        .cause(format!("{} is there, and no {MARKER}", scratch.display()))
+        .hint("remove all that is in the folder, and restore again"))
+}
+
 fn restore(backup: Backup, args: &RestoreArgs) -> Result<Restored> {
     let scratch = Scratch::make(args.data_dir.join(SCRATCH))?;
     let header = backup.unpack(&scratch.join("files"))?;
@@ -102,6 +120,12 @@ fn restore(backup: Backup, args: &RestoreArgs) -> Result<Restored> {
     let goes_on_at = store
         .foresee(GroupId::CONTROL, &entries, |state| house::revision(state, GroupId::CONTROL))?;
     store.append(GroupId::CONTROL, &node, false, entries)?;
+    for group in header.groups.iter().skip(1) {
+        // Nothing is added to the others, but a vote: without one, they would begin in term 1 again,
+        // below that of their last entry.
+        let id = GroupId(u16::try_from(group.group).unwrap_or(u16::MAX));
+        store.append(id, &node, false, Vec::new())?;
+    }
     // RocksDB must let go of its files before they move.
     drop(store);
     for part in PARTS {
@@ -224,5 +248,22 @@ mod tests {
             assert_eq!(check_empty(place.path()).unwrap_err().code, Code::TargetNotEmpty, "{name}");
             fs::remove_file(&path).unwrap();
         }
+    }
+
+    #[test]
+    fn what_a_cut_restore_left_is_no_data_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let scratch = place.path().join(SCRATCH);
+        check_finished(place.path()).unwrap();
+        fs::create_dir(&scratch).unwrap();
+        for part in PARTS {
+            assert_eq!(check_finished(place.path()).unwrap_err().code, Code::TargetNotEmpty);
+            fs::create_dir(place.path().join(part)).unwrap();
+        }
+        assert_eq!(check_finished(place.path()).unwrap_err().code, Code::TargetNotEmpty);
+        // With the marker nothing is missing but the sweep.
+        fs::write(place.path().join(MARKER), "1").unwrap();
+        check_finished(place.path()).unwrap();
+        assert!(!scratch.exists());
     }
 }
