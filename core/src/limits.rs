@@ -159,6 +159,11 @@ pub const USES_NOTED_MAX: usize = 256;
 /// shows numbers up to 2^53, which is two million restores.
 pub const REOPEN_REVISIONS: u64 = 1 << 32;
 
+/// By how much the ids of nodes go on behind a quorum that was given up. Whoever was given up may live
+/// and let others in under the next ids: none of these may be taken for a member here. Sixteen times
+/// as many as a cluster has nodes.
+pub const REOPEN_NODE_IDS: u64 = 16 * NODES_MAX as u64;
+
 /// Why a state was reopened: a path, an id, a time and some words.
 pub const REOPEN_REASON_BYTES_MAX: usize = 1024;
 

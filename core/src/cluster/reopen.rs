@@ -3,6 +3,7 @@
 use super::query;
 use super::state::{LAST_ID, NODES, RECORD, body, fresh, tell};
 use crate::house::{Emit, Emitted, revision};
+use crate::limits::REOPEN_NODE_IDS;
 use crate::refusal::{Code, Refusal, Result, refuse};
 use crate::stamp::Stamp;
 use crate::txn::Txn;
@@ -59,7 +60,12 @@ pub(crate) fn reopen(
             tell(&other, ("removed", cluster_event::Event::NodeRemoved), emit);
         }
     }
-    LAST_ID.put(txn, LAST_ID.key(stamp.group), &last_id.max(node.id));
+    let last_id = match cluster_id == from {
+        true => last_id.saturating_add(REOPEN_NODE_IDS),
+        // Nobody of the old cluster is heard in another one.
+        false => last_id.max(node.id),
+    };
+    LAST_ID.put(txn, LAST_ID.key(stamp.group), &last_id);
     NODES.put(txn, NODES.key(stamp.group).number(node.id), &node);
     if cluster_id != from {
         let record = ClusterRecord { cluster_id: cluster_id.clone(), founded_ms: stamp.unix_ms };

@@ -28,6 +28,17 @@ fn wait_value(node: &Node, key: &str, expected: &str) {
     });
 }
 
+/// Waits until a voter can sign: it gets the cluster key from another one a moment after its vote.
+#[track_caller]
+fn wait_key(node: &Node) {
+    eventually("it has the cluster key", || {
+        let files = fs::read_dir(node.data().join("keys")).map_err(|error| error.to_string())?;
+        let mut names = files.flatten().map(|file| file.file_name().to_string_lossy().into_owned());
+        let is_there = names.any(|name| name.starts_with("cluster-") && name.ends_with(".key"));
+        expect(is_there, || "no file of it".to_owned())
+    });
+}
+
 #[test]
 fn the_third_of_three_goes_on_alone() {
     let mut cluster = Cluster::start(3);
@@ -35,6 +46,7 @@ fn the_third_of_three_goes_on_alone() {
     let left = cluster.others(leader)[1];
     put(&cluster.node(leader).ctl, "kept", "acknowledged", "").ok();
     wait_value(cluster.node(left), "kept", "acknowledged");
+    wait_key(cluster.node(left));
     let cluster_id = cluster.node(left).ctl.json("status")["cluster"]["id"].clone();
     let cluster_id = cluster_id.as_str().expect("an id").to_owned();
 

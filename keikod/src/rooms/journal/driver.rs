@@ -8,6 +8,7 @@
 use super::super::Control;
 use super::Metrics;
 use keiko_core::id::GroupId;
+use keiko_core::limits::REOPEN_REVISIONS;
 use keiko_core::refusal::Result;
 use keiko_core::store::Store;
 use keiko_core::{house, journal};
@@ -72,11 +73,8 @@ impl Driver {
         let before_revision = self
             .control
             .read_local(move |view| {
-                let group = GroupId::CONTROL;
                 let by_age = too_old(view, keep_ms, trusted);
-                let oldest = journal::oldest_revision(view, group);
-                let kept = house::revision(view, group).saturating_sub(oldest);
-                let by_size = if too_large { oldest + kept / OLDEST_PART } else { 0 };
+                let by_size = if too_large { behind_oldest_part(view) } else { 0 };
                 by_age.max(by_size)
             })
             .await?;
@@ -121,6 +119,21 @@ fn too_old(store: &dyn Store, keep_ms: u64, trusted: Duration) -> u64 {
     let next_ms = journal::after(store, group, before).next().map_or(now_ms, |event| event.unix_ms);
     let pause_ms = last_ms.map_or(0, |last_ms| next_ms.saturating_sub(last_ms));
     if pause_ms > PAUSE_MS && trusted < PAUSE_SETTLES { 0 } else { before }
+}
+
+/// The revision below which the oldest part of what is kept lies.
+fn behind_oldest_part(store: &dyn Store) -> u64 {
+    let group = GroupId::CONTROL;
+    let oldest = journal::oldest_revision(store, group);
+    let first = journal::after(store, group, oldest.saturating_sub(1)).next();
+    // What lies between may be a jump, of which there is nothing to forget.
+    let first = first.map_or(oldest, |event| event.revision.saturating_sub(1).max(oldest));
+    first + kept(first, house::revision(store, group)) / OLDEST_PART
+}
+
+/// How many revisions there are, without those that a restore or a recovery left out.
+const fn kept(first: u64, newest: u64) -> u64 {
+    newest.saturating_sub(first) % REOPEN_REVISIONS
 }
 
 #[cfg(test)]
@@ -181,5 +194,22 @@ mod tests {
         {
             assert_eq!(trusted(step_ms, HOUR), expect, "{step_ms:?}");
         }
+    }
+
+    #[test]
+    fn a_jump_of_revisions_is_not_counted() {
+        for (first, newest, expect) in [
+            (0, 0, 0),
+            (0, 800, 800),
+            (200, 1000, 800),
+            (200, REOPEN_REVISIONS + 1000, 800),
+            (200, 2 * REOPEN_REVISIONS + 1000, 800),
+            (REOPEN_REVISIONS + 200, REOPEN_REVISIONS + 1000, 800),
+        ] {
+            assert_eq!(kept(first, newest), expect, "{first} to {newest}");
+        }
+        let store = journal_of(1..=80);
+        assert_eq!(behind_oldest_part(&store), 10);
+        assert_eq!(behind_oldest_part(&MemoryStore::default()), 0);
     }
 }
