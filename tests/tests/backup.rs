@@ -172,6 +172,7 @@ fn what_is_declared_goes_further_back() {
     let mut restored = empty("n2");
     let future = restore(&restored, &file, &format!("--to {}", newest + 1));
     future.refused(2, Code::FutureRevision).says(&format!("to {newest}"));
+    restore(&restored, &file, "--to 2999-01-01T00:00:00Z").refused(2, Code::FutureRevision);
     let done = restore(&restored, &file, &format!("--to {then} -o json")).ok().json();
     assert_eq!(done["revision"], then, "{done}");
     restored.launch();

@@ -23,7 +23,8 @@ use keiko_core::journal;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::entry::Room;
 use keiko_proto::v1::{
-    self as wire, BackupHeader, RegistryOp, Reopen, Rewind, SecurityOp, registry_op, security_op,
+    self as wire, BackupHeader, RegistryOp, Reopen, Rewind, SecurityOp, at::Point, registry_op,
+    security_op,
 };
 use prost::Message as _;
 use serde_json::json;
@@ -109,7 +110,7 @@ fn restore(backup: Backup, args: &RestoreArgs) -> Result<Restored> {
     let root = scratch.join("node");
     let mut store = Offline::create(&root)?;
     load(&store, &header, &scratch.join("files"), &node)?;
-    let revision = revision_of(&store, args)?;
+    let revision = revision_of(&store, &header, args)?;
     let cluster_id = Uuid::now_v7().to_string();
     let mut rooms = vec![reopen(&header, &cluster_id, &node, args)];
     if revision < house::revision(&store.view(), GroupId::CONTROL) {
@@ -138,11 +139,19 @@ fn restore(backup: Backup, args: &RestoreArgs) -> Result<Restored> {
 }
 
 /// Up to which revision what is declared is wanted, if that can be told.
-fn revision_of(store: &Offline, args: &RestoreArgs) -> Result<u64> {
+fn revision_of(store: &Offline, header: &BackupHeader, args: &RestoreArgs) -> Result<u64> {
     let view = store.view();
     let group = GroupId::CONTROL;
     let newest = house::revision(&view, group);
-    let found = journal::resolve(&view, group, args.to.as_ref()).map_err(|refusal| {
+    let found = match args.to.as_ref().and_then(|to| to.point) {
+        // The newest is not what was so then.
+        Some(Point::UnixMs(unix_ms)) if unix_ms > header.created_unix_ms => {
+            let message = format!("the backup was made before {}", moment::text(unix_ms));
+            Err(Refusal::new(Code::FutureRevision, message))
+        }
+        _ => journal::resolve(&view, group, args.to.as_ref()),
+    };
+    let found = found.map_err(|refusal| {
         let oldest = journal::oldest_revision(&view, group);
         let mut refusal = refusal.cause(format!(
             "this backup reaches from revision {oldest} to {newest}, which is of {}",
