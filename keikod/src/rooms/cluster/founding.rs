@@ -369,7 +369,8 @@ impl Founding {
             None => self.write_authority(&cluster_id, caller).await?,
         };
         let authority = Arc::new(Authority::open(&stored, keys)?);
-        if Membership::read(data_dir)?.is_none() {
+        // Who is alone may have another name from now on. Beside others it is held to the note.
+        if Membership::read(data_dir)?.is_none_or(|noted| noted.name != names.node()) {
             let node_id = control.consensus().node_id();
             let name = names.node().to_owned();
             Membership { cluster_id: cluster_id.clone(), node_id, name }.write(data_dir)?;
