@@ -92,13 +92,14 @@ pub(crate) fn check_finished(data_dir: &Path) -> Result<()> {
     if !scratch.exists() {
         return Ok(());
     }
-    if data_dir.join(MARKER).exists() {
+    // A hand may have written the marker; the note before it, it can't.
+    if data_dir.join(MARKER).exists() && Membership::read(data_dir)?.is_some() {
         drop(Scratch(scratch));
         return Ok(());
     }
     let message = format!("a restore into {} was cut", data_dir.display());
     Err(Refusal::new(Code::TargetNotEmpty, message)
-        .cause(format!("{} is there, and no {MARKER}", scratch.display()))
+        .cause(format!("{} is there", scratch.display()))
         .hint("remove all that is in the folder, and restore again"))
 }
 
@@ -270,8 +271,11 @@ mod tests {
             fs::create_dir(place.path().join(part)).unwrap();
         }
         assert_eq!(check_finished(place.path()).unwrap_err().code, Code::TargetNotEmpty);
-        // With the marker nothing is missing but the sweep.
         fs::write(place.path().join(MARKER), "1").unwrap();
+        assert_eq!(check_finished(place.path()).unwrap_err().code, Code::TargetNotEmpty);
+        // With the note and the marker nothing is missing but the sweep.
+        let (cluster_id, name) = ("c".to_owned(), "n".to_owned());
+        Membership { cluster_id, node_id: 2, name }.write(place.path()).unwrap();
         check_finished(place.path()).unwrap();
         assert!(!scratch.exists());
     }
