@@ -78,6 +78,8 @@ fn leads_nobody(metrics: &RaftMetrics<Types>) -> bool {
 
 /// The only voter of a group need not wait for a leader that can't be there.
 pub(super) async fn campaign_if_alone(raft: &Raft) {
+    // Its task tells whose members it has when it first runs, on this same thread.
+    tokio::task::yield_now().await;
     let alone = raft.voter_ids().eq([*raft.node_id()]);
     if alone {
         // Refused only by a group that has just ended, which the monitor sees.
