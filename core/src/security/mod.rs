@@ -34,10 +34,10 @@ pub use model::{
 pub use permission::{Permission, Role};
 pub use query::{authority, people, person, token, tokens};
 pub use roles::{
-    Decision, allowed, binding, bindings, bound, built_in_role, changed_at, holds, is_live, role,
-    roles, subject_of_person, subjects_of, subjects_of_token,
+    Decision, allowed, binding, bindings, bound, built_in_role, changed_at, holds, holds_by,
+    is_live, role, roles, subject_of_person, subjects_of, subjects_of_token,
 };
 pub use state::apply;
 pub use trade::check_enrolls;
-pub use uses::{DAY_MS, day_of, used};
+pub use uses::{DAY_MS, day_of, used, uses_begun};
 pub use verbs::meant;

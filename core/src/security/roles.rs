@@ -118,10 +118,20 @@ pub fn subjects_of(store: &dyn Store, group: GroupId, actor: &Actor) -> Vec<Stri
 /// What bindings hand to any of these at this time, and when the first of it ends: zero if nothing
 /// does.
 pub fn bound(store: &dyn Store, group: GroupId, subjects: &[String], now_ms: u64) -> (Grants, u64) {
+    bound_by(store, group, &bindings(store, group), subjects, now_ms)
+}
+
+fn bound_by(
+    store: &dyn Store,
+    group: GroupId,
+    bindings: &[Binding],
+    subjects: &[String],
+    now_ms: u64,
+) -> (Grants, u64) {
     let (mut grants, mut until_ms) = (Vec::new(), 0);
-    for binding in bindings(store, group) {
+    for binding in bindings {
         let names = |subject: &String| subjects.contains(subject);
-        if !is_live(&binding, now_ms) || !binding.subjects.iter().any(names) {
+        if !is_live(binding, now_ms) || !binding.subjects.iter().any(names) {
             continue;
         }
         until_ms = match (until_ms, binding.expires_ms) {
@@ -129,7 +139,7 @@ pub fn bound(store: &dyn Store, group: GroupId, subjects: &[String], now_ms: u64
             (0, expires_ms) => expires_ms,
             (until_ms, expires_ms) => until_ms.min(expires_ms),
         };
-        grants.extend(handed(store, group, &binding));
+        grants.extend(handed(store, group, binding));
     }
     (Grants(grants), until_ms)
 }
@@ -149,6 +159,17 @@ fn handed(store: &dyn Store, group: GroupId, binding: &Binding) -> Vec<Grant> {
 
 /// Everything that an actor holds at this time.
 pub fn holds(store: &dyn Store, group: GroupId, actor: &Actor, now_ms: u64) -> Grants {
+    holds_by(store, group, &bindings(store, group), actor, now_ms)
+}
+
+/// The same, by these bindings: who asks about everybody reads them once.
+pub fn holds_by(
+    store: &dyn Store,
+    group: GroupId,
+    bindings: &[Binding],
+    actor: &Actor,
+    now_ms: u64,
+) -> Grants {
     let own = match &actor.who {
         Some(Who::Socket(_)) => vec![Grant::everything(By::Socket)],
         Some(Who::Token(bearer)) => {
@@ -160,7 +181,8 @@ pub fn holds(store: &dyn Store, group: GroupId, actor: &Actor, now_ms: u64) -> G
         // A daemon declares nothing on its own account.
         Some(Who::Node(_)) | None => Vec::new(),
     };
-    let (bound, _) = bound(store, group, &subjects_of(store, group, actor), now_ms);
+    let subjects = subjects_of(store, group, actor);
+    let (bound, _) = bound_by(store, group, bindings, &subjects, now_ms);
     Grants(own.into_iter().chain(bound.0).collect())
 }
 
@@ -203,19 +225,45 @@ pub fn allowed(
 
 /// Refuses to hand on what the one who asks does not hold.
 fn check_handed(txn: &Txn<'_>, stamp: &Stamp, handed: &Grants, what: &str) -> Result<()> {
-    let held = holds(txn, stamp.group, &stamp.actor, stamp.unix_ms);
+    check_held(txn, stamp, &stamp.actor, handed, what)
+        .map_err(|refusal| refusal.hint("ask somebody who holds it: keikoctl can-i"))
+}
+
+fn check_held(
+    txn: &Txn<'_>,
+    stamp: &Stamp,
+    maker: &Actor,
+    handed: &Grants,
+    what: &str,
+) -> Result<()> {
+    let held = holds(txn, stamp.group, maker, stamp.unix_ms);
     let Some((permission, pattern)) = held.missing(handed) else { return Ok(()) };
     Err(Refusal::new(
         Code::PermissionDenied,
         format!("{what} would grant more than its maker holds"),
     )
-    .cause(format!("the caller does not hold {permission} on {pattern}"))
-    .hint("ask somebody who holds it: keikoctl can-i shows what you may"))
+    .cause(format!("its maker does not hold {permission} on {pattern}")))
 }
 
 /// Refuses a token that would make its bearer more than its maker is: by its role, or because
 /// bindings know whom it names.
 pub(super) fn check_token(txn: &Txn<'_>, stamp: &Stamp, token: &Token) -> Result<()> {
+    check_handed(txn, stamp, &handed_by_token(txn, stamp, token), "this token")
+}
+
+/// The same where it is traded, up to 90 days later: its maker may be out by now, and whom it names
+/// may have been bound since to what the maker never held.
+pub(super) fn check_traded(txn: &Txn<'_>, stamp: &Stamp, token: &Token) -> Result<()> {
+    // What says nobody is from before roles could be declared: an admin made it.
+    let Some(maker) = &token.made_by else { return Ok(()) };
+    check_held(txn, stamp, maker, &handed_by_token(txn, stamp, token), "this token").map_err(
+        |refusal| {
+            refusal.hint("somebody who holds it makes a new one: keikoctl cluster token create")
+        },
+    )
+}
+
+fn handed_by_token(txn: &Txn<'_>, stamp: &Stamp, token: &Token) -> Grants {
     let by = By::BuiltIn("");
     let own = match Role::parse(&token.role) {
         // A node that votes holds the keys.
@@ -231,8 +279,7 @@ pub(super) fn check_token(txn: &Txn<'_>, stamp: &Stamp, token: &Token) -> Result
     };
     let subjects: Vec<String> = subject.into_iter().collect();
     let (bound, _) = bound(txn, stamp.group, &subjects, stamp.unix_ms);
-    let handed = Grants(own.into_iter().chain(bound.0).collect());
-    check_handed(txn, stamp, &handed, "this token")
+    Grants(own.into_iter().chain(bound.0).collect())
 }
 
 pub(super) fn set_role(

@@ -3,8 +3,10 @@ use crate::house::tests::World;
 use crate::journal;
 use crate::limits::{BINDING_SUBJECTS_MAX, ROLE_BYTES_MAX, ROLE_RULES_MAX};
 use crate::security::Pattern;
-use crate::security::tests::{create, enroll_with, one_use, revoke};
-use crate::security::{DAY_MS, ROLE_ADMIN, ROLE_GUEST, ROLE_NODE, ROLE_VIEWER, day_of, used};
+use crate::security::tests::{create, enroll_with, joining, one_use, revoke};
+use crate::security::{
+    DAY_MS, ROLE_ADMIN, ROLE_GUEST, ROLE_NODE, ROLE_VIEWER, day_of, used, uses_begun,
+};
 use keiko_proto::v1::{
     DeleteBinding, DeleteRole, NoteUses, Person, RemovePerson, Rule, SecurityOp, SetBinding,
     SetRole, TokenBearer, Uses, entry::Room, security_op::Op,
@@ -303,6 +305,34 @@ fn who_is_taken_out_is_out_with_every_way_back() {
     assert_eq!(read, None);
 }
 
+/// A token waits for up to 90 days: who made it is looked at again when it is traded.
+#[test]
+fn a_token_hands_on_what_its_maker_holds_when_it_is_traded() {
+    let mut world = World::default();
+    enroll(&mut world, "eve", ROLE_GUEST);
+    enroll(&mut world, "bob", ROLE_GUEST);
+    world.accept(declare("keeper", "security.write", "*"));
+    world.accept(bind("eve-keeps", "keeper", "person/eve"));
+    let (eve, token) = (person_of("eve"), one_use(&world, "w", ROLE_GUEST, "bob"));
+    by(&mut world, &eve, |world| drop(world.accept(create(token))));
+    // Bob gets more while a token with his name is in another one's hands.
+    world.accept(bind("bob", ROLE_ADMIN, "person/bob"));
+    assert_eq!(world.refuse(enroll_with("w", 'b')), Code::PermissionDenied);
+    world.accept(room(Op::DeleteBinding(DeleteBinding { name: "bob".to_owned() })));
+    world.accept(enroll_with("w", 'b'));
+
+    // Who is taken out leaves no way back in under another name.
+    enroll(&mut world, "ada", ROLE_ADMIN);
+    let ada = person_of("ada");
+    for (id, role, who) in [("x", ROLE_ADMIN, "ada-too"), ("n", ROLE_NODE, "")] {
+        let token = one_use(&world, id, role, who);
+        by(&mut world, &ada, |world| drop(world.accept(create(token))));
+    }
+    world.accept(room(Op::RemovePerson(RemovePerson { name: "ada".to_owned() })));
+    assert_eq!(world.refuse(enroll_with("x", 'a')), Code::PermissionDenied);
+    assert_eq!(world.refuse(joining("n")), Code::PermissionDenied);
+}
+
 #[test]
 fn a_bearer_holds_what_names_its_token() {
     let mut world = World::default();
@@ -346,6 +376,7 @@ fn a_use_is_told_once_a_day() {
         all.filter(|event| event.r#type == "keiko.security.used").count()
     };
     let today = day_of(world.now_ms);
+    assert_eq!(uses_begun(&world.store, World::GROUP), None);
     world.accept(note(today, "person/ann", "registry.read"));
     world.accept(note(today, "person/ann", "registry.read"));
     assert_eq!(told(&world), 1);
@@ -353,6 +384,7 @@ fn a_use_is_told_once_a_day() {
     world.accept(note(today - 1, "person/ann", "registry.read"));
     world.accept(note(today, "person/nobody", "registry.read"));
     assert_eq!(told(&world), 2);
+    assert_eq!(uses_begun(&world.store, World::GROUP), Some(today));
     let kept = used(&world.store, World::GROUP, "person/ann");
     assert_eq!(kept.len(), 2);
     assert!(kept.iter().all(|used| used.day == today));

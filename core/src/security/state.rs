@@ -101,7 +101,8 @@ fn create_token(txn: &mut Txn<'_>, stamp: &Stamp, token: Token, emit: Emit<'_>) 
             .hint("tokens that expired are removed by themselves; take a shorter --ttl"));
     }
     roles::check_token(txn, stamp, &token)?;
-    let token = Token { created_ms: stamp.unix_ms, ..token };
+    let made_by = Some(stamp.actor.clone());
+    let token = Token { created_ms: stamp.unix_ms, made_by, ..token };
     put_token(txn, stamp, &token);
     tell(&token, "created", security_event::Event::TokenCreated, emit);
     Ok(token)

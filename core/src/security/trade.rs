@@ -4,8 +4,8 @@
 //! answer and asks again with the same key gets it again.
 
 use super::model::{ROLE_NODE, person_name};
-use super::query;
 use super::state::{PEOPLE, body, put_token, tell};
+use super::{query, roles};
 use crate::cluster;
 use crate::house::{Emit, Emitted};
 use crate::limits::PEOPLE_MAX;
@@ -37,6 +37,7 @@ pub(super) fn admit(
         let member = cluster::member(txn, stamp.group, &node.name).filter(same);
         return member.ok_or_else(|| used(&token));
     }
+    roles::check_traded(txn, stamp, &token)?;
     use_up(txn, stamp, token, traded_for, emit);
     cluster::admit(txn, stamp, node, emit)
 }
@@ -59,6 +60,7 @@ pub(super) fn enroll(
             |person: &PersonEntry| token.used_for == traded_for && person.key_hash == key_hash;
         return known.filter(same).ok_or_else(|| used(&token));
     }
+    roles::check_traded(txn, stamp, &token)?;
     if known.is_none() && query::people(txn, stamp.group).len() >= PEOPLE_MAX {
         return refuse(Code::LimitExceeded, format!("{PEOPLE_MAX} people have a certificate"));
     }

@@ -18,6 +18,8 @@ use crate::txn::Txn;
 use keiko_proto::v1::{NoteUses, UsedGrants, UsedPermission, Uses, security_event};
 
 pub(super) const USES: Table<UsedGrants> = Table::new(RoomByte::Security, 7, 1);
+/// One row: the day of the first use that was ever told.
+const BEGUN: Table<UsedPermission> = Table::new(RoomByte::Security, 8, 1);
 
 /// A day.
 pub const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -30,6 +32,12 @@ pub fn day_of(unix_ms: u64) -> u32 {
 /// What a subject used, as in `person/ann` or `token/ID`: the last day of each permission.
 pub fn used(store: &dyn Store, group: GroupId, subject: &str) -> Vec<UsedPermission> {
     USES.get(store, &USES.key(group).text(subject)).unwrap_or_default().items
+}
+
+/// The first day of which anything is known: what was not used before was only not looked at. None
+/// if no use was ever told.
+pub fn uses_begun(store: &dyn Store, group: GroupId) -> Option<u32> {
+    BEGUN.get(store, &BEGUN.key(group)).map(|begun| begun.day)
 }
 
 /// Checks what can be checked without state.
@@ -85,6 +93,10 @@ pub(super) fn note(txn: &mut Txn<'_>, stamp: &Stamp, note: NoteUses, emit: Emit<
     }
     if told.is_empty() {
         return;
+    }
+    if uses_begun(txn, stamp.group).is_none() {
+        let begun = UsedPermission { permission: String::new(), day: note.day };
+        BEGUN.put(txn, BEGUN.key(stamp.group), &begun);
     }
     emit(Emitted {
         kind: "keiko.security.used".to_owned(),

@@ -102,8 +102,8 @@ fn parse_token(token: Token, unix_ms: u64) -> Result<Token> {
         return Err(Refusal::new(Code::LimitExceeded, "a token lives at most 90 days")
             .hint("take a shorter --ttl and make a new token before it ends"));
     }
-    // Nobody makes one that was traded before.
-    Ok(Token { used_ms: 0, used_for: String::new(), ..token })
+    // Nobody makes one that was traded before, or on somebody else's account.
+    Ok(Token { used_ms: 0, used_for: String::new(), made_by: None, ..token })
 }
 
 /// What a token of a role is for, whom it names, and whether it is traded.

@@ -78,6 +78,7 @@ fn token(dice: &mut Dice, world: &World) -> Token {
         who: if names_person { pick(dice, &["ada", "ada", "bob"]) } else { "" }.to_owned(),
         used_ms: dice.below(2),
         used_for: pick(dice, &["", "person/ada"]).to_owned(),
+        made_by: None,
     }
 }
 
