@@ -88,6 +88,27 @@ impl UsedGrants {
     }
 }
 
+impl UsedGrants {
+    /// What could not be told is told with what follows, on the same day.
+    pub fn give_back(&self, untold: &wire::NoteUses) {
+        let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if gathered.day != untold.day {
+            return;
+        }
+        for wire::Uses { subject, permissions } in &untold.items {
+            let seen = match subject.split_once('/') {
+                Some(("person", name)) => gathered.people.get_mut(name),
+                Some((_, id)) => gathered.tokens.get_mut(id),
+                None => None,
+            };
+            let bits = permissions.iter().filter_map(|name| Permission::parse(name));
+            if let Some(seen) = seen {
+                seen.told &= !bits.fold(0, |bits, permission| bits | permission.bit());
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +134,12 @@ mod tests {
         uses.note(ann, Permission::RegistryRead, 7);
         assert!(told(&uses).is_empty());
         uses.note(ann, Permission::AgentCall, 7);
+        let untold = uses.take().unwrap();
+        assert!(told(&uses).is_empty());
+        uses.give_back(&untold);
         assert_eq!(told(&uses), ["person/ann agent.call"]);
+        uses.give_back(&wire::NoteUses { day: 6, ..untold });
+        assert!(told(&uses).is_empty(), "that day is over");
         uses.note(ann, Permission::RegistryRead, 8);
         assert_eq!(told(&uses), ["person/ann registry.read"]);
     }

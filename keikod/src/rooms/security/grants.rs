@@ -8,8 +8,8 @@ use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::security::{self, By, DAY_MS, Grants, Pattern, day_of};
 use keiko_core::store::Store;
 use keiko_proto::v1::{
-    Actor, CanIRequest, CanIResponse, Consistency, ListUnusedRequest, ListUnusedResponse, Person,
-    TokenBearer, UnusedGrant, UsedPermission, actor::Who,
+    Actor, Binding, CanIRequest, CanIResponse, Consistency, ListUnusedRequest, ListUnusedResponse,
+    Person, TokenBearer, UnusedGrant, UsedPermission, actor::Who,
 };
 use std::collections::BTreeMap;
 use tonic::Request;
@@ -70,6 +70,10 @@ fn meant(asked: &CanIRequest) -> Result<(Permission, Pattern)> {
     let namespace = Name::parse_namespace(&asked.namespace)?;
     let resource = match (declared, asked.name.as_str()) {
         (false, _) => Resource::All(kind),
+        // What depends on an entry may lie anywhere, and who gives no name may get any.
+        (true, name) if asked.verb == "impact" || (name.is_empty() && asked.verb == "register") => {
+            Resource::All(kind)
+        }
         // Locks and barriers are listed all together.
         (true, "") if asked.all_namespaces || ["lock", "barrier"].contains(&kind) => {
             Resource::All(kind)
@@ -101,7 +105,10 @@ fn held_by(view: &dyn Store, subject: &str, now_ms: u64) -> Result<Grants> {
         _ => Who::Person(Person { name: subject.replace('/', ".") }),
     };
     let known = match &who {
-        Who::Token(bearer) => security::token(view, GROUP, &bearer.id).is_some(),
+        // One that expired stays for a while, so that its bearer is told why.
+        Who::Token(bearer) => {
+            security::token(view, GROUP, &bearer.id).is_some_and(|token| token.expires_ms > now_ms)
+        }
         Who::Person(person) => security::person(view, GROUP, &person.name).is_some(),
         Who::Socket(_) | Who::Node(_) => false,
     };
@@ -134,25 +141,33 @@ struct Holder {
 }
 
 fn find_unused(view: &dyn Store, days: u32, now_ms: u64) -> Vec<UnusedGrant> {
+    // What was used before anybody looked is not known: an upgrade makes nothing unused.
+    let begun_ms = security::uses_begun(view, GROUP);
+    let begun_ms = begun_ms.map_or(now_ms, |day| u64::from(day) * DAY_MS);
     let people = security::people(view, GROUP).into_iter().map(|person| Holder {
         subject: format!("person/{}", person.name),
-        since_ms: person.enrolled_ms,
+        since_ms: person.enrolled_ms.max(begun_ms),
         actor: Actor { who: Some(Who::Person(Person { name: person.name })) },
     });
     let tokens = security::tokens(view, GROUP).into_iter();
     let tokens = tokens.filter(|token| !token.one_use && token.expires_ms > now_ms);
     let tokens = tokens.map(|token| Holder {
         subject: format!("token/{}", token.id),
-        since_ms: token.created_ms,
+        since_ms: token.created_ms.max(begun_ms),
         actor: Actor { who: Some(Who::Token(TokenBearer { id: token.id })) },
     });
-    let bound_ms: BTreeMap<String, u64> = security::bindings(view, GROUP)
-        .into_iter()
-        .map(|binding| (binding.name, binding.changed_ms))
-        .collect();
+    let roles = security::roles(view, GROUP).into_iter();
+    let roles: BTreeMap<String, u64> = roles.map(|role| (role.name, role.changed_ms)).collect();
+    // A role that grants more since yesterday is not unused since its binding.
+    let since = |binding: &Binding| {
+        binding.changed_ms.max(roles.get(&binding.role).copied().unwrap_or_default())
+    };
+    let bindings = security::bindings(view, GROUP);
+    let bound_ms: BTreeMap<String, u64> =
+        bindings.iter().map(|binding| (binding.name.clone(), since(binding))).collect();
     let of = |holder: Holder| {
         let used = security::used(view, GROUP, &holder.subject);
-        let held = security::holds(view, GROUP, &holder.actor, now_ms);
+        let held = security::holds_by(view, GROUP, &bindings, &holder.actor, now_ms);
         let rows: Vec<UnusedGrant> = of_holder(&holder, &held, &used, &bound_ms);
         rows.into_iter().filter_map(|row| judge(row, &used, days, now_ms)).collect::<Vec<_>>()
     };
@@ -204,10 +219,11 @@ fn judge(row: UnusedGrant, used: &[UsedPermission], days: u32, now_ms: u64) -> O
     let today = day_of(now_ms);
     let unused = |permission: &String| {
         let last = used.iter().find(|used| used.permission == *permission);
-        let since = last.map_or_else(|| day_of(row.since_ms), |last| last.day);
-        let idle = today.saturating_sub(since);
+        let last = last.map(|last| last.day);
+        // What was used before it was held was another grant.
+        let since = day_of(row.since_ms).max(last.unwrap_or_default());
         // What was used today is used, however few days are asked about.
-        idle >= days && (last.is_none() || idle > 0)
+        today.saturating_sub(since) >= days && last.is_none_or(|last| last < today)
     };
     let permissions: Vec<String> = row.permissions.iter().filter(|p| unused(p)).cloned().collect();
     let all = !permissions.is_empty() && permissions.len() == row.permissions.len();
@@ -231,6 +247,8 @@ mod tests {
         for (asked, expect) in [
             (asked("register", "agent", "x"), "registry.write on agent/team-a/x"),
             (asked("list", "agent", ""), "registry.read on agent/team-a/*"),
+            (asked("register", "agent", ""), "registry.write on agent/*"),
+            (asked("impact", "agent", "x"), "registry.read on agent/*"),
             (asked("drain", "node", "n1"), "cluster.operate on cluster/*"),
             (asked("create", "token", ""), "security.write on token/*"),
         ] {
@@ -266,6 +284,7 @@ mod tests {
         check(111, None, 90, None);
         check(0, Some(200), 90, Some(false));
         check(0, Some(100), 90, Some(true));
+        check(150, Some(100), 90, None);
         check(200, None, 0, Some(true));
         check(200, Some(200), 0, Some(false));
     }

@@ -33,7 +33,6 @@ impl Teller {
                 () = shutdown.cancelled() => return,
                 told = self.tell() => told,
             };
-            // Not tried again: a use that is told a day late is told by the next one.
             if let Err(refusal) = told {
                 tracing::debug!(code = %refusal.code, "uses of grants are not told: {refusal}");
             }
@@ -42,6 +41,12 @@ impl Teller {
 
     async fn tell(&self) -> Result<()> {
         let Some(note) = self.used.take() else { return Ok(()) };
+        let told = self.propose(note.clone()).await;
+        // Who comes once a day would be taken for somebody who does not come.
+        told.inspect_err(|_| self.used.give_back(&note))
+    }
+
+    async fn propose(&self, note: NoteUses) -> Result<()> {
         let news = self.control.read_local(move |view: &View<'_>| news(view, note)).await?;
         if news.items.is_empty() {
             return Ok(());
