@@ -80,7 +80,7 @@ impl Accept for Front {
         );
         let from = peer.ip();
         let answer = self.traced(peer, request.map(Body::new), &face, trace).instrument(span);
-        let mut response = refusals::within(from, answer).await;
+        let mut response = refusals::called_from(from, answer).await;
         trace.echo(response.headers_mut());
         response
     }

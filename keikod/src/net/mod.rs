@@ -63,7 +63,7 @@ pub use listener::{Limits, Peer};
 pub use node_key::NodeKey;
 pub use pages::{Asked, Document, Pages};
 pub use percent::decode;
-pub use refusals::{Refusals, caller_address};
+pub use refusals::{Refusals, called_from, caller_address};
 pub use renewal::{RenewBy, Renewal, Signer};
 pub use seal::Keys;
 pub use server::{DRAIN, Handle, Listeners, Server, Settings, endpoint};

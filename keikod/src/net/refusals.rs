@@ -68,7 +68,7 @@ impl Refusals {
 }
 
 /// Remembers while a call is answered where it came from.
-pub(super) fn within<F: Future>(from: Option<IpAddr>, call: F) -> impl Future<Output = F::Output> {
+pub fn called_from<F: Future>(from: Option<IpAddr>, call: F) -> impl Future<Output = F::Output> {
     FROM.scope(from, call)
 }
 
@@ -151,7 +151,7 @@ mod tests {
             Some(wire::Actor { who: Some(wire::actor::Who::Person(person)) })
         };
         let long = format!("agent/default/{}", "é".repeat(REFUSAL_TEXT_BYTES_MAX));
-        within("192.0.2.7".parse().ok(), async {
+        called_from("192.0.2.7".parse().ok(), async {
             note(Code::PermissionDenied, actor("noted-here"), "registry.read", &long);
             note(Code::LimitExceeded, actor("noted-here-2"), "registry.read", &long);
         })

@@ -3,7 +3,7 @@
 use super::neighbours::Neighbours;
 use crate::consensus::peer::Host;
 use crate::net::transcode::behalf::on_behalf;
-use crate::net::{Authority, Bound, Identity, Keys, csr_key_hash};
+use crate::net::{Authority, Bound, Identity, Keys, called_from, csr_key_hash};
 use crate::store::View;
 use keiko_core::cluster;
 use keiko_core::hash::Hash;
@@ -96,6 +96,8 @@ impl Host for Hosting {
         let (known, asked) = (Arc::clone(&self.bound), actor.clone());
         let query = move |view: &View<'_>| known(view, &asked);
         let bound = self.neighbours.inner.control.read_local(query).await?;
+        // What is refused or changed here is told with it.
+        let address = caller.address.parse().ok();
         let caller = Identity::on_behalf(actor, caller.role, caller.scope, bound);
         let timeout = match call.timeout_ms {
             0 => CALL_DEADLINE,
@@ -103,7 +105,8 @@ impl Host for Hosting {
         };
         let (method, message, trace) = (call.method, call.message, call.traceparent);
         let carried = self.runtime.spawn(async move {
-            on_behalf(routes, &method, caller, &message, timeout, &trace).await
+            let carried = on_behalf(routes, &method, caller, &message, timeout, &trace);
+            called_from(address, carried).await
         });
         // Who asked and went away cancels what it asked for.
         AbortOnDropHandle::new(carried).await.map_err(|error| {

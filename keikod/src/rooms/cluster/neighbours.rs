@@ -12,7 +12,7 @@
 use super::super::Control;
 use super::super::peers::{PeerCallError, Peers};
 use crate::consensus::peer::Link;
-use crate::net::{Certificates, Identity, RenewBy};
+use crate::net::{Certificates, Identity, RenewBy, caller_address};
 use crate::rooms::registry::Feed;
 use arc_swap::ArcSwap;
 use keiko_core::cluster;
@@ -288,7 +288,8 @@ impl Peers for Neighbours {
         })?;
         let link = self.link(&known).map_err(PeerCallError::unsent)?;
         let (actor, role, scope) = caller.vouch();
-        let caller = Some(peer::Caller { actor: Some(actor), role, scope });
+        let address = caller_address().map(|address| address.to_string()).unwrap_or_default();
+        let caller = Some(peer::Caller { actor: Some(actor), role, scope, address });
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let call = peer::PeerCall {
             method: method.to_owned(),
