@@ -100,11 +100,12 @@ async fn list(args: &AuditListArgs, session: &Session) -> Outcome {
     let request = TailRequest { from_revision, types, ..TailRequest::default() };
     let mut tail = client.tail(request).await?;
     let most = args.limit.map_or(ROWS_MAX, |limit| usize::try_from(limit).unwrap_or(ROWS_MAX));
-    let (mut rows, mut revision) = (VecDeque::new(), 0);
+    let (mut rows, mut revision, mut untold) = (VecDeque::new(), 0, 0_u64);
     while let Some(item) = tail.next().await? {
         match item {
             Item::Event(event) if event.unix_ms >= from_ms => {
                 revision = revision.max(event.revision);
+                untold += left_out(&event);
                 rows.extend(done(event).into_iter().filter(|row| is_wanted(row, args)));
                 while rows.len() > most {
                     rows.pop_front();
@@ -118,6 +119,9 @@ async fn list(args: &AuditListArgs, session: &Session) -> Outcome {
             )),
         }
     }
+    if untold > 0 {
+        printer.note(&format!("{untold} refused attempts more were counted, and are not told"));
+    }
     let wanted = args.look.wanted(false);
     let rows = wanted.sort(COLUMNS, rows.into(), &printer.clock)?;
     if rows.is_empty() && printer.format.is_table() {
@@ -127,6 +131,15 @@ async fn list(args: &AuditListArgs, session: &Session) -> Outcome {
     let listing = Listing { revision, name: &Row::reference };
     printer.rows(COLUMNS, &wanted, &rows, !args.look.no_headers, listing)?;
     Ok(Exit::Done)
+}
+
+/// Attempts of a flood: how many there were is kept, and not whose.
+fn left_out(event: &Event) -> u64 {
+    let Some(Body::Security(body)) = &event.body else { return 0 };
+    match &body.event {
+        Some(security_event::Event::Refused(refused)) => refused.left_out.into(),
+        _ => 0,
+    }
 }
 
 /// What an event tells that somebody did: itself, or each attempt that it counts.
