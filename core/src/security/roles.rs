@@ -279,7 +279,10 @@ fn handed_by_token(txn: &Txn<'_>, stamp: &Stamp, token: &Token) -> Grants {
     };
     let subjects: Vec<String> = subject.into_iter().collect();
     let (bound, _) = bound(txn, stamp.group, &subjects, stamp.unix_ms);
-    Grants(own.into_iter().chain(bound.0).collect())
+    // Whoever trades it takes the place of who has the name: events could not tell them apart.
+    let known = query::person(txn, stamp.group, &person_name(token));
+    let known = known.filter(|_| token.one_use).map(of_person).unwrap_or_default();
+    Grants(own.into_iter().chain(known).chain(bound.0).collect())
 }
 
 pub(super) fn set_role(

@@ -321,9 +321,13 @@ fn a_token_hands_on_what_its_maker_holds_when_it_is_traded() {
     world.accept(room(Op::DeleteBinding(DeleteBinding { name: "bob".to_owned() })));
     world.accept(enroll_with("w", 'b'));
 
-    // Who is taken out leaves no way back in under another name.
+    // Nor does a token for less take the name of somebody who holds more.
     enroll(&mut world, "ada", ROLE_ADMIN);
-    let ada = person_of("ada");
+    let (ada, token) = (person_of("ada"), one_use(&world, "v", ROLE_GUEST, "ada"));
+    let code = by(&mut world, &eve, |world| world.refuse(create(token)));
+    assert_eq!(code, Code::PermissionDenied);
+
+    // Who is taken out leaves no way back in under another name.
     for (id, role, who) in [("x", ROLE_ADMIN, "ada-too"), ("n", ROLE_NODE, "")] {
         let token = one_use(&world, id, role, who);
         by(&mut world, &ada, |world| drop(world.accept(create(token))));
