@@ -86,9 +86,7 @@ impl UsedGrants {
         let items: Vec<wire::Uses> = told.collect();
         (!items.is_empty()).then_some(wire::NoteUses { items, day: *day })
     }
-}
 
-impl UsedGrants {
     /// What could not be told is told with what follows, on the same day.
     pub fn give_back(&self, untold: &wire::NoteUses) {
         let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);

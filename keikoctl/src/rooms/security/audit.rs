@@ -135,11 +135,12 @@ async fn list(args: &AuditListArgs, session: &Session) -> Outcome {
 
 /// Attempts of a flood: how many there were is kept, and not whose.
 fn left_out(event: &Event) -> u64 {
-    let Some(Body::Security(body)) = &event.body else { return 0 };
-    match &body.event {
-        Some(security_event::Event::Refused(refused)) => refused.left_out.into(),
-        _ => 0,
+    if let Some(Body::Security(body)) = &event.body
+        && let Some(security_event::Event::Refused(refused)) = &body.event
+    {
+        return refused.left_out.into();
     }
+    0
 }
 
 /// What an event tells that somebody did: itself, or each attempt that it counts.
