@@ -94,7 +94,7 @@ fn what_was_so_at_its_moment_is_so_again() {
             expect(found.status == 0, || found.to_string())
         });
         let made = back_up(&node, "one.backup");
-        put(&node.ctl, "later", "behind the backup").ok();
+        put(&node.ctl, "later", "behind-the-backup").ok();
         stop.store(true, Ordering::Relaxed);
         made
     });

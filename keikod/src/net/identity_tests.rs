@@ -35,7 +35,7 @@ fn an_agent_touches_its_entry_only() {
         for permission in Permission::ALL {
             let granted = Role::Agent.grants(*permission);
             assert_eq!(agent.require(*permission, &mine).is_ok(), granted, "{permission}");
-            let members = *permission == Permission::ClusterRead;
+            let members = [Permission::ClusterRead, Permission::LockRead].contains(permission);
             for resource in &elsewhere {
                 let refused = agent.require(*permission, resource).is_err();
                 assert_eq!(refused, !members, "{permission} {resource}");

@@ -107,8 +107,8 @@ fn the_third_of_three_goes_on_alone() {
         let view = View::ask(node)?;
         expect(view.voters == 3 && view.has_quorum, || view.to_string())
     });
-    put(&fresh[0].ctl, "kept", "three again", "").ok();
-    wait_value(&fresh[1], "kept", "three again");
+    put(&fresh[0].ctl, "kept", "three-again", "").ok();
+    wait_value(&fresh[1], "kept", "three-again");
 }
 
 #[test]
@@ -139,8 +139,8 @@ fn who_was_given_up_is_answered_no_more() {
     let view = View::ask(cluster.node(left)).expect("it answers");
     assert_eq!((view.leader, view.voters), (name(left), 1));
     assert_eq!(value(&cluster.node(left).ctl, "kept", "--consistency linearizable"), "alone");
-    put(&cluster.node(left).ctl, "kept", "still alone", "").ok();
-    assert_eq!(value(&cluster.node(left).ctl, "kept", ""), "still alone");
+    put(&cluster.node(left).ctl, "kept", "still-alone", "").ok();
+    assert_eq!(value(&cluster.node(left).ctl, "kept", ""), "still-alone");
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn a_declared_role_allows_exactly_what_it_says() {
     assert!(yes.stdout.contains(&binding), "{yes}");
     let no = ctl.refused("can-i register agent x", 4, Code::PermissionDenied);
     assert!(no.stdout.is_empty(), "{no}");
-    let who = ctl.json("whoami -o json");
+    let who = ctl.json("whoami");
     assert_eq!(who["subject"], format!("person/{name}"), "{who}");
     assert_eq!(who["bindings"][0], binding.as_str(), "{who}");
 
@@ -128,7 +128,7 @@ fn who_is_taken_out_is_out() {
     admin.refused(&format!("person remove {name}"), 2, Code::InvalidArgument).says("--yes");
     admin.ok(&format!("person remove {name} --dry-run"));
     ctl.ok("agent list");
-    let told = admin.json(&format!("person remove {name} --yes -o json"));
+    let told = admin.json(&format!("person remove {name} --yes"));
     assert_eq!(told["bindings"][0], binding.as_str(), "{told}");
     assert_eq!(stream.end_within(PATIENCE), Some(4));
     eventually("calls are refused", || {
@@ -150,7 +150,7 @@ fn who_did_what_from_where_is_told() {
     ctl.refused("cluster token create --for node", 4, Code::PermissionDenied);
     let admin = &cluster.node(1).ctl;
     eventually("both are told", || {
-        let rows = admin.json(&format!("audit list --who person/{name} --since 10m -o json"));
+        let rows = admin.json(&format!("audit list --who person/{name} --since 10m"));
         let items = rows["items"].as_array().cloned().unwrap_or_default();
         let of = |what: &str, allowed: bool| {
             let fits = |row: &&Value| row["what"] == what && row["allowed"] == allowed;
@@ -162,7 +162,7 @@ fn who_did_what_from_where_is_told() {
             && refused.as_ref().is_some_and(|row| row["code"] == "KEIKO-0022");
         expect(is_told, || rows.to_string())
     });
-    let unused = admin.json("security unused --days 0 -o json");
+    let unused = admin.json("security unused --days 0");
     let of = |row: &&Value| row["subject"] == format!("person/{name}");
     let row = unused["items"].as_array().and_then(|rows| rows.iter().find(of)).cloned();
     let row = row.unwrap_or_else(|| panic!("{unused}"));
