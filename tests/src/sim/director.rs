@@ -133,11 +133,13 @@ impl Director {
         let rooms: Vec<_> = self.rooms.iter().map(|(room, weight)| (*room, *weight)).collect();
         let room = one_of(dice, &rooms);
         let server_ms = world.oracle.head().unix_ms.max(self.clock.tick(dice));
+        let has_locks = self.rooms.contains_key(&Room::Coordination);
         let entry = wire::Entry {
             format: features::FORMAT,
             feature_level: self.level,
             proposed_ms: self.clock.tick(dice),
             room: work::request(dice, room, world),
+            fence: has_locks.then(|| work::fence(dice, world)).flatten(),
             ..Default::default()
         };
         self.clients.send(dice, server_ms, entry)

@@ -4,10 +4,12 @@
 //! A bug of the law is put into every node and into the replay alike, because the law is the same
 //! everywhere; only what is true of the state itself finds it. A bug of a node is put into one.
 
-use super::layout::{self, BEGINNING, HEAD, LAST_ID, NEEDED_BY, REPLIES, TOKENS, TOOLS_BY_NAME};
+use super::layout::{
+    self, BEGINNING, HEAD, LAST_ID, LAST_TOKEN, NEEDED_BY, REPLIES, TOKENS, TOOLS_BY_NAME,
+};
 use keiko_core::hash;
 use keiko_core::store::{Space, Store, Write};
-use keiko_proto::v1::{self as wire, actor::Who, entry::Room, registry_op};
+use keiko_proto::v1::{self as wire, actor::Who, coordination_op, entry::Room, registry_op};
 use prost::Message as _;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -33,6 +35,12 @@ pub enum Fault {
     ExpiresAnyone,
     /// The law takes a token for the node's administrator.
     TrustsTokens,
+    /// The law lets one more hold a lock than asked for.
+    GrantsOneMore,
+    /// The law gives one token again and again.
+    RepeatsTokens,
+    /// The law does not look at fences.
+    IgnoresFences,
     /// The law does not remember which ids nodes had.
     ForgetsIds,
     /// The law does not remember which tokens were traded.
@@ -69,6 +77,9 @@ impl Fault {
         Self::AppliesRetryTwice,
         Self::ExpiresAnyone,
         Self::TrustsTokens,
+        Self::GrantsOneMore,
+        Self::RepeatsTokens,
+        Self::IgnoresFences,
         Self::ForgetsIds,
         Self::ForgetsTrades,
         Self::KeepsCompacted,
@@ -94,6 +105,9 @@ impl Fault {
             | Self::AppliesRetryTwice
             | Self::ExpiresAnyone
             | Self::TrustsTokens
+            | Self::GrantsOneMore
+            | Self::RepeatsTokens
+            | Self::IgnoresFences
             | Self::ForgetsIds
             | Self::ForgetsTrades
             | Self::KeepsCompacted
@@ -156,6 +170,17 @@ impl Faulty {
                     actor.who = Some(Who::Socket(peer));
                 }
             }
+            Fault::GrantsOneMore => {
+                let Some(Room::Coordination(wire::CoordinationOp {
+                    op: Some(coordination_op::Op::AcquireLock(acquire)),
+                })) = &mut entry.room
+                else {
+                    return Cow::Borrowed(bytes);
+                };
+                (acquire.kind, acquire.limit) =
+                    ("semaphore".to_owned(), acquire.limit.saturating_add(1));
+            }
+            Fault::IgnoresFences => entry.fence = None,
             Fault::AsksWallClock => entry.proposed_ms = entry.proposed_ms.saturating_add(7),
             _ => return Cow::Borrowed(bytes),
         }
@@ -207,6 +232,7 @@ impl Faulty {
                 writes.retain(|write| layout::place(&write.key) != LAST_ID);
             }
             Fault::ForgetsTrades => forget_trades(&mut writes),
+            Fault::RepeatsTokens => repeat_tokens(&mut writes),
             Fault::CountsRefusals => edit_head(&mut writes, |head| {
                 let revision = number(head, 1) + self.refused;
                 head[1..9].copy_from_slice(&revision.to_be_bytes());
@@ -250,6 +276,16 @@ fn forget_trades(writes: &mut [Write]) {
         let token = wire::Token { used_ms: 0, used_for: String::new(), ..token };
         row.truncate(1);
         row.extend(token.encode_to_vec());
+    }
+}
+
+/// It is past the last one that can be counted, so there is no higher one.
+fn repeat_tokens(writes: &mut [Write]) {
+    let is_count = |write: &&mut Write| layout::place(&write.key) == LAST_TOKEN;
+    for row in writes.iter_mut().filter(is_count).filter_map(|write| write.value.as_mut()) {
+        let record = wire::CoordinationRecord::decode(&row[1..]).unwrap_or_default();
+        row.truncate(1);
+        row.extend(wire::CoordinationRecord { last_token: u64::MAX, ..record }.encode_to_vec());
     }
 }
 

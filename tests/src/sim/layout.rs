@@ -23,6 +23,11 @@ pub(super) const BINDINGS: Place = (2, 5);
 pub(super) const TOOLS_BY_NAME: Place = (3, 16);
 pub(super) const NEEDED_BY: Place = (3, 17);
 pub(super) const OLDEST: Place = (4, 1);
+pub(super) const LAST_TOKEN: Place = (5, 1);
+pub(super) const SESSIONS: Place = (5, 2);
+pub(super) const LOCKS: Place = (5, 3);
+pub(super) const GRANTS: Place = (5, 4);
+pub(super) const WAITERS: Place = (5, 5);
 
 /// The room of the house.
 pub(super) const HOUSE: u8 = 0;

@@ -55,6 +55,8 @@ pub enum Invariant {
     Leases,
     /// What may run, and what credentials go out, is for whom it was registered.
     Grants,
+    /// A lock has no more holders than its limit, tokens grow, and old ones open nothing.
+    Locks,
     /// An id is one node's for ever, and a token that is traded lets one in.
     Admission,
     /// One more for each accepted command, the same for any other.
@@ -83,6 +85,7 @@ impl Invariant {
         Self::Deduplication,
         Self::Leases,
         Self::Grants,
+        Self::Locks,
         Self::Admission,
         Self::Revisions,
         Self::Stamps,
@@ -159,6 +162,7 @@ impl Default for Settings {
             rooms: [
                 (Room::Cluster, 4),
                 (Room::Security, 9),
+                (Room::Coordination, 6),
                 (Room::Registry, 17),
                 (Room::Journal, 1),
             ]

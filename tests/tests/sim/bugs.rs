@@ -1,7 +1,7 @@
 //! The harness finds what is there: each bug that is put in on purpose, by the invariant that it
 //! breaks, alone, within a few seeds.
 
-use super::admission;
+use super::{admission, locks};
 use keiko_tests::sim::{Action, Fault, Invariant, Settings, find, record, shrink};
 
 /// Seeds within which each bug is found; most are found by the first, all by the first hundred.
@@ -24,15 +24,17 @@ const fn broken_by(fault: Fault) -> Invariant {
         }
         Fault::ReadsNewer => Invariant::Levels,
         Fault::TrustsTokens => Invariant::Grants,
+        Fault::GrantsOneMore | Fault::RepeatsTokens | Fault::IgnoresFences => Invariant::Locks,
         Fault::ForgetsIds | Fault::ForgetsTrades => Invariant::Admission,
         Fault::Panics => Invariant::Totality,
     }
 }
 
-/// Members and tokens are a small part of what is asked for otherwise.
+/// Members, tokens and locks are a small part of what is asked for otherwise.
 fn settings(fault: Fault) -> Settings {
     match broken_by(fault) {
         Invariant::Admission => admission::settings(),
+        Invariant::Locks => locks::settings(),
         _ => Settings::default(),
     }
 }

@@ -21,6 +21,7 @@ mod history;
 mod indexes;
 mod leases;
 mod levels;
+mod locks;
 mod revisions;
 mod seeds;
 mod snapshots;

@@ -96,10 +96,11 @@ fn made_ms(id: &[u8]) -> Option<u64> {
     is_uuid_7.then(|| id[..6].iter().fold(0, |ms, byte| ms << 8 | u64::from(*byte)))
 }
 
-/// Who asked for what.
+/// Who asked for what, under which fence.
 fn asked_for(step: &Step<'_>) -> Vec<u8> {
     let Some(entry) = &step.entry else { return Vec::new() };
     let mut asked = entry.actor.clone().unwrap_or_default().encode_length_delimited_to_vec();
     asked.extend(&entry.request_hash);
+    asked.extend(entry.fence.iter().flat_map(|fence| fence.encode_to_vec()));
     asked
 }

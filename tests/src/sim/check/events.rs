@@ -116,7 +116,7 @@ fn row_of(group: GroupId, event: &wire::Event) -> Result<Option<Told>, String> {
             Some(row_of_member(group, event.unix_ms, event_of))
         }
         Body::Security(body) => row_of_trust(group, body.event.ok_or("a security event is empty")?),
-        // Nothing here proposes what it tells of; its own tests look at its rows.
+        // One event tells of several rows, of which some are only counted: `locks` looks at those.
         Body::Coordination(_) => None,
         Body::Journal(body) => match body.event.ok_or("a journal event is empty")? {
             journal_event::Event::Compacted(compacted) => {

@@ -12,6 +12,7 @@ mod grants;
 mod history;
 mod indexes;
 mod leases;
+mod locks;
 mod objects;
 mod revisions;
 mod stamps;
@@ -24,7 +25,7 @@ use super::{Invariant, Report, layout};
 use keiko_core::id::GroupId;
 use keiko_core::store::MemoryStore;
 use keiko_proto::v1::entry::Room;
-use keiko_proto::v1::{cluster_op, journal_op, registry_op, security_op};
+use keiko_proto::v1::{cluster_op, coordination_op, journal_op, registry_op, security_op};
 use std::collections::BTreeSet;
 
 /// What does not hold, in words.
@@ -38,6 +39,7 @@ pub(super) struct Checks {
     events: events::Events,
     history: history::History,
     indexes: indexes::Indexes,
+    locks: locks::Locks,
     classes: Vec<Class>,
 }
 
@@ -64,7 +66,7 @@ impl Checks {
         self.classes.resize(step.index as usize, Class::New);
         self.classes.push(class);
         report.count(op_name(step), outcome(step, class));
-        let Self { admission, deduplication, events, history, indexes, .. } = self;
+        let Self { admission, deduplication, events, history, indexes, locks, .. } = self;
         let mut first = First { invariants, found: None };
         first.check(Invariant::Totality, || totality::step(step, class));
         first.check(Invariant::Deduplication, || deduplication.step(step, class));
@@ -73,6 +75,7 @@ impl Checks {
         first.check(Invariant::Events, || events.step(step, class));
         first.check(Invariant::History, || history.step(step));
         first.check(Invariant::Grants, || grants::step(step));
+        first.check(Invariant::Locks, || locks.step(step, class));
         first.check(Invariant::Admission, || admission.step(step));
         first.check(Invariant::Leases, || leases::step(step, class));
         first.check(Invariant::Compaction, || compaction::step(step, class));
@@ -164,7 +167,20 @@ fn op_name(step: &Step<'_>) -> &'static str {
             Some(security_op::Op::Reopen(_)) => "security.reopen",
             None => "security",
         },
-        Some(Room::Coordination(_)) => "coordination",
+        Some(Room::Coordination(op)) => match op.op {
+            Some(coordination_op::Op::OpenSession(_)) => "coordination.open_session",
+            Some(coordination_op::Op::KeepSession(_)) => "coordination.keep_session",
+            Some(coordination_op::Op::CloseSession(_)) => "coordination.close_session",
+            Some(coordination_op::Op::ExpireSessions(_)) => "coordination.expire_sessions",
+            Some(coordination_op::Op::AcquireLock(_)) => "coordination.acquire_lock",
+            Some(coordination_op::Op::ReleaseLock(_)) => "coordination.release_lock",
+            Some(coordination_op::Op::WithdrawWaiter(_)) => "coordination.withdraw_waiter",
+            Some(coordination_op::Op::ArriveAtBarrier(_)) => "coordination.arrive_at_barrier",
+            Some(coordination_op::Op::LeaveBarrier(_)) => "coordination.leave_barrier",
+            Some(coordination_op::Op::DeclareWindow(_)) => "coordination.declare_window",
+            Some(coordination_op::Op::DeleteWindow(_)) => "coordination.delete_window",
+            None => "coordination",
+        },
         Some(Room::Registry(op)) => match op.op {
             Some(registry_op::Op::PutAgent(_)) => "registry.put_agent",
             Some(registry_op::Op::PutMcpServer(_)) => "registry.put_mcp_server",

@@ -1,6 +1,7 @@
 //! Requests of each room: few names, so that they meet; some that fit, some that can't.
 
 mod cluster;
+mod coordination;
 mod garbage;
 mod journal;
 mod registry;
@@ -10,6 +11,7 @@ pub(super) use garbage::garbage;
 
 use super::world::World;
 use crate::report::Dice;
+use keiko_proto::v1::Fence;
 use keiko_proto::v1::entry::Room as WireRoom;
 
 /// A room that can be asked for something.
@@ -19,6 +21,8 @@ pub enum Room {
     Cluster,
     /// See [`keiko_core::security`].
     Security,
+    /// See [`keiko_core::coordination`].
+    Coordination,
     /// See [`keiko_core::registry`].
     Registry,
     /// See [`keiko_core::journal`].
@@ -30,9 +34,15 @@ pub(super) fn request(dice: &mut Dice, room: Room, world: &World) -> Option<Wire
     Some(match room {
         Room::Cluster => WireRoom::Cluster(cluster::op(dice, world)),
         Room::Security => WireRoom::Security(security::op(dice, world)),
+        Room::Coordination => WireRoom::Coordination(coordination::op(dice, world)),
         Room::Registry => WireRoom::Registry(registry::op(dice, world)),
         Room::Journal => WireRoom::Journal(journal::op(dice, world)),
     })
+}
+
+/// What the caller says that it holds; none where there is nothing to hold.
+pub(super) fn fence(dice: &mut Dice, world: &World) -> Option<Fence> {
+    once_in(dice, 4).then(|| coordination::fence(dice, world)).flatten()
 }
 
 /// One of several.
