@@ -264,7 +264,7 @@ pub(super) async fn list(
         size => size.min(PAGE_MAX),
     };
     let query = move |view: &View<'_>| {
-        let namespace = Some(namespace.as_str()).filter(|namespace| !namespace.is_empty());
+        let namespace = namespace.as_ref().map(Name::as_str);
         coordination::locks(view, GROUP, namespace, after.as_ref(), limit, SHOWN)
     };
     let read = service.control.read(consistency, query).await?;
@@ -286,15 +286,18 @@ pub(super) async fn check(
     let asked = request.get_ref();
     let spot = Spot::parse("lock", &asked.namespace, &asked.name)?;
     Identity::of(&request)?.require(Permission::LockRead, &resource("lock", &spot))?;
-    let (token, now_ms) = (asked.token, service.control.now_ms());
+    let token = asked.token;
     let query = move |view: &View<'_>| {
         let applied_ms = keiko_core::house::last_stamp_ms(view, GROUP);
-        coordination::fenced(view, GROUP, &spot, token, now_ms.max(applied_ms))
+        (coordination::fenced(view, GROUP, &spot, token, applied_ms), applied_ms)
     };
     let read = service.control.read(Consistency::Linearizable.into(), query).await?;
-    let fenced = read.value;
+    let (fenced, applied_ms) = read.value;
+    // Behind the read, which may have waited for a leader for longer than a session lives.
+    let now_ms = service.control.now_ms().max(applied_ms);
+    let held = fenced.held && fenced.expires_ms > now_ms;
     Ok(CheckFenceResponse {
-        held: fenced.held,
+        held,
         newest_token: fenced.newest,
         expires_ms: if fenced.held { fenced.expires_ms } else { 0 },
         revision: read.revision,
