@@ -3,6 +3,7 @@
 use super::super::{Caller, Control, control};
 use crate::net::{Identity, Permission, Resource, Role};
 use keiko_core::coordination::Spot;
+use keiko_core::id::Name;
 use keiko_core::refusal::Result;
 use keiko_proto::v1::coordination_op::Op;
 use keiko_proto::v1::coordination_reply::Reply;
@@ -24,7 +25,30 @@ pub(super) fn resource<'s>(what: &'s str, spot: &'s Spot) -> Resource<'s> {
     Resource::object(what, spot.namespace.as_str(), spot.name.as_str())
 }
 
+/// The namespace that a list is about; none: all of them.
+pub(super) fn namespace(asked: &str) -> Result<Option<Name>> {
+    match asked {
+        "" => Ok(None),
+        asked => Name::parse_namespace(asked).map(Some),
+    }
+}
+
 impl Asker {
+    /// Whoever sent this, if they may write anywhere: a session holds nothing by itself, and lies in
+    /// no namespace. Whose it is, the law knows.
+    pub(super) fn of_session<T: Message>(
+        control: &Control,
+        request: &Request<T>,
+        request_id: &[u8],
+    ) -> Result<Self> {
+        let identity = Identity::of(request)?.clone();
+        if !identity.permissions().contains(&Permission::LockWrite) {
+            identity.require(Permission::LockWrite, &Resource::All("session"))?;
+        }
+        let caller = Caller::of(request, request_id)?;
+        Ok(Self { identity, caller, control: control.clone() })
+    }
+
     /// Whoever sent this, if they may write there.
     pub(super) fn of<T: Message>(
         control: &Control,

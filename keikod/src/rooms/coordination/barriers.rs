@@ -2,12 +2,13 @@
 
 use super::super::control::unexpected;
 use super::super::follow::Follower;
-use super::asker::{Asker, resource};
+use super::asker::{self, Asker, resource};
 use super::service::{GROUP, Service};
 use super::wait::{self, Place, Woken};
 use crate::net::{Identity, Permission, Resource};
 use crate::store::View;
 use keiko_core::coordination::{self, Spot};
+use keiko_core::id::Name;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::coordination_event::Event;
 use keiko_proto::v1::coordination_op::Op;
@@ -163,11 +164,12 @@ pub(super) async fn list(
     service: &Service,
     request: Request<ListBarriersRequest>,
 ) -> Result<ListBarriersResponse> {
-    Identity::of(&request)?.require(Permission::LockRead, &Resource::All("barrier"))?;
-    let ListBarriersRequest { namespace, consistency } = request.into_inner();
+    let namespace = asker::namespace(&request.get_ref().namespace)?;
+    let among = Resource::among("barrier", namespace.as_ref().map(Name::as_str));
+    Identity::of(&request)?.require(Permission::LockRead, &among)?;
+    let consistency = request.get_ref().consistency;
     let query = move |view: &View<'_>| {
-        let namespace = Some(namespace.as_str()).filter(|namespace| !namespace.is_empty());
-        coordination::barriers(view, GROUP, namespace)
+        coordination::barriers(view, GROUP, namespace.as_ref().map(Name::as_str))
     };
     let read = service.control.read(consistency, query).await?;
     Ok(ListBarriersResponse { items: read.value, revision: read.revision })

@@ -2,12 +2,13 @@
 
 use super::super::control::unexpected;
 use super::super::follow::Follower;
-use super::asker::{Asker, resource};
+use super::asker::{self, Asker, resource};
 use super::service::{GROUP, Service};
 use super::wait::{self, Place, Woken};
 use crate::net::{Identity, Permission, Resource};
 use crate::store::View;
 use keiko_core::coordination::{self, LockKind, Spot};
+use keiko_core::id::Name;
 use keiko_core::refusal::{Code, Refusal, Result, refuse};
 use keiko_proto::v1::coordination_event::Event;
 use keiko_proto::v1::coordination_op::Op;
@@ -199,7 +200,6 @@ impl Queue<'_> {
 
 fn late(spot: &Spot) -> Refusal {
     Refusal::new(Code::WaitTimeout, format!("lock {spot} was not granted in time"))
-        .cause("its place in the queue is given up")
         .hint(format!("keikoctl lock get {} shows who holds it and who waits", spot.name))
         .hint("wait longer: --timeout 5m")
 }
@@ -251,7 +251,9 @@ pub(super) async fn list(
 ) -> Result<ListLocksResponse> {
     let identity = Identity::of(&request)?.clone();
     let ListLocksRequest { namespace, consistency, page_size, page_token } = request.into_inner();
-    identity.require(Permission::LockRead, &Resource::All("lock"))?;
+    let namespace = asker::namespace(&namespace)?;
+    let among = Resource::among("lock", namespace.as_ref().map(Name::as_str));
+    identity.require(Permission::LockRead, &among)?;
     let after = match page_token.as_str() {
         "" => None,
         token => match token.split_once('/') {

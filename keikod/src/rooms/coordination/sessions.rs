@@ -17,14 +17,11 @@ use keiko_proto::v1::{
 use tonic::Request;
 use uuid::Uuid;
 
-/// Whose session it is, the law knows.
-const ALL: Resource<'static> = Resource::All("session");
-
 pub(super) async fn open(
     service: &Service,
     request: Request<OpenSessionRequest>,
 ) -> Result<OpenSessionResponse> {
-    let asker = Asker::of(&service.control, &request, &request.get_ref().request_id, &ALL)?;
+    let asker = Asker::of_session(&service.control, &request, &request.get_ref().request_id)?;
     let OpenSessionRequest { name, ttl_ms, .. } = request.into_inner();
     let open = OpenSession { id: Uuid::now_v7().to_string(), name, ttl_ms };
     let (session, write) = propose(&asker, Op::OpenSession(open)).await?;
@@ -35,7 +32,7 @@ pub(super) async fn keep(
     service: &Service,
     request: Request<KeepSessionRequest>,
 ) -> Result<KeepSessionResponse> {
-    let asker = Asker::of(&service.control, &request, &[], &ALL)?;
+    let asker = Asker::of_session(&service.control, &request, &[])?;
     let keep = KeepSession { id: request.into_inner().id, as_admin: asker.is_admin() };
     let (session, write) = propose(&asker, Op::KeepSession(keep)).await?;
     Ok(KeepSessionResponse { session: Some(session), write: Some(write) })
@@ -45,7 +42,7 @@ pub(super) async fn close(
     service: &Service,
     request: Request<CloseSessionRequest>,
 ) -> Result<CloseSessionResponse> {
-    let asker = Asker::of(&service.control, &request, &request.get_ref().request_id, &ALL)?;
+    let asker = Asker::of_session(&service.control, &request, &request.get_ref().request_id)?;
     let close = CloseSession { id: request.into_inner().id, as_admin: asker.is_admin() };
     let (session, write) = propose(&asker, Op::CloseSession(close)).await?;
     Ok(CloseSessionResponse { session: Some(session), write: Some(write) })
@@ -62,7 +59,7 @@ pub(super) async fn list(
     service: &Service,
     request: Request<ListSessionsRequest>,
 ) -> Result<ListSessionsResponse> {
-    Identity::of(&request)?.require(Permission::LockRead, &ALL)?;
+    Identity::of(&request)?.require(Permission::LockRead, &Resource::All("session"))?;
     let consistency = request.get_ref().consistency;
     let query = |view: &View<'_>| coordination::sessions(view, GROUP);
     let read = service.control.read(consistency, query).await?;

@@ -74,10 +74,7 @@ fn meant(asked: &CanIRequest) -> Result<(Permission, Pattern)> {
         (true, name) if asked.verb == "impact" || (name.is_empty() && asked.verb == "register") => {
             Resource::All(kind)
         }
-        // Locks and barriers are listed all together.
-        (true, "") if asked.all_namespaces || ["lock", "barrier"].contains(&kind) => {
-            Resource::All(kind)
-        }
+        (true, "") if asked.all_namespaces => Resource::All(kind),
         (true, "") => Resource::among(kind, Some(namespace.as_str())),
         (true, name) => Resource::object(kind, namespace.as_str(), name),
     };
