@@ -67,7 +67,8 @@ impl Life {
     pub(super) async fn keep(&self) -> Refusal {
         let share = self.ttl / SHARE;
         let client = self.client.within(share.max(Duration::from_secs(1)));
-        let mut next = Instant::now() + share;
+        // Whoever kept it before may have been dropped on the way: the turn is counted from its end.
+        let mut next = self.ends.get() + share - self.ttl;
         let mut last = None;
         loop {
             sleep_until(next.min(self.ends.get())).await;
