@@ -22,7 +22,7 @@ use uuid::Uuid;
 const SHARE: u32 = 3;
 /// After a try that failed.
 const AGAIN: Duration = Duration::from_millis(100);
-/// The server answers a call within ten minutes. Who waits longer queues up again.
+/// The server answers a call within ten minutes. Who waits longer asks again, and keeps its place.
 const ROUND: Duration = Duration::from_secs(9 * 60);
 
 /// A session that this command keeps.
@@ -132,12 +132,14 @@ impl Life {
         let end = wait.and_then(|wait| Instant::now().checked_add(wait));
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            // The same id is the same place in the queue, so it is good for one round.
+            // The same id is the same request, so it is good for one round.
             let round = match (wait, left) {
                 (None, _) => Duration::ZERO,
                 (Some(_), left) => left.unwrap_or(ROUND).min(ROUND),
             };
+            let is_last = wait.is_none() || left.is_some_and(|left| left <= round);
             request.wait = wait.is_some();
+            request.keep_place = !is_last && id.is_none();
             // Zero would be as long as the call may take.
             request.wait_ms = u64::try_from(round.as_millis()).unwrap_or(u64::MAX).max(1);
             let granted = self
@@ -150,8 +152,7 @@ impl Life {
             match granted {
                 Ok(granted) => return Ok(granted),
                 Err(error) => {
-                    let is_over = left.is_some_and(|left| left <= round) || wait.is_none();
-                    if is_over || id.is_some() || !is_late(&error) {
+                    if is_last || id.is_some() || !is_late(&error) {
                         return Err(error.into());
                     }
                 }

@@ -39,7 +39,8 @@ pub(super) async fn acquire(
     let spot = Spot::parse("lock", &asked.namespace, &asked.name)?;
     let asker = Asker::of(&service.control, &request, &asked.request_id, &resource("lock", &spot))?;
     let until = wait::until(&request, asked.wait_ms);
-    let AcquireLockRequest { session, kind, limit, value, wait, .. } = request.into_inner();
+    let AcquireLockRequest { session, kind, limit, value, wait, keep_place, .. } =
+        request.into_inner();
     let (kind, limit) = meant(&kind, limit)?;
     let wish = AcquireLock {
         session,
@@ -52,7 +53,8 @@ pub(super) async fn acquire(
         as_admin: asker.is_admin(),
     };
     let _turn = if wait { Some(service.turns.take()?) } else { None };
-    let (grant, write) = granted(asker, &spot, wish, until).await?;
+    let patience = Patience { until, keep_place };
+    let (grant, write) = granted(asker, &spot, wish, patience).await?;
     let query = {
         let spot = spot.clone();
         move |view: &View<'_>| {
@@ -80,19 +82,26 @@ fn meant(kind: &str, limit: u32) -> Result<(LockKind, u32)> {
     Ok((kind, limit.max(1)))
 }
 
+/// How long a call waits, and what becomes of its place behind that.
+#[derive(Clone, Copy)]
+struct Patience {
+    until: Instant,
+    keep_place: bool,
+}
+
 /// Asks, and waits in the queue if that was wished.
 async fn granted(
     asker: Asker,
     spot: &Spot,
     wish: AcquireLock,
-    until: Instant,
+    patience: Patience,
 ) -> Result<(LockGrant, WriteInfo)> {
     let mut asker = asker;
     for _ in 0..AGAIN_MAX {
         match asker.propose(Op::AcquireLock(wish.clone())).await? {
             (Reply::Granted(grant), write) => return Ok((grant, write)),
             (Reply::Queued(waiter), write) => {
-                let queue = Queue { asker: &asker, spot, wish: &wish, until };
+                let queue = Queue { asker: &asker, spot, wish: &wish, patience };
                 if let Some(granted) = queue.wait(waiter.ticket, write).await? {
                     return Ok(granted);
                 }
@@ -110,7 +119,7 @@ struct Queue<'q> {
     asker: &'q Asker,
     spot: &'q Spot,
     wish: &'q AcquireLock,
-    until: Instant,
+    patience: Patience,
 }
 
 /// What the session has at the lock.
@@ -141,8 +150,13 @@ impl Queue<'_> {
                 }
             }
             let concerns = |event: &CoordinationEvent| self.concerns(event);
-            match wait::next(&mut follower, self.until, concerns).await? {
+            match wait::next(&mut follower, self.patience.until, concerns).await? {
                 Woken::Look(write) => told = write,
+                // What was granted with the last moment, the next call is told.
+                Woken::Late if self.patience.keep_place => {
+                    place.settled();
+                    return Err(not_yet(self.spot).cause("its place in the queue is kept"));
+                }
                 Woken::Late => {
                     let given_up = place.give_up().await;
                     return match given_up {
@@ -199,6 +213,10 @@ impl Queue<'_> {
 }
 
 fn late(spot: &Spot) -> Refusal {
+    not_yet(spot).cause("its place in the queue is given up")
+}
+
+fn not_yet(spot: &Spot) -> Refusal {
     Refusal::new(Code::WaitTimeout, format!("lock {spot} was not granted in time"))
         .hint(format!("keikoctl lock get {} shows who holds it and who waits", spot.name))
         .hint("wait longer: --timeout 5m")
@@ -301,7 +319,7 @@ pub(super) async fn check(
     Ok(CheckFenceResponse {
         held,
         newest_token: fenced.newest,
-        expires_ms: if fenced.held { fenced.expires_ms } else { 0 },
+        expires_ms: if held { fenced.expires_ms } else { 0 },
         revision: read.revision,
         unix_ms: now_ms,
     })
