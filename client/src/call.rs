@@ -266,16 +266,22 @@ impl Client {
             let left = end.saturating_duration_since(begun);
             let mut request = Request::new(message.clone());
             request.set_timeout(left);
-            let mut sent = true;
+            let (mut sent, mut is_silent) = (true, true);
             let error = match timeout(left + GRACE, call(self.clone(), request)).await {
                 Ok(Ok(response)) => return Ok(response.into_inner()),
                 Ok(Err(status)) => {
                     sent = was_sent(&status);
+                    is_silent = status.details().is_empty();
                     Error::from(status)
                 }
                 Err(_) => Error::new(code::DEADLINE_EXCEEDED, "keikod did not answer in time")
                     .cause(format!("the deadline was {:?}", self.timeout)),
             };
+            // A member that says nothing, as one that is stopped, is not asked next: whoever keeps a
+            // session has no time to find out by pings.
+            if is_silent && error.refusal.code == code::DEADLINE_EXCEEDED {
+                self.line.turn(turns);
+            }
             let again = match error.refusal.code {
                 // It goes on saying so until it hears others again: only they can do more.
                 code::ISOLATED if others == 0 => false,
