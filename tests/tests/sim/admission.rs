@@ -14,7 +14,7 @@ fn nobody_comes_in_twice() {
     let hunted = holds("sim::admission", Invariant::Admission, settings());
     let counts = &hunted.report.counts;
     for (op, floor) in
-        [("security.admit_node", 20), ("security.enroll_person", 60), ("cluster.remove_node", 10)]
+        [("security.admit_node", 10), ("security.enroll_person", 60), ("cluster.remove_node", 10)]
     {
         let accepted = counts.get(&(op, "accepted"));
         assert!(accepted.is_some_and(|count| *count > floor), "{op}: {counts:?}");
