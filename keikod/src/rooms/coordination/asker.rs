@@ -34,8 +34,8 @@ pub(super) fn namespace(asked: &str) -> Result<Option<Name>> {
 }
 
 impl Asker {
-    /// Whoever sent this, if they may write anywhere: a session holds nothing by itself, and lies in
-    /// no namespace. Whose it is, the law knows.
+    /// Whoever sent this, if they may write anywhere: a session holds nothing by itself, and lies
+    /// in no namespace. Whose it is, the law knows.
     pub(super) fn of_session<T: Message>(
         control: &Control,
         request: &Request<T>,

@@ -23,13 +23,13 @@ use tokio_util::sync::CancellationToken;
 
 /// How often this looks at the latest: the shortest session lives a second.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Entries that one look proposes, so that it is no standing still by itself: what is left comes with
-/// the next one.
+/// Entries that one look proposes, so that it is no standing still by itself: what is left comes
+/// with the next one.
 const ENTRIES_MAX: usize = 64;
 /// Between two looks at who leads, and at the clock.
 const TICK: Duration = Duration::from_millis(200);
-/// A process that stood still for so long heard of no keepalive, and where its own proposals took so
-/// long, no other one was faster: far above what a busy machine does to a loop of 200 ms.
+/// A process that stood still for so long heard of no keepalive, and where its own proposals took
+/// so long, no other one was faster: far above what a busy machine does to a loop of 200 ms.
 const STILL: Duration = Duration::from_secs(3);
 
 /// The loop.

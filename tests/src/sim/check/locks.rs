@@ -1,7 +1,8 @@
 //! A lock has as many holders as its row says, no more than its limit, and no more than who asked
-//! for it wanted; nobody waits for one that is free, and whoever waits is next in turn. Each token is
-//! higher than all before it. What is fenced counts only while its grant is there, in a session whose
-//! time is not over. And a session ends with all that it has, when it is told to or its time is over.
+//! for it wanted; nobody waits for one that is free, and whoever waits is next in turn. Each token
+//! is higher than all before it. What is fenced counts only while its grant is there, in a session
+//! whose time is not over. And a session ends with all that it has, when it is told to or its time
+//! is over.
 //!
 //! The model is what the rows say, remembered from entry to entry.
 
