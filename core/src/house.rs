@@ -8,6 +8,8 @@
 //!   restore, or a quorum that was given up, they go on higher: see [`REOPEN_REVISIONS`].
 //! - only [`Round::apply`] makes writes.
 //! - a fenced entry whose lock is not held any more is refused before its room sees it.
+//! - the highest feature level of all entries so far is in the head: it never falls, and a release
+//!   below it applies nothing.
 //!
 //! Rooms in the order of dependency: cluster, security, coordination, registry, journal. A room may
 //! read and call those above it only.
@@ -64,9 +66,11 @@ impl From<Halt> for Refusal {
             Code::FeatureLevel,
             format!("log entry {index} needs feature level {level}, this release knows {known}"),
         )
-        .hint("start the release that the other nodes run; the data stays as it is")
+        .hint(NEWER)
     }
 }
+
+const NEWER: &str = "start the release that the other nodes run; the data stays as it is";
 
 /// What a room answers to an entry, and the events, each with its encoded length.
 type Decided = (WireResult, Vec<(wire::Event, usize)>);
@@ -93,13 +97,19 @@ pub struct Head {
     pub index: u64,
     /// The chained state hash at `index`.
     pub hash: Hash,
+    /// The highest feature level of all entries so far: what a release must understand to read this
+    /// state.
+    pub level: u32,
 }
 
 const HEAD: u8 = 0;
 const HEAD_VERSION: u8 = 1;
+/// A version, three numbers and a hash; the level stands behind it once it is not the first one.
+const HEAD_BYTES: usize = 57;
 
 impl Head {
-    const GENESIS: Self = Self { revision: 0, unix_ms: 0, index: 0, hash: hash::GENESIS };
+    const GENESIS: Self =
+        Self { revision: 0, unix_ms: 0, index: 0, hash: hash::GENESIS, level: features::FIRST };
 
     fn key(group: GroupId) -> Vec<u8> {
         Key::new(group, RoomByte::House as u8, HEAD).into_bytes()
@@ -108,23 +118,42 @@ impl Head {
     /// Reads the head of a group.
     pub fn read(store: &dyn Store, group: GroupId) -> Self {
         let Some(bytes) = store.get(Space::State, &Self::key(group)) else { return Self::GENESIS };
-        assert_eq!(bytes.len(), 57, "a head is 57 bytes");
         assert_eq!(bytes[0], HEAD_VERSION, "a head of a newer layout than this release knows");
+        let level = match &bytes[HEAD_BYTES..] {
+            [] => features::FIRST,
+            level => u32::from_be_bytes(level.try_into().expect("invariant: a level is 4 bytes")),
+        };
         let number = |at: usize| {
             let bytes = bytes[at..at + 8].try_into().expect("invariant: 8 bytes");
             u64::from_be_bytes(bytes)
         };
-        let hash = bytes[25..].try_into().expect("invariant: 32 bytes");
-        Self { revision: number(1), unix_ms: number(9), index: number(17), hash }
+        let hash = bytes[25..HEAD_BYTES].try_into().expect("invariant: 32 bytes");
+        Self { revision: number(1), unix_ms: number(9), index: number(17), hash, level }
+    }
+
+    /// Refuses a state that a release of this level can't read.
+    pub fn check_level(&self, known: u32) -> Outcome<()> {
+        if self.level <= known {
+            return Ok(());
+        }
+        let level = self.level;
+        Err(Refusal::new(
+            Code::FeatureLevel,
+            format!("the state needs feature level {level}, this release knows {known}"),
+        )
+        .hint(NEWER))
     }
 
     fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(57);
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + 4);
         bytes.push(HEAD_VERSION);
         for number in [self.revision, self.unix_ms, self.index] {
             bytes.extend(number.to_be_bytes());
         }
         bytes.extend(self.hash);
+        if self.level > features::FIRST {
+            bytes.extend(self.level.to_be_bytes());
+        }
         bytes
     }
 }
@@ -183,10 +212,12 @@ impl<'s> Round<'s> {
     pub fn apply(&mut self, index: u64, bytes: &[u8]) -> Result<Applied, Halt> {
         // Unreadable bytes have no header either; they are refused below, on every node alike.
         let header = wire::EntryHeader::decode(bytes).unwrap_or_default();
-        if header.feature_level > self.known {
-            let (level, known) = (header.feature_level, self.known);
+        // Whatever the entry needs, it changes a state that may need more.
+        let (level, known) = (header.feature_level.max(self.head.level), self.known);
+        if level > known {
             return Err(Halt::FeatureLevel { index, level, known });
         }
+        self.head.level = level;
         let Ok(entry) = wire::Entry::decode(bytes) else {
             let refusal = Refusal::new(Code::MalformedEntry, "the entry is not readable");
             return Ok(self.conclude(index, self.head.unix_ms, None, Vec::new(), Err(refusal)));
@@ -290,7 +321,7 @@ impl<'s> Round<'s> {
         assert!(index > self.head.index, "entries come once and in order");
         let hash = hash::chain(&self.head.hash, [index, revision, unix_ms], &writes);
         self.txn.absorb(writes);
-        self.head = Head { revision, unix_ms, index, hash };
+        self.head = Head { revision, unix_ms, index, hash, level: self.head.level };
         let group = self.txn.group();
         self.txn.put(Space::State, Head::key(group), self.head.to_bytes());
     }

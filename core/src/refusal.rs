@@ -207,6 +207,8 @@ codes! {
     45 StateDiverged Internal false;
     /// This node hears no other member.
     46 Isolated NoQuorum true;
+    /// An upgrade would stop the cluster, or is not where it should be.
+    49 UpgradeRefused Precondition false;
 
     /// The far side can't be reached.
     50 PeerUnreachable Unreachable true;

@@ -156,6 +156,30 @@ fn a_newer_entry_stops_the_node_before_its_op_is_read() {
     assert_eq!(halt, Err(Halt::FeatureLevel { index: 1, level: 99, known: features::LEVEL }));
 }
 
+#[test]
+fn the_level_of_a_state_never_falls() {
+    let mut world = World::default();
+    let mut at = |known: u32, level: u32| {
+        world.log.push(Entry { feature_level: level, ..world.entry(note(level)) }.encode_to_vec());
+        let index = world.log.len() as u64;
+        let mut round = Round::new(&world.store, World::GROUP).understanding(known);
+        let applied = round.apply(index, &world.log[world.log.len() - 1]).map(drop);
+        world.store.commit(round.into_writes());
+        (applied, Head::read(&world.store, World::GROUP).level)
+    };
+    assert_eq!(at(1, 0), (Ok(()), 1));
+    assert_eq!(at(1, 1), (Ok(()), 1));
+    assert_eq!(at(3, 2), (Ok(()), 2));
+    // A leader that looks again writes at the lower level for a moment.
+    assert_eq!(at(3, 1), (Ok(()), 2));
+    let halt = Halt::FeatureLevel { index: 5, level: 2, known: 1 };
+    assert_eq!(at(1, 1), (Err(halt), 2));
+    let head = Head::read(&world.store, World::GROUP);
+    let refused = head.check_level(1).unwrap_err();
+    assert_eq!(refused.code, Code::FeatureLevel);
+    assert!(head.check_level(2).is_ok());
+}
+
 /// What becomes of one session and a lock.
 fn coordination(number: u8) -> Room {
     use coordination_op::Op;

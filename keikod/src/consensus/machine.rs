@@ -5,7 +5,7 @@
 //! - Nothing is answered before its batch is in the store. The batch is not synced: after a crash
 //!   the log gives it again.
 //! - An entry that needs a newer release, or a law that panics, ends the process before anything of
-//!   the round is written.
+//!   the round is written. A state that needs one is not opened, and ends who installed it.
 
 use super::checkpoints::{CHECKPOINT_EVERY, Checkpoints};
 use super::disk::Disk;
@@ -17,7 +17,7 @@ use crate::store::counters::Counters;
 use crate::store::snapshot::Snapshot;
 use crate::store::{Database, Fuse, View, abort, or_abort};
 use futures::{Stream, StreamExt as _};
-use keiko_core::house::{self, Round};
+use keiko_core::house::{self, Head, Round};
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -69,6 +69,11 @@ impl Shared {
             .hint("try again in a moment"))
     }
 
+    /// Refuses a state that this release can't read.
+    fn check_level(&self) -> Result<()> {
+        Head::read(&self.database.view(), self.group).check_level(faults::level())
+    }
+
     fn publish(&self, revision: u64) {
         self.revisions.send_if_modified(|known| std::mem::replace(known, revision) != revision);
     }
@@ -84,6 +89,7 @@ pub(super) struct Machine {
 impl Machine {
     /// As far as the store has it.
     pub(super) fn open(shared: Arc<Shared>) -> Result<Self> {
+        shared.check_level()?;
         let applied = shared.database.applied(shared.group)?;
         let (applied, members) = wire::applied_from_store(applied.as_ref())?;
         Ok(Self { shared, applied, members })
@@ -190,6 +196,8 @@ impl RaftStateMachine<Types> for Machine {
             shared.installs.fetch_add(1, Ordering::SeqCst);
             let installed = shared.database.install_snapshot(shared.group, &data.folder);
             if installed.is_ok() {
+                // A newer release finds it whole; this one must not answer from it.
+                or_abort(shared.check_level());
                 let revision = house::revision(&shared.database.view(), shared.group);
                 shared.recent.begin_at(revision);
                 shared.publish(revision);

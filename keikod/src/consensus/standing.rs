@@ -52,6 +52,8 @@ pub struct Status {
     pub unix_ms: u64,
     /// The chained state hash at the last entry that changed it.
     pub state_hash: Hash,
+    /// The feature level that the state here needs.
+    pub level: u32,
 }
 
 impl Group {
@@ -106,6 +108,7 @@ impl Group {
             revision: head.revision,
             unix_ms: head.unix_ms,
             state_hash: head.hash,
+            level: head.level,
         }
     }
 
@@ -142,9 +145,15 @@ impl Group {
         Some(self.inner.started.elapsed().saturating_sub(heard))
     }
 
-    /// The leader writes entries of this level at most.
-    pub fn set_level(&self, level: u32) {
-        self.inner.level.store(level.min(faults::level()), Ordering::Relaxed);
+    /// The leader writes entries of the level that all voters understand, and never below that of
+    /// the state: whoever does not understand that can't follow anyway. True if the state is to rise
+    /// to it yet, with the next entry.
+    pub fn set_level(&self, understood: u32) -> bool {
+        let Shared { group, database, .. } = &*self.inner.shared;
+        let held = Head::read(&database.view(), *group).level;
+        let level = understood.max(held).min(faults::level());
+        self.inner.level.store(level, Ordering::Relaxed);
+        level > held
     }
 
     /// The replicas disagree and nobody can tell who is right, or they agree again.

@@ -190,7 +190,7 @@ mod tests {
                 log_end,
                 applied: log_end,
                 vote: None,
-                head: Head { revision: 1, unix_ms: 0, index: end.1, hash: GENESIS },
+                head: Head { revision: 1, unix_ms: 0, index: end.1, hash: GENESIS, level: 1 },
                 members: (1..=members).map(view).collect(),
                 voters: vec![(1..=voters).collect()],
             },

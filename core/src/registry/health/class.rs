@@ -147,6 +147,7 @@ impl FailureClass {
             | Code::DiskFull
             | Code::StateDiverged
             | Code::Isolated
+            | Code::UpgradeRefused
             | Code::DataFolderLocked
             | Code::DataFolderUnwritable
             | Code::DataFolderNewer

@@ -9,7 +9,7 @@ use crate::consensus::{Group, MemberView};
 use keiko_core::features;
 use keiko_core::refusal::Result;
 use keiko_proto::v1::entry::Room;
-use keiko_proto::v1::{self as wire, ClusterOp, NoteReach, cluster_op};
+use keiko_proto::v1::{self as wire, ClusterOp, NoteNode, NoteReach, cluster_op};
 
 /// A learner that lags by fewer entries has caught up: less than one message to a follower.
 const LAG_MAX: u64 = 1000;
@@ -26,13 +26,16 @@ enum Step {
 impl Neighbours {
     /// What a leader without others does.
     pub(super) fn lead_alone(&self, group: &Group, seen: &Seen) {
-        group.set_level(level(&group.members(), seen));
+        let _rises_with_the_next_write = group.set_level(level(&group.members(), seen));
     }
 
     /// One look of the leader.
     pub(super) async fn lead(&self, group: &Group, seen: &Seen, may_lead: bool) {
         let members = group.members();
-        group.set_level(level(&members, seen));
+        let understood = level(&members, seen);
+        if group.set_level(understood) {
+            self.raise_level(seen, understood).await;
+        }
         if !may_lead || self.is_removed(seen) {
             self.hand_over(group, seen, &members).await;
             return;
@@ -77,6 +80,21 @@ impl Neighbours {
         };
         let learner = members.iter().find(caught_up).filter(|_| voters < VOTERS_MAX)?;
         Some(Step::Promote(learner.id))
+    }
+
+    /// Takes the state to the level that all voters understand by now. Any entry does that; without
+    /// one, nobody could tell by the state that the last of them is upgraded.
+    async fn raise_level(&self, seen: &Seen, level: u32) {
+        let Some(node) = seen.nodes.get(&self.inner.own_id()) else { return };
+        let note = NoteNode { node: Some(node.clone()) };
+        let room = Room::Cluster(ClusterOp { op: Some(cluster_op::Op::NoteNode(note)) });
+        let control = &self.inner.control;
+        match control.write(control.as_node(), room).await {
+            Ok(_) => tracing::info!(level, "all voters understand a higher feature level"),
+            Err(refusal) => {
+                tracing::warn!(level, code = %refusal.code, "the level does not rise: {refusal}");
+            }
+        }
     }
 
     fn is_heard(&self, id: u64) -> bool {

@@ -214,6 +214,7 @@ impl Service {
         let leader = nodes.iter().find(|node| Some(node.id) == leader);
         response.leader = leader.map(|node| node.name.clone()).unwrap_or_default();
         (response.term, response.revision) = (status.term, status.revision);
+        response.feature_level = status.level;
         let reachable = self.reachable(&group.members());
         response.quorum = Some(quorum(status, reachable));
         if let Some(step_ms) = group.clock_alarm() {
