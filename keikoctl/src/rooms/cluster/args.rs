@@ -32,6 +32,11 @@ pub(crate) enum ClusterVerb {
         before_help = "Examples:\n  keikoctl cluster backup keiko.backup\n  keikoctl cluster backup \"keiko-$(date +%F).backup\" -o json\n  keikod verify keiko.backup\n  keikod restore --from keiko.backup --data-dir D"
     )]
     Backup(BackupArgs),
+    /// Says what an upgrade takes, node by node; without --plan, whether it is done.
+    #[command(
+        before_help = "Examples:\n  keikoctl cluster upgrade --plan\n  keikoctl cluster upgrade --plan --release 0.2.0 --backup keiko.backup\n  keikoctl cluster upgrade --plan -o json\n  keikoctl cluster upgrade"
+    )]
+    Upgrade(UpgradeArgs),
     /// Tokens, for nodes that join and for people and agents that come in.
     #[command(
         subcommand,
@@ -62,6 +67,25 @@ pub(crate) struct BackupArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct UpgradeArgs {
+    /// Say what is to be done, in order, and do nothing.
+    #[arg(long)]
+    pub plan: bool,
+    /// The release that is to be installed; the newest that is seen if nothing is said.
+    #[arg(long, value_name = "VERSION")]
+    pub release: Option<String>,
+    /// The feature level that it understands; the highest that is seen if nothing is said.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub level: Option<u32>,
+    /// A backup: whether it is of this cluster, and how old.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "plan")]
+    pub backup: Option<PathBuf>,
+    /// Say how far it is, and do not wait until the feature level has risen.
+    #[arg(long, conflicts_with = "plan")]
+    pub dry_run: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct TransferArgs {
     /// The voter that shall lead; the one that is furthest if nothing is said.
     #[arg(long, value_name = "NODE", value_parser = name)]
@@ -85,7 +109,7 @@ pub(crate) enum NodeVerb {
     Describe(NameArgs),
     /// Lets a node take nothing new and lead nothing, or takes that back.
     #[command(
-        before_help = "Examples:\n  keikoctl node drain n1 --reason upgrade --wait\n  keikoctl node drain n1 --undo"
+        before_help = "Examples:\n  keikoctl node drain n1 --reason upgrade --wait\n  keikoctl node drain n1 --undo\n  keikoctl node drain n1 --undo --wait"
     )]
     Drain(DrainArgs),
     /// Takes a node out of the cluster for good.
@@ -125,7 +149,8 @@ pub(crate) struct DrainArgs {
     /// Its name, or node/NAME.
     #[arg(value_name = "NAME", value_parser = name)]
     pub name: String,
-    /// Takes it back: the node is in use again.
+    /// Takes it back: the node is in use again. With --wait it stays until the node is there and has
+    /// caught up.
     #[arg(long, conflicts_with = "reason")]
     pub undo: bool,
     /// Why, for whoever meets it.

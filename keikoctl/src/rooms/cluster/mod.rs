@@ -1,7 +1,7 @@
 //! The cluster room: `status`, `cluster`, and `node`.
 //!
 //! `run` has the verbs of the cluster, `status` the one that is an answer even where nothing else
-//! works, `node` the members, `backup`, `remove` and `watch` one verb each. The tokens of
+//! works, `node` the members, `backup`, `remove`, `upgrade` and `watch` one verb each. The tokens of
 //! `cluster token` are the security room's.
 
 mod args;
@@ -11,6 +11,7 @@ mod remove;
 mod run;
 mod status;
 mod table;
+mod upgrade;
 mod watch;
 
 pub(crate) use args::{ClusterVerb, NodeVerb};

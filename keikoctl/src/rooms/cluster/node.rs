@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep};
 
 /// Leadership moves within seconds, or something is wrong.
 const DRAIN: Duration = Duration::from_secs(30);
+/// A node that starts carries out what it missed; from a snapshot, if it was away for long.
+const BACK: Duration = Duration::from_secs(300);
 /// Who leads is known live only, so it is asked for.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -134,9 +136,12 @@ async fn drain(args: DrainArgs, session: &Session) -> Outcome {
         })
         .await
         .map_err(unknown)?;
-    let waits = patience.or(false) && !undo;
+    let waits = patience.or(false);
     if waits {
-        drained.node = Some(relieved(&client, &name, session).await?);
+        drained.node = Some(match undo {
+            true => back(&client, &name, session).await?,
+            false => relieved(&client, &name, session).await?,
+        });
     }
     let revision = drained.write.unwrap_or_default().revision;
     let mut document = to_json("keiko.v1.DrainNodeResponse", &drained);
@@ -159,7 +164,8 @@ fn leads(drained: &DrainNodeResponse) -> bool {
 
 fn words(undo: bool, waited: bool) -> &'static str {
     match (undo, waited) {
-        (true, _) => "in use again at",
+        (true, true) => "is back and has caught up, in use again at",
+        (true, false) => "in use again at",
         (false, true) => "drained: it leads nothing, at",
         (false, false) => "draining at",
     }
@@ -180,6 +186,41 @@ async fn relieved(client: &Client, name: &str, session: &Session) -> Outcome<Nod
         }
         sleep(LOOK).await;
     }
+}
+
+/// Waits until it carries out what the others do; gives back how it is then. What is asked for was
+/// written a moment ago, so a node that is only thought to be there can't have it.
+async fn back(client: &Client, name: &str, session: &Session) -> Outcome<NodeInfo> {
+    let deadline = Instant::now() + session.timeout(BACK);
+    let _progress = session.progress(format!("node/{name}: waiting until it has caught up"));
+    session.detaches();
+    let mut until = None;
+    loop {
+        let nodes = all(client).await?.items;
+        let here = nodes.iter().find(|node| node.answering).map_or(0, |node| node.applied_index);
+        let until = *until.get_or_insert(here);
+        let node = nodes.into_iter().find(|node| node.name == name).unwrap_or_default();
+        let follows = ["leader", "follower", "learner"].contains(&node.state.as_str());
+        if follows && node.admin_state.is_empty() && node.applied_index >= until {
+            return Ok(node);
+        }
+        if Instant::now() + LOOK > deadline {
+            return Err(behind(name, &node, until).into());
+        }
+        sleep(LOOK).await;
+    }
+}
+
+fn behind(name: &str, node: &NodeInfo, until: u64) -> Refusal {
+    let cause = match node.state.as_str() {
+        "down" => "nobody hears from it".to_owned(),
+        "" => "it is no member".to_owned(),
+        state => format!("it is {state}, and has carried out {} of {until}", node.applied_index),
+    };
+    Refusal::new(Code::WaitTimeout, format!("node/{name} has not caught up yet"))
+        .cause(cause)
+        .hint("its log says what it does: journalctl -u keikod")
+        .hint("keikoctl cluster status")
 }
 
 fn busy(node: &NodeInfo) -> Refusal {
@@ -213,6 +254,18 @@ mod tests {
         assert_eq!(said(Code::NotFound, &[]), ["keikoctl node list"]);
         assert_eq!(said(Code::NotFound, &["look here"]), ["look here"]);
         assert!(said(Code::PermissionDenied, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_node_that_does_not_come_back_says_why() {
+        let node = |state: &str| NodeInfo { state: state.into(), ..NodeInfo::default() };
+        for (state, expect) in [
+            ("down", "nobody hears from it"),
+            ("", "it is no member"),
+            ("learner", "it is learner, and has carried out 0 of 7"),
+        ] {
+            assert_eq!(behind("n1", &node(state), 7).causes, [expect]);
+        }
     }
 
     #[test]

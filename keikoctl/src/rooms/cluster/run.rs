@@ -1,7 +1,7 @@
 //! Founding, joining, and who leads.
 
 use super::args::{ClusterVerb, JoinArgs, TransferArgs};
-use super::{backup, status, table};
+use super::{backup, status, table, upgrade};
 use crate::context;
 use crate::exit::Exit;
 use crate::fault::{Outcome, usage};
@@ -25,6 +25,7 @@ pub(crate) async fn run(verb: ClusterVerb, session: &Session) -> Outcome {
         ClusterVerb::Status => status::full(session).await,
         ClusterVerb::TransferLeader(args) => transfer(args, session).await,
         ClusterVerb::Backup(args) => backup::run(&args, session).await,
+        ClusterVerb::Upgrade(args) => upgrade::run(&args, session).await,
         ClusterVerb::Token(verb) => security::token(verb, session).await,
     }
 }

@@ -24,17 +24,16 @@ enum Step {
 }
 
 impl Neighbours {
-    /// What a leader without others does.
-    pub(super) fn lead_alone(&self, group: &Group, seen: &Seen) {
-        let _rises_with_the_next_write = group.set_level(level(&group.members(), seen));
+    /// What a leader without others does. True if the level is to rise.
+    pub(super) fn lead_alone(group: &Group, seen: &Seen) -> bool {
+        group.set_level(level(&group.members(), seen))
     }
 
     /// One look of the leader.
     pub(super) async fn lead(&self, group: &Group, seen: &Seen, may_lead: bool) {
         let members = group.members();
-        let understood = level(&members, seen);
-        if group.set_level(understood) {
-            self.raise_level(seen, understood).await;
+        if group.set_level(level(&members, seen)) {
+            self.raise_level(seen).await;
         }
         if !may_lead || self.is_removed(seen) {
             self.hand_over(group, seen, &members).await;
@@ -84,15 +83,15 @@ impl Neighbours {
 
     /// Takes the state to the level that all voters understand by now. Any entry does that; without
     /// one, nobody could tell by the state that the last of them is upgraded.
-    async fn raise_level(&self, seen: &Seen, level: u32) {
+    pub(super) async fn raise_level(&self, seen: &Seen) {
         let Some(node) = seen.nodes.get(&self.inner.own_id()) else { return };
         let note = NoteNode { node: Some(node.clone()) };
         let room = Room::Cluster(ClusterOp { op: Some(cluster_op::Op::NoteNode(note)) });
         let control = &self.inner.control;
         match control.write(control.as_node(), room).await {
-            Ok(_) => tracing::info!(level, "all voters understand a higher feature level"),
+            Ok(_) => tracing::info!("all voters understand a higher feature level: it rises"),
             Err(refusal) => {
-                tracing::warn!(level, code = %refusal.code, "the level does not rise: {refusal}");
+                tracing::warn!(code = %refusal.code, "the feature level does not rise: {refusal}");
             }
         }
     }

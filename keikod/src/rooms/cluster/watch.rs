@@ -84,7 +84,12 @@ impl Neighbours {
         self.meet(&seen.nodes, own, &mut work.beats, shutdown);
         if others.is_empty() && group.members().len() <= 1 {
             group.set_isolated(false);
-            self.lead_alone(&group, &seen);
+            let is_idle = work.leading.as_ref().is_none_or(AbortOnDropHandle::is_finished);
+            if Self::lead_alone(&group, &seen) && group.leads() && is_idle {
+                let neighbours = self.clone();
+                let raising = async move { neighbours.raise_level(&seen).await };
+                work.leading = Some(AbortOnDropHandle::new(tokio::spawn(raising)));
+            }
             return Ok(ALONE_EVERY);
         }
         self.share_agents();
