@@ -341,6 +341,11 @@ fn locks() {
 }
 
 #[test]
+fn rolling_upgrade() {
+    check("docs::rolling_upgrade", "docs/guides/rolling-upgrade.md");
+}
+
+#[test]
 fn troubleshooting() {
     check("docs::troubleshooting", "docs/guides/troubleshooting.md");
 }

@@ -11,6 +11,7 @@
 //! power      gone for all nodes at once              namespaces packets that get lost
 //! recover    one goes on without the others          roles      who may what, and who is taken out
 //! locks      who holds one when nodes die            levels     a node that knows less than others
+//! upgrade    to the next release, under load
 //! ```
 //!
 //! Most cases share one cluster and take turns; each leaves it as it likes (see
@@ -38,6 +39,7 @@ mod roles;
 mod snapshot;
 mod steady;
 mod strangers;
+mod upgrade;
 
 use keiko_core::refusal::Code;
 use keiko_tests::cluster::{Member, View};
