@@ -160,11 +160,12 @@ fn a_newer_entry_stops_the_node_before_its_op_is_read() {
 fn the_level_of_a_state_never_falls() {
     let mut world = World::default();
     let mut at = |known: u32, level: u32| {
-        world.log.push(Entry { feature_level: level, ..world.entry(note(level)) }.encode_to_vec());
-        let index = world.log.len() as u64;
+        let entry = Entry { feature_level: level, ..world.entry(note(level)) };
+        world.log.push(entry.encode_to_vec());
         let mut round = Round::new(&world.store, World::GROUP).understanding(known);
-        let applied = round.apply(index, &world.log[world.log.len() - 1]).map(drop);
-        world.store.commit(round.into_writes());
+        let applied = round.apply(world.log.len() as u64, &entry.encode_to_vec()).map(drop);
+        let writes = round.into_writes();
+        world.store.commit(writes);
         (applied, Head::read(&world.store, World::GROUP).level)
     };
     assert_eq!(at(1, 0), (Ok(()), 1));

@@ -119,7 +119,7 @@ impl Plan {
         blockers.extend(nodes.iter().filter_map(|node| away(node, nodes)));
         blockers.extend(backwards(&target, level, nodes));
         blockers.extend(foreign(seen));
-        let mut warnings = backup(seen);
+        let mut warnings: Vec<Remark> = backup(seen).into_iter().collect();
         warnings.extend(small(status));
         warnings.extend(nodes.iter().filter_map(hosts));
         warnings.extend(seen.findings.iter().filter(|one| one.status == "failed").map(found));
@@ -171,8 +171,10 @@ fn step(node: &NodeInfo, target: &Target, status: &StatusResponse) -> Step {
         let drain = format!("keikoctl node drain {name} --reason upgrade --wait");
         commands.push(line("drain", "", drain));
         commands.push(line("stop", name, "systemctl stop keikod".to_owned()));
-        let package =
-            target.release.as_ref().map_or("*".to_owned(), |release| format!("{release}-*"));
+        let package = match &target.release {
+            Some(release) => format!("{release}-*"),
+            None => "*".to_owned(),
+        };
         commands.push(line("replace", name, format!("apt install ./keikod_{package}.deb")));
         commands.push(line("start", name, "systemctl start keikod".to_owned()));
     }
