@@ -78,7 +78,7 @@ fn releases(nodes: &[&NodeInfo]) -> Vec<Finding> {
     }
     let differs = |node: &&NodeInfo| {
         let message = format!("it runs {}, most run {usual}", node.version);
-        one(&node.name, CHECK, "warning", message, "install the same release on every node")
+        one(&node.name, CHECK, "warning", message, "what is left: keikoctl cluster upgrade --plan")
     };
     others.iter().map(differs).collect()
 }
@@ -94,7 +94,7 @@ fn levels(nodes: &[&NodeInfo]) -> Vec<Finding> {
         let level = node.feature_level;
         let message =
             format!("it understands level {level}, others {highest}: all keep to {level}");
-        one(&node.name, CHECK, "warning", message, "install the newest release on it")
+        one(&node.name, CHECK, "warning", message, "what is left: keikoctl cluster upgrade --plan")
     };
     below.iter().map(lags).collect()
 }
