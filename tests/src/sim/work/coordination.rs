@@ -135,7 +135,7 @@ fn release(dice: &mut Dice, world: &World) -> ReleaseLock {
     let (namespace, name) = spot(dice);
     let holder = info(world, &namespace, &name).holders.into_iter().next();
     let (held, token) =
-        holder.map_or((session(dice, world), 7), |holder| (holder.session, holder.token));
+        holder.map_or_else(|| (session(dice, world), 7), |holder| (holder.session, holder.token));
     let (session, token) = match dice.below(8) {
         0 => (session(dice, world), 0),
         1 => (String::new(), token + 1),
