@@ -286,6 +286,10 @@ codes! {
     91 TargetNotEmpty Conflict false;
     /// A lost quorum can't be given up like this.
     92 RecoveryRefused Precondition false;
+    /// The member that is to be replaced is still heard.
+    97 StillHeard Precondition true;
+    /// What is damaged can't be repaired like this.
+    98 RepairRefused Precondition false;
 
     /// The session ended, or there never was one.
     100 SessionEnded Precondition false;

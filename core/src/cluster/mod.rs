@@ -4,8 +4,8 @@
 //! of them vote is the consensus group's own record, not the law's.
 //!
 //! Invariants: a cluster is founded once; a node's name belongs to one member; an id is never used
-//! again; what a node tells of itself changes neither what an operator decided about it nor whether
-//! it is heard.
+//! again, also where a member comes back with nothing; what a node tells of itself changes neither
+//! what an operator decided about it nor whether it is heard.
 //!
 //! Plane: control.
 
@@ -20,5 +20,5 @@ mod wire;
 pub use model::DRAINING;
 pub use query::{member, next_id, node, nodes, record};
 pub(crate) use reopen::{Reopening, reopen};
-pub use state::{admit, apply};
+pub use state::{admit, apply, check_silent, readmit};
 pub(crate) use wire::{check_cluster_id, check_key_hash, check_node};

@@ -132,6 +132,29 @@ pub fn admit(txn: &mut Txn<'_>, stamp: &Stamp, node: Node, emit: Emit<'_>) -> Re
     Ok(node)
 }
 
+/// Makes a node a member in the place of the one that has its name and lost what it held. It gets
+/// another id: under the old one it may have voted, and confirmed what it forgot.
+pub fn readmit(txn: &mut Txn<'_>, stamp: &Stamp, node: Node, emit: Emit<'_>) -> Result<Node> {
+    if let Some(lost) = query::member(txn, stamp.group, &node.name) {
+        check_silent(&lost)?;
+        let last = query::last_id(txn, stamp.group);
+        LAST_ID.put(txn, LAST_ID.key(stamp.group), &last);
+        NODES.delete(txn, NODES.key(stamp.group).number(lost.id));
+        tell(&lost, ("removed", cluster_event::Event::NodeRemoved), emit);
+    }
+    admit(txn, stamp, node, emit)
+}
+
+/// Refuses to replace a member that runs: its place is taken only when nobody hears it.
+pub fn check_silent(lost: &Node) -> Result<()> {
+    if lost.down_since_ms != 0 {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::StillHeard, format!("node {} is still heard", lost.name))
+        .cause("only a member that is down is replaced by what comes back under its name")
+        .hint("stop it; it counts as down a few seconds later: keikoctl node list"))
+}
+
 fn note_reach(
     txn: &mut Txn<'_>,
     stamp: &Stamp,
@@ -201,7 +224,8 @@ fn check_free(store: &dyn Store, stamp: &Stamp, node: &Node, is_new: bool) -> Re
             format!("node name {:?} belongs to node {}", node.name, other.id),
         )
         .hint("give the node a name of its own: [node] name in keiko.toml, or --node-name")
-        .hint(format!("if that node is gone for good: keikoctl node remove {}", node.name)));
+        .hint(format!("if that node is gone for good: keikoctl node remove {}", node.name))
+        .hint(format!("if it lost its data and comes back: keikoctl node repair {}", node.name)));
     }
     if is_new && others.len() >= NODES_MAX {
         return refuse(

@@ -1,5 +1,5 @@
 use super::{ROLE_ADMIN, ROLE_AGENT, ROLE_NODE, ROLE_OPERATOR, ROLE_VIEWER, person, token};
-use crate::cluster::tests::{found, remove};
+use crate::cluster::tests::{found, reach, remove};
 use crate::house::tests::World;
 use crate::journal;
 use crate::limits::{REFUSAL_TEXT_BYTES_MAX, REFUSALS_NOTED_MAX, TOKEN_TTL_MS_MAX};
@@ -144,6 +144,10 @@ fn a_role_says_what_its_token_is() {
         (ROLE_NODE, "", false, "", false),
         (ROLE_NODE, "ada", true, "", false),
         (ROLE_NODE, "", true, "agent/default/hello", false),
+        (ROLE_NODE, "", true, "node/n3", true),
+        (ROLE_NODE, "", true, "node/N3", false),
+        (ROLE_NODE, "", true, "node/", false),
+        (ROLE_NODE, "", false, "node/n3", false),
         (ROLE_ADMIN, "ada", true, "", true),
         (ROLE_ADMIN, "ada", false, "", false),
         (ROLE_ADMIN, "", true, "", false),
@@ -199,6 +203,39 @@ fn of_two_that_race_one_joins() {
     assert_eq!((kept.used_ms, kept.used_for.as_str()), (world.now_ms - 1000, "node/two"));
     world.accept(remove(2));
     assert_eq!(world.refuse(admit_with("t", "two", 'a')), Code::TokenUsed, "it was removed");
+}
+
+#[test]
+fn a_member_that_lost_everything_comes_back_under_another_id() {
+    let mut world = World::default();
+    world.accept(found("one"));
+    let lost = admit(&mut world, "two");
+    let last = admit(&mut world, "three");
+    let token = one_use(&world, "again", ROLE_NODE, "");
+    world.accept(create(Token { scope: "node/two".to_owned(), ..token }));
+    assert_eq!(world.refuse(admit_with("again", "two", 'b')), Code::StillHeard);
+    world.accept(reach(lost.id, true));
+    assert_eq!(world.refuse(admit_with("again", "three", 'b')), Code::PermissionDenied);
+    let before = events(&world).len();
+    let back = admitted(world.accept(admit_with("again", "two", 'b')));
+    assert_eq!((back.id, back.name.as_str(), back.down_since_ms), (last.id + 1, "two", 0));
+    let names = |world: &World| {
+        let nodes = crate::cluster::nodes(&world.store, World::GROUP);
+        nodes.into_iter().map(|node| (node.id, node.name)).collect::<Vec<_>>()
+    };
+    let expect = [(1, "one"), (last.id, "three"), (back.id, "two")];
+    assert_eq!(names(&world), expect.map(|(id, name)| (id, name.to_owned())));
+    let told = ["security.token.used", "cluster.node.removed", "cluster.node.admitted"];
+    assert_eq!(events(&world)[before..], told.map(|kind| format!("keiko.{kind}")));
+    // Who lost the answer asks again.
+    assert_eq!(admitted(world.accept(admit_with("again", "two", 'b'))), back);
+    assert_eq!(world.refuse(admit_with("again", "two", 'c')), Code::TokenUsed);
+    // Where the member was removed meanwhile, its name is free.
+    world.accept(remove(back.id));
+    let token = one_use(&world, "anew", ROLE_NODE, "");
+    world.accept(create(Token { scope: "node/two".to_owned(), ..token }));
+    let anew = admitted(world.accept(admit_with("anew", "two", 'a')));
+    assert_eq!(anew.id, back.id + 1);
 }
 
 #[test]

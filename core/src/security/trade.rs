@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::txn::Txn;
 use keiko_proto::v1::{Node, PersonEntry, Token, security_event};
 
-/// Makes a node a member.
+/// Makes a node a member; with a token that names one, in the place of the member of that name.
 pub(super) fn admit(
     txn: &mut Txn<'_>,
     stamp: &Stamp,
@@ -38,8 +38,20 @@ pub(super) fn admit(
         return member.ok_or_else(|| used(&token));
     }
     roles::check_traded(txn, stamp, &token)?;
+    let replaces = match token.scope.as_str() {
+        "" => false,
+        scope if scope == traded_for => true,
+        scope => {
+            let message = format!("the token is for {scope}, and not for {traded_for}");
+            return Err(Refusal::new(Code::PermissionDenied, message)
+                .hint("start the node with the name that the token is for: --node-name"));
+        }
+    };
     use_up(txn, stamp, token, traded_for, emit);
-    cluster::admit(txn, stamp, node, emit)
+    match replaces {
+        true => cluster::readmit(txn, stamp, node, emit),
+        false => cluster::admit(txn, stamp, node, emit),
+    }
 }
 
 /// Makes somebody known by a key. A name that is known gets the token's role and the new key.

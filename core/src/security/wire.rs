@@ -146,6 +146,9 @@ fn check_role(token: &Token) -> Result<()> {
     if scope.is_empty() {
         return Ok(());
     }
+    if let (ROLE_NODE, Some(name)) = (role.as_str(), scope.strip_prefix("node/")) {
+        return Name::parse("node name", name).map(drop);
+    }
     refuse(Code::InvalidArgument, format!("a token of the role {role} has no scope"))
 }
 

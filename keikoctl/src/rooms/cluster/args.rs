@@ -1,11 +1,13 @@
 //! What `cluster` and `node` can do.
 
+use crate::print::time;
 use crate::rooms::registry::flags::{DryRun, Look, Patience, RequestId};
 use crate::rooms::security::TokenVerb;
 use clap::{Args, Subcommand, ValueHint};
 use keiko_client::Endpoint;
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Subcommand)]
 pub(crate) enum ClusterVerb {
@@ -117,6 +119,14 @@ pub(crate) enum NodeVerb {
         before_help = "Examples:\n  keikoctl node remove n3\n  keikoctl node remove n3 --dry-run\n  keikoctl node remove n3 --yes"
     )]
     Remove(RemoveArgs),
+    /// Makes the token with which a node that lost its data, or whose data is damaged, comes back.
+    ///
+    /// The node gets what it lost from the others, under its name and another id: what it had
+    /// promised under the old one it may have forgotten. It must be down.
+    #[command(
+        before_help = "Examples:\n  keikoctl node repair n3\n  T=$(keikoctl node repair n3 -q)\n  keikod repair --data-dir D --from n1.example.com:7340 --token \"$T\""
+    )]
+    Repair(RepairArgs),
 }
 
 #[derive(Args)]
@@ -172,6 +182,18 @@ pub(crate) struct RemoveArgs {
     pub yes: bool,
     #[command(flatten)]
     pub dry_run: DryRun,
+    #[command(flatten)]
+    pub request: RequestId,
+}
+
+#[derive(Args)]
+pub(crate) struct RepairArgs {
+    /// Its name, or node/NAME.
+    #[arg(value_name = "NAME", value_parser = name)]
+    pub name: String,
+    /// How long the token lives; 1h if nothing is said.
+    #[arg(long, value_name = "DURATION", value_parser = time::duration)]
+    pub ttl: Option<Duration>,
     #[command(flatten)]
     pub request: RequestId,
 }

@@ -2,7 +2,7 @@
 
 use super::args::{DrainArgs, GetArgs, ListArgs, NodeVerb};
 use super::table::{self, NODES, Row};
-use super::{remove, watch};
+use super::{remove, repair, watch};
 use crate::exit::Exit;
 use crate::fault::{Outcome, Stop};
 use crate::print::{Format, FormatKind, Listing, Role, Shown};
@@ -33,6 +33,7 @@ pub(crate) async fn run(verb: NodeVerb, session: &Session) -> Outcome {
         NodeVerb::Describe(args) => describe(&args.name, session).await,
         NodeVerb::Drain(args) => drain(args, session).await,
         NodeVerb::Remove(args) => remove::run(&args, session).await,
+        NodeVerb::Repair(args) => repair::run(args, session).await,
     }
 }
 

@@ -23,6 +23,6 @@ pub(crate) use declared_args::{
 pub(crate) use people::run as person;
 pub(crate) use roles::run as role;
 pub(crate) use run::run;
-pub(crate) use tokens::run as token;
+pub(crate) use tokens::{make as make_token, run as token};
 pub(crate) use unused::run as security;
 pub(crate) use whoami::{can_i, whoami};

@@ -40,6 +40,10 @@ pub(super) fn next(made: &CreateTokenResponse, address: &str, token: &str) -> [S
         ];
     }
     let (what, next) = match made.role.as_str() {
+        "node" if !made.scope.is_empty() => (
+            format!("it lets {who} come back in the place of the one that is down"),
+            format!("on that machine: keikod repair --data-dir D --from {address} --token {token}"),
+        ),
         "node" => (
             "it makes one node a member".to_owned(),
             format!("on that machine: keikod run --data-dir D --join {address} --token {token}"),
@@ -127,6 +131,11 @@ mod tests {
             made("node", "", "", true),
             "it makes one node a member, once, ",
             "next: on that machine: keikod run --data-dir D --join 10.0.0.1:7340 --token \"$T\"",
+        );
+        check(
+            made("node", "node/n3", "", true),
+            "it lets node/n3 come back in the place of the one that is down, once, ",
+            "next: on that machine: keikod repair --data-dir D --from 10.0.0.1:7340 --token \"$T\"",
         );
         let add =
             "next: keikoctl context add keiko --endpoint https://10.0.0.1:7340 --token \"$T\"";

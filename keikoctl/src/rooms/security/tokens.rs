@@ -15,6 +15,7 @@ use keiko_client::proto::v1::{CreateTokenRequest, ListTokensRequest, RevokeToken
 use keiko_core::refusal::Refusal;
 use serde_json::json;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The token is made: where it can be shown is only for the hint.
 const ADDRESS: Duration = Duration::from_secs(2);
@@ -29,18 +30,28 @@ pub(crate) async fn run(verb: TokenVerb, session: &Session) -> Outcome {
 }
 
 async fn create(args: CreateArgs, session: &Session) -> Outcome {
-    let printer = &session.printer;
-    printer.refuse_csv()?;
+    session.printer.refuse_csv()?;
     let id = args.request.id;
     let message = message(args)?;
     let client = session.client(QUICK).await?;
+    make(&client, id, message, session).await
+}
+
+/// Makes it, and shows it with what to do next.
+pub(crate) async fn make(
+    client: &Client,
+    id: Option<Uuid>,
+    message: CreateTokenRequest,
+    session: &Session,
+) -> Outcome {
+    let printer = &session.printer;
     let made = client
         .write(id, message, |client, request| async move {
             client.security().create_token(request).await
         })
         .await?;
     printer.document(&table::created(&made), |_| format!("{}\n", made.token))?;
-    let address = address(&client).await;
+    let address = address(client).await;
     // Whoever keeps stdout in a variable does not want its text on the screen.
     let shown = if printer.is_terminal { made.token.as_str() } else { "\"$T\"" };
     for line in table::next(&made, &address, shown) {

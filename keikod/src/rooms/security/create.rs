@@ -82,6 +82,11 @@ fn parse_for(whom: &str) -> Result<(&'static str, String)> {
     }
     let parts: Vec<&str> = whom.split('/').collect();
     let (namespace, name) = match parts[..] {
+        // In the place of the member of that name.
+        ["node", name] => {
+            let name = Name::parse("node name", name)?;
+            return Ok((ROLE_NODE, format!("node/{name}")));
+        }
         ["agent", name] => ("", name),
         ["agent", namespace, name] => (namespace, name),
         _ => {
@@ -208,6 +213,10 @@ mod tests {
             ("agent/", None),
             ("agent/a/b/c", None),
             ("agent/A", None),
+            ("node/n3", Some((ROLE_NODE, "node/n3"))),
+            ("node/", None),
+            ("node/N3", None),
+            ("node/a/b", None),
             ("root", None),
             ("tool/x", None),
         ] {
