@@ -10,6 +10,8 @@ mod parts;
 mod phase;
 mod place;
 
+pub(crate) use place::introduction;
+
 use crate::consensus::Consensus;
 use crate::exec::Children;
 use crate::lifecycle::{Ballast, Folder, Listeners, Notify, Readiness, Signals, Stop, folder};

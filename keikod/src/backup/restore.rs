@@ -134,7 +134,8 @@ fn restore(backup: Backup, args: &RestoreArgs) -> Result<Restored> {
         move_in(part, &root, &args.data_dir)?;
     }
     let (node_id, name) = (node.id, node.name.clone());
-    Membership { cluster_id: cluster_id.clone(), node_id, name }.write(&args.data_dir)?;
+    let membership = Membership::new(cluster_id.clone(), node_id, name);
+    Membership { had_state: true, ..membership }.write(&args.data_dir)?;
     move_in(MARKER, &root, &args.data_dir)?;
     Ok(Restored { header, cluster_id, node, revision, goes_on_at })
 }

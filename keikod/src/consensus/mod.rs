@@ -80,6 +80,8 @@ pub struct Settings {
     pub node_id: u64,
     /// True for a node that is a member, even if its store is still empty.
     pub is_member: bool,
+    /// True for a node that had the cluster's state: an empty store means that it was lost.
+    pub had_state: bool,
     /// This node's name.
     pub node_name: String,
     /// Where other nodes would reach it; empty if nowhere.
@@ -104,6 +106,7 @@ impl Settings {
             folder: folder.into(),
             node_id,
             is_member: false,
+            had_state: false,
             node_name: node_name.into(),
             node_addr: String::new(),
             heartbeat_ms: 100,
@@ -182,6 +185,9 @@ impl Consensus {
         let config = raft_config(&settings)?;
         let database = Arc::new(Database::open(Folder::open(&settings.folder)?)?);
         let note = database.checked_note()?;
+        if settings.had_state && database.groups()?.is_empty() {
+            return Err(forgotten(&settings));
+        }
         let counters = Arc::new(counters::Counters::default());
         let flusher = Flusher::start(database.clone(), note, counters.clone())?;
         let disk = Arc::new(Disk::new(settings.folder.clone(), settings.full));
@@ -347,6 +353,14 @@ impl Consensus {
     fn check_open(&self) -> Result<()> {
         check_open(&self.context.closing)
     }
+}
+
+/// Its vote and its log are gone: whoever believes it now could hear the opposite of before.
+fn forgotten(settings: &Settings) -> Refusal {
+    let message = format!("{} has nothing of what this node held", settings.folder.display());
+    Refusal::new(Code::StoreDamaged, message)
+        .cause("it was a member with a state: it may have voted, and confirmed entries")
+        .hint(format!("on a member that serves: keikoctl node repair {}", settings.node_name))
 }
 
 /// Refuses once the node ends.

@@ -1,6 +1,6 @@
 //! What a node knows of its own place in a cluster, before it can read its state: `D/node.json`.
 //!
-//! Written once, when the node founds or joins; a node without the file is the founder of a cluster
+//! Written when the node founds or joins, and once more when it has the state; a node without the file is the founder of a cluster
 //! that is older than the file, or no member. Invariant: what fails its checksum is never served.
 
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -23,6 +23,10 @@ pub struct Membership {
     pub node_id: u64,
     /// As it joined.
     pub name: String,
+    /// True once it had the cluster's state. From then on it may have voted, and confirmed entries:
+    /// a start that finds nothing of that is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub had_state: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,6 +37,19 @@ struct Noted {
 }
 
 impl Membership {
+    /// Of a node that has nothing yet.
+    pub fn new(cluster_id: String, node_id: u64, name: String) -> Self {
+        Self { cluster_id, node_id, name, had_state: false }
+    }
+
+    /// Notes that the node of this data folder has the cluster's state.
+    pub fn note_state(data_dir: &Path) -> Result<()> {
+        match Self::read(data_dir)? {
+            Some(noted) if !noted.had_state => Self { had_state: true, ..noted }.write(data_dir),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Of the node of this data folder, if it is a member.
     ///
     /// # Errors
@@ -42,7 +59,7 @@ impl Membership {
         let damaged = |cause: &dyn std::fmt::Display| {
             Refusal::new(Code::StoreDamaged, format!("{} is damaged", path.display()))
                 .cause(cause)
-                .hint("restore the file from a backup, or remove the node and let it join anew")
+                .hint("on a member that serves: keikoctl node repair NAME")
         };
         let mut bytes = Vec::new();
         match File::open(&path) {
@@ -80,8 +97,10 @@ impl Membership {
     }
 
     fn checksum(&self) -> u32 {
-        let Self { cluster_id, node_id, name } = self;
-        crc32c::crc32c(format!("{cluster_id} {node_id} {name}").as_bytes())
+        let Self { cluster_id, node_id, name, had_state } = self;
+        // As it was before there was the mark, where it is not set.
+        let mark = if *had_state { " had state" } else { "" };
+        crc32c::crc32c(format!("{cluster_id} {node_id} {name}{mark}").as_bytes())
     }
 }
 
@@ -94,8 +113,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Membership::read(folder.path()), Ok(None));
         let cluster_id = "0190b1f0-0000-7000-8000-000000000000".to_owned();
-        let membership = Membership { cluster_id, node_id: 7, name: "n7".to_owned() };
+        let membership = Membership::new(cluster_id, 7, "n7".to_owned());
         membership.write(folder.path()).unwrap();
+        assert_eq!(Membership::read(folder.path()), Ok(Some(membership.clone())));
+        for _ in 0..2 {
+            Membership::note_state(folder.path()).unwrap();
+        }
+        let membership = Membership { had_state: true, ..membership };
         assert_eq!(Membership::read(folder.path()), Ok(Some(membership.clone())));
         let path = folder.path().join(FILE_NAME);
         let text = std::fs::read(&path).unwrap();

@@ -56,7 +56,8 @@ impl NodeKey {
         let unusable = |why: &dyn fmt::Display| {
             Refusal::new(Code::KeyMaterial, format!("{} is no key of a node", path.display()))
                 .cause(why)
-                .hint("restore the file from a backup, or remove the node and let it join anew")
+                .hint("restore the file from a backup")
+                .hint("or, on a member that serves: keikoctl node repair NAME")
         };
         let bytes = Zeroizing::new(file::read_private(path, FILE_BYTES_MAX)?);
         let pem = std::str::from_utf8(&bytes).map_err(|error| unusable(&error))?;

@@ -50,22 +50,11 @@ impl Place {
         let settings = current.settings();
         let data_dir = settings.data_dir.value.clone();
         let name = settings.node_name.value.clone();
-        let host = &settings.advertise.value;
         let control = Control::new(consensus, name.clone(), closing.clone());
-        let names = Names::new(name.clone(), [addresses.api.ip(), addresses.peer.ip()]).also(host);
-        let names = settings.names.iter().fold(names, |names, also| names.also(also));
+        let key = Arc::new(NodeKey::open_or_create(&data_dir.join("keys"))?);
+        let (names, node) = introduction(settings, addresses, &key);
         let certificates = Certificates::new(NodeCertificate::ephemeral(&names)?)?;
         let keys = Keys::open(&data_dir.join("keys"))?;
-        let key = Arc::new(NodeKey::open_or_create(&data_dir.join("keys"))?);
-        let node = wire::Node {
-            name: name.clone(),
-            api_address: advertised(host, addresses.api.port()),
-            peer_address: advertised(host, addresses.peer.port()),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            feature_level: faults::level(),
-            key_hash: key.key_hash().to_owned(),
-            ..Default::default()
-        };
         let opened = watch::Sender::new(None);
         let authority: watch::Receiver<Option<Arc<Authority>>> = opened.subscribe();
         let about = cluster::About {
@@ -123,12 +112,35 @@ impl Place {
     }
 }
 
+/// By which names a node is reached, and what it tells of itself: all but the id, which the cluster
+/// gives.
+pub(crate) fn introduction(
+    settings: &Settings,
+    addresses: &Addresses,
+    key: &NodeKey,
+) -> (Names, wire::Node) {
+    let (name, host) = (settings.node_name.value.clone(), &settings.advertise.value);
+    let names = Names::new(name.clone(), [addresses.api.ip(), addresses.peer.ip()]).also(host);
+    let names = settings.names.iter().fold(names, |names, also| names.also(also));
+    let node = wire::Node {
+        name,
+        api_address: advertised(host, addresses.api.port()),
+        peer_address: advertised(host, addresses.peer.port()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        feature_level: faults::level(),
+        key_hash: key.key_hash().to_owned(),
+        ..Default::default()
+    };
+    (names, node)
+}
+
 /// Opens the store and starts the groups that it holds.
 pub(super) fn open_consensus(settings: &Settings, addresses: &Addresses) -> Result<Consensus> {
     let membership = Membership::read(&settings.data_dir.value)?;
     let node_id = membership.as_ref().map_or(FOUNDER_ID, |membership| membership.node_id);
     Consensus::open(consensus::Settings {
         is_member: membership.is_some(),
+        had_state: membership.is_some_and(|membership| membership.had_state),
         node_addr: advertised(&settings.advertise.value, addresses.peer.port()),
         heartbeat_ms: *settings.heartbeat_ms,
         election_ms_min: *settings.election_ms_min,

@@ -177,6 +177,7 @@ impl Founding {
             }
             task.done();
         }
+        Membership::note_state(&self.parts.data_dir)?;
         if authority.is_none() {
             self.open_later();
         }
@@ -270,8 +271,11 @@ impl Founding {
     /// Shows who this node is, and opens the way to the others, with what is at hand.
     fn take_place(&self) -> Result<Option<Arc<Authority>>> {
         let FoundingParts { names, data_dir, control, .. } = &self.parts;
-        let noted = Membership::read(data_dir)?.filter(|noted| noted.name != names.node());
-        if let Some(noted) = noted {
+        let noted = Membership::read(data_dir)?;
+        if noted.is_none() {
+            self.check_founder()?;
+        }
+        if let Some(noted) = noted.filter(|noted| noted.name != names.node()) {
             return Err(Refusal::new(
                 Code::ConfigInvalid,
                 format!("this is node {}, and it was told to be {}", noted.name, names.node()),
@@ -290,6 +294,18 @@ impl Founding {
             "peers can be met"
         );
         Ok(authority)
+    }
+
+    /// Without a note this is the founder, or a node that lost its note: that one must not vote as
+    /// somebody else.
+    fn check_founder(&self) -> Result<()> {
+        let (id, name) = (self.parts.control.consensus().node_id(), self.parts.names.node());
+        let known = self.parts.neighbours.read_nodes()?;
+        match known.into_iter().find(|node| node.id == id) {
+            Some(node) if node.name != name => Err(unknown_place("node.json is missing")
+                .cause(format!("without it this would be node {id}, and that is {}", node.name))),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Opens the way to the other nodes, once.
@@ -373,8 +389,9 @@ impl Founding {
         if Membership::read(data_dir)?.is_none_or(|noted| noted.name != names.node()) {
             let node_id = control.consensus().node_id();
             let name = names.node().to_owned();
-            Membership { cluster_id: cluster_id.clone(), node_id, name }.write(data_dir)?;
+            Membership::new(cluster_id.clone(), node_id, name).write(data_dir)?;
         }
+        Membership::note_state(data_dir)?;
         authority.write_ca(&data_dir.join("ca.pem"))?;
         certificates.show(authority.issue_node(names, key)?)?;
         self.meet(authority.ca_pem(), &cluster_id)?;
@@ -464,5 +481,6 @@ async fn open_with_others(
 fn unknown_place(why: &str) -> Refusal {
     Refusal::new(Code::KeyMaterial, "this node can't show its peers who it is")
         .cause(why)
-        .hint("restore D/node.pem and D/keys, or remove the node and let it join anew")
+        .hint("restore D/node.pem, D/node.json and D/keys")
+        .hint("or, on a member that serves: keikoctl node repair NAME")
 }

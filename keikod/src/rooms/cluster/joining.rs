@@ -28,14 +28,14 @@ const ATTEMPT_DEADLINE: Duration = Duration::from_secs(12);
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// What a node needs to join.
-pub(super) struct Joining<'j> {
-    pub(super) join: &'j Join,
+pub(crate) struct Joining<'j> {
+    pub(crate) join: &'j Join,
     /// Without an id.
-    pub(super) node: wire::Node,
+    pub(crate) node: wire::Node,
     /// By which names its API is reached.
-    pub(super) names: Vec<String>,
-    pub(super) key: &'j NodeKey,
-    pub(super) data_dir: &'j Path,
+    pub(crate) names: Vec<String>,
+    pub(crate) key: &'j NodeKey,
+    pub(crate) data_dir: &'j Path,
 }
 
 /// The BLAKE3 hash, hex, of the CA that a token is of.
@@ -51,25 +51,35 @@ impl Joining<'_> {
     /// Trades the token. The membership is on disk when this returns.
     pub(super) async fn trade(self) -> Result<Membership> {
         let answer = self.ask().await?;
-        let node = answer.node.clone().unwrap_or_default();
+        self.keep(answer)
+    }
+
+    /// What the token was traded for; nothing of it is on disk yet.
+    pub(crate) async fn ask(&self) -> Result<wire::AdmitNodeResponse> {
+        let answer = self.ask_patiently().await?;
         let certificate = NodeCertificate::from_stored(&answer.certificate, self.key)?;
         let expected = ca_hash_of(&self.join.token)?;
         if certificate.ca_hash() != Some(expected) {
             let message = "the certificate that was given is not of the cluster of the token";
             return Err(Refusal::new(Code::WrongCluster, message));
         }
+        Ok(answer)
+    }
+
+    /// Writes it where the next start looks, the note of it last.
+    pub(crate) fn keep(&self, answer: wire::AdmitNodeResponse) -> Result<Membership> {
         let write = |name: &str, text: &str| {
             crate::net::write_public(&self.data_dir.join(name), text.as_bytes())
         };
         write("ca.pem", &answer.ca)?;
         write("node.pem", &answer.certificate)?;
-        let membership =
-            Membership { cluster_id: answer.cluster_id, node_id: node.id, name: node.name };
+        let wire::Node { id, name, .. } = answer.node.unwrap_or_default();
+        let membership = Membership::new(answer.cluster_id, id, name);
         membership.write(self.data_dir)?;
         Ok(membership)
     }
 
-    async fn ask(&self) -> Result<wire::AdmitNodeResponse> {
+    async fn ask_patiently(&self) -> Result<wire::AdmitNodeResponse> {
         let until = Instant::now() + JOIN_DEADLINE;
         let now_ms = unix_ms();
         let nanos = u32::try_from(now_ms % 1000 * 1_000_000).unwrap_or_default();

@@ -20,6 +20,7 @@ pub use diagnose::{Diagnosis, DiagnosisParts};
 pub use driver::Driver;
 pub use founding::{Founding, FoundingParts};
 pub use host::Hosting;
+pub(crate) use joining::Joining;
 pub use metrics::Metrics;
 pub use neighbours::{About, Neighbours};
 pub use service::{Hosted, Service};
