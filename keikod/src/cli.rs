@@ -6,7 +6,7 @@
 
 mod way_back;
 
-pub use way_back::{RecoverArgs, RestoreArgs, VerifyArgs};
+pub use way_back::{RecoverArgs, RepairArgs, RestoreArgs, VerifyArgs};
 
 use crate::settings::{Flags, Join, Origin, Settings, Valued, values};
 use clap::builder::BoolishValueParser;
@@ -31,6 +31,7 @@ Examples:
   keikod verify FILE                                 is a backup whole, and what is in it?
   keikod restore --from FILE --data-dir D            a new cluster from a backup
   keikod recover --data-dir D                        go on with what is left of a cluster
+  keikod repair --data-dir D --from HOST:7340 --token T   a damaged or emptied node comes back
 
 Every flag can be given as KEIKOD_FLAG in the environment; a flag wins over the
 environment, that over the configuration file.
@@ -69,6 +70,38 @@ enum Verb {
     /// For a cluster that lost its quorum and will not get it back. Shows how far each of these
     /// stopped nodes is, what may be lost, and asks before it changes the one that is furthest.
     Recover(RecoverArgs),
+    /// Make a stopped node whole again that lost its data, or whose data is damaged
+    ///
+    /// With --from, while most nodes serve: the node gets everything from the others, under its name
+    /// and another id. With --with, while all nodes are stopped and no majority of them starts: a
+    /// good copy of each piece is taken from the folders of all voters, and the node stays who it is.
+    /// What was there is set aside, and never deleted.
+    Repair(Repair),
+}
+
+#[derive(Debug, Args)]
+struct Repair {
+    /// Folder of the node's data; no daemon may run on it
+    #[arg(long, value_name = "D", env = "KEIKOD_DATA_DIR")]
+    data_dir: PathBuf,
+    /// The API of a member that serves
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        required_unless_present = "with",
+        conflicts_with = "with"
+    )]
+    from: Option<String>,
+    /// What `keikoctl node repair NAME` printed, for --from
+    #[arg(long, value_name = "T", env = "KEIKOD_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The same, in a file
+    #[arg(long, value_name = "FILE", env = "KEIKOD_TOKEN_FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    what: RepairArgs,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +184,8 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Give a lost quorum up.
     Recover(RecoverArgs),
+    /// Make a node whole again.
+    Repair(RepairArgs, Box<Flags>),
 }
 
 /// Parses the process's own command line; help, version and misuse are printed and answered with
@@ -180,6 +215,11 @@ fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Command, clap
         Verb::Verify(args) => Command::Verify(args),
         Verb::Restore(args) => Command::Restore(args),
         Verb::Recover(args) => Command::Recover(args),
+        Verb::Repair(Repair { data_dir, from, token, token_file, what, common }) => {
+            let join = from.map(|address| join_of(address, token, token_file)).transpose()?;
+            let flags = Flags { join, ..flags(common, Some(data_dir), below) };
+            Command::Repair(what, Box::new(flags))
+        }
     })
 }
 

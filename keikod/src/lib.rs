@@ -16,6 +16,7 @@ pub mod node;
 pub mod observe;
 pub mod outbound;
 mod recover;
+mod repair;
 pub mod rooms;
 pub mod settings;
 pub mod store;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Ok(Command::Verify(args)) => ended(verify(&args), args.output),
         Ok(Command::Restore(args)) => ended(backup::restore::run(&args), args.output),
         Ok(Command::Recover(args)) => ended(recover::run(&args), args.output),
+        Ok(Command::Repair(args, flags)) => ended(repair::run(&args, &flags), args.output),
         Err(code) => code,
     }
 }

@@ -321,6 +321,11 @@ fn backup_and_recovery() {
 }
 
 #[test]
+fn repair() {
+    check("docs::repair", "docs/guides/repair.md");
+}
+
+#[test]
 fn manifests_in_ci() {
     check("docs::manifests_in_ci", "docs/guides/manifests-in-ci.md");
 }

@@ -64,6 +64,17 @@ pub struct RecoverArgs {
     pub output: Output,
 }
 
+/// What `repair` is given beside what a node is told.
+#[derive(Clone, Debug, Args)]
+pub struct RepairArgs {
+    /// Folder of another stopped node's data; once for each other voter, all of them stopped
+    #[arg(long, value_name = "D")]
+    pub with: Vec<PathBuf>,
+    /// How the report looks
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+}
+
 /// A revision is a number, a time is none.
 fn point(text: &str) -> Result<At, String> {
     let point = match text.parse::<u64>() {

@@ -170,6 +170,38 @@ impl Offline {
     }
 }
 
+/// What a node is given that lost pieces of what it held, from nodes that have them.
+impl Offline {
+    /// Takes in a group whose files lie in `folder`, as it was at `last`, with the members that it
+    /// had. The folder is moved away.
+    pub fn take_over(&self, group: GroupId, folder: &Path, last: LogId) -> Result<()> {
+        self.database.install_snapshot(group, folder)?;
+        // So that the log goes on behind it.
+        self.database.purge(group, last)
+    }
+
+    /// Adds entries of the group's log as another node has them; not durable yet.
+    pub fn go_on(&self, group: GroupId, records: &[Record]) -> Result<()> {
+        self.database.append(group, records)
+    }
+
+    /// Ends it with this vote. Durable when this returns, and checked as a start checks it.
+    pub fn seal(mut self, group: GroupId, vote: Vote) -> Result<()> {
+        self.database.save_vote(group, vote)?;
+        self.database.sync()?;
+        let last = self.database.log_end(group)?;
+        self.note.groups.insert(group, Noted { vote: Some(vote), last });
+        self.note.write()?;
+        self.note.sync()?;
+        self.database.check_note(&self.note.groups)
+    }
+}
+
+/// Of each of these sets of nodes a majority decides, as an apply mark or a log entry has them.
+pub(crate) fn voters_of(members: &[u8]) -> Result<Vec<BTreeSet<u64>>> {
+    wire::members_from_store(members).map(|members| members.get_joint_config().clone())
+}
+
 /// Looks at a group of a stopped node, asks its state, and changes nothing.
 pub fn standing<R>(
     root: &Path,

@@ -68,6 +68,17 @@ impl Database {
         })
     }
 
+    /// The record at one place, checked. Where what is on disk can't be read, that is said, and never
+    /// an older record of that place given.
+    pub fn record(&self, group: GroupId, index: u64) -> Result<Option<Record>> {
+        let key = log_key(group, index);
+        let value = self.rocks.get_cf(self.family(Family::RaftLog), key);
+        match value.map_err(|error| self.fault("read", &error))? {
+            Some(value) => Record::decode(&key, &value).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The first record of the log.
     pub fn first_record(&self, group: GroupId) -> Result<Option<Record>> {
         self.scan_log(group, 0..u64::MAX).next().transpose()

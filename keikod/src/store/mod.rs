@@ -334,7 +334,8 @@ pub(crate) fn damage(path: &Path, cause: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::StoreDamaged, format!("the store in {} is damaged", path.display()))
         .cause(cause)
         .hint("nothing was changed; keep a copy of the data folder before you try anything")
-        .hint("put back a copy of the whole data folder, not of single files")
+        .hint("of several nodes, on one that serves: keikoctl node repair NAME")
+        .hint("else put back a copy of the whole data folder, not of single files")
 }
 
 /// Ends the process: a fault of the disk, after which nothing that this node says could be trusted.

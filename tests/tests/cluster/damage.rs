@@ -28,18 +28,18 @@ const HEAD: u8 = 0;
 
 /// A member that does not lead and is not the first: that one makes the tokens here.
 #[track_caller]
-fn some_follower(cluster: &mut Cluster) -> usize {
+pub(super) fn some_follower(cluster: &mut Cluster) -> usize {
     *cluster.followers().last().expect("two follow")
 }
 
 /// Every member, or all but one.
-fn nodes_but(cluster: &Cluster, left_out: Option<usize>) -> Vec<&Node> {
+pub(super) fn nodes_but(cluster: &Cluster, left_out: Option<usize>) -> Vec<&Node> {
     let numbers = cluster.all().filter(|number| Some(*number) != left_out);
     numbers.map(|number| cluster.node(number)).collect()
 }
 
 #[track_caller]
-fn id_of(cluster: &Cluster, name: &str) -> u64 {
+pub(super) fn id_of(cluster: &Cluster, name: &str) -> u64 {
     cluster.node(0).ctl.json(&format!("node get {name}"))["id"].as_u64().expect("an id")
 }
 
@@ -59,19 +59,19 @@ fn replace(cluster: &mut Cluster, number: usize) {
 }
 
 /// Turns every bit over in a part of a file; done twice it is as before.
-fn turn_over(path: &Path, part: Range<usize>) {
+pub(super) fn turn_over(path: &Path, part: Range<usize>) {
     let mut bytes = fs::read(path).expect("it is there");
     bytes[part].iter_mut().for_each(|byte| *byte ^= 0xff);
     fs::write(path, bytes).expect("it is written");
 }
 
-fn length(path: &Path) -> usize {
+pub(super) fn length(path: &Path) -> usize {
     let length = fs::metadata(path).expect("it is there").len();
     usize::try_from(length).expect("it fits")
 }
 
 /// The longest of RocksDB's logs: a start reads all that are there.
-fn longest_log(node: &Node) -> PathBuf {
+pub(super) fn longest_log(node: &Node) -> PathBuf {
     let entries = fs::read_dir(node.data().join("store")).expect("the store");
     let paths = entries.map(|entry| entry.expect("a name").path());
     let logs = paths.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
@@ -80,7 +80,7 @@ fn longest_log(node: &Node) -> PathBuf {
 
 /// Starts it: it ends, says why, and met nobody before.
 #[track_caller]
-fn refuses(node: &mut Node) {
+pub(super) fn refuses(node: &mut Node) {
     let from = node.log().len();
     node.launch();
     let status = node.wait_end();

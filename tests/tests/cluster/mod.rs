@@ -11,7 +11,7 @@
 //! power      gone for all nodes at once              namespaces packets that get lost
 //! recover    one goes on without the others          roles      who may what, and who is taken out
 //! locks      who holds one when nodes die            levels     a node that knows less than others
-//! upgrade    to the next release, under load
+//! upgrade    to the next release, under load         repair     who lost all, or a piece, is back
 //! ```
 //!
 //! Most cases share one cluster and take turns; each leaves it as it likes (see
@@ -35,6 +35,7 @@ mod people;
 mod power;
 mod quorum;
 mod recover;
+mod repair;
 mod roles;
 mod snapshot;
 mod steady;
