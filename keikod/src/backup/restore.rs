@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(check_finished(place.path()).unwrap_err().code, Code::TargetNotEmpty);
         // With the note and the marker nothing is missing but the sweep.
         let (cluster_id, name) = ("c".to_owned(), "n".to_owned());
-        Membership { cluster_id, node_id: 2, name }.write(place.path()).unwrap();
+        Membership::new(cluster_id, 2, name).write(place.path()).unwrap();
         check_finished(place.path()).unwrap();
         assert!(!scratch.exists());
     }

@@ -31,9 +31,9 @@ pub(super) fn set_aside(folder: &Path, parts: &[&str]) -> Result<Option<PathBuf>
 
 /// Durable, and in this order, when it returns.
 pub(super) fn move_to(from: &Path, to: &Path) -> Result<()> {
-    let synced = [to, from].into_iter().filter_map(Path::parent);
+    let mut synced = [to, from].into_iter().filter_map(Path::parent);
     fs::rename(from, to)
-        .and_then(|()| synced.map(sync).collect())
+        .and_then(|()| synced.try_for_each(sync))
         .map_err(|error| unwritable(to, &error))
 }
 

@@ -148,6 +148,8 @@ impl FailureClass {
             | Code::StateDiverged
             | Code::Isolated
             | Code::UpgradeRefused
+            | Code::StillHeard
+            | Code::RepairRefused
             | Code::DataFolderLocked
             | Code::DataFolderUnwritable
             | Code::DataFolderNewer
