@@ -83,6 +83,7 @@ identified! {
     ApplyRequest DrainNodeRequest RemoveNodeRequest OpenSessionRequest CloseSessionRequest
     AcquireLockRequest ReleaseLockRequest ArriveRequest DeclareWindowRequest DeleteWindowRequest
     PutRoleRequest DeleteRoleRequest PutBindingRequest DeleteBindingRequest RemovePersonRequest
+    RotateAuthorityRequest
 }
 
 impl Client {

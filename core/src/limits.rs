@@ -221,5 +221,23 @@ pub const WINDOW_MS_MAX: u64 = 90 * 24 * 3600 * 1000;
 /// How long a maintenance window that is over stays readable, unless it is deleted: 30 days.
 pub const WINDOW_KEPT_MS: u64 = 30 * 24 * 3600 * 1000;
 
+/// How long an authority still counts behind a rotation, unless it is said: a person who calls once
+/// a week has a certificate of the next one by then.
+pub const CA_OVERLAP_MS: u64 = 7 * 24 * 3600 * 1000;
+
+/// The longest overlap: 90 days, three lives of a person's certificate.
+pub const CA_OVERLAP_MS_MAX: u64 = 90 * 24 * 3600 * 1000;
+
+/// Authorities that count beside the one that signs: each is a kilobyte in every handshake.
+pub const RETIRING_AUTHORITIES_MAX: usize = 4;
+
+/// Authorities that are remembered by their hash, so that who shows an old token hears what it is:
+/// 16 × 64 bytes.
+pub const FORMER_AUTHORITIES_MAX: usize = 16;
+
+/// Why a rotation was begun: one line.
+pub const ROTATION_REASON_BYTES_MAX: usize = 256;
+
+const _: () = assert!(CA_OVERLAP_MS <= CA_OVERLAP_MS_MAX);
 const _: () = assert!(OBJECT_BYTES_MAX <= ENTRY_BYTES_MAX);
 const _: () = assert!(DEDUP_EXPIRE_MAX > 1);

@@ -148,8 +148,12 @@ codes! {
     12 WrongCluster Unauthenticated false;
     /// The daemon is up but not ready.
     13 NotReady Unreachable true;
+    /// The key exchange that was offered is not taken.
+    14 KeyExchange Unauthenticated false;
     /// Another node answers at this address.
     15 WrongNode Unreachable true;
+    /// It is of an authority that the cluster no longer uses.
+    16 AuthorityChanged Unauthenticated false;
 
     /// No identity was presented.
     20 Unauthenticated Unauthenticated false;
@@ -286,6 +290,8 @@ codes! {
     91 TargetNotEmpty Conflict false;
     /// A lost quorum can't be given up like this.
     92 RecoveryRefused Precondition false;
+    /// The cluster's authority can't be changed like this now.
+    93 RotationRefused Precondition false;
     /// The member that is to be replaced is still heard.
     97 StillHeard Precondition true;
     /// What is damaged can't be repaired like this.

@@ -155,6 +155,22 @@ impl Cluster for Script {
         Ok(Response::new(Default::default()))
     }
 
+    async fn list_authorities(
+        &self,
+        request: Request<wire::ListAuthoritiesRequest>,
+    ) -> Result<Response<wire::ListAuthoritiesResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn rotate_authority(
+        &self,
+        request: Request<wire::RotateAuthorityRequest>,
+    ) -> Result<Response<wire::RotateAuthorityResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
     async fn remove_node(
         &self,
         request: Request<wire::RemoveNodeRequest>,

@@ -20,5 +20,6 @@ mod wire;
 pub use model::DRAINING;
 pub use query::{member, next_id, node, nodes, record};
 pub(crate) use reopen::{Reopening, reopen};
+pub(crate) use state::remove;
 pub use state::{admit, apply, check_silent, readmit};
 pub(crate) use wire::{check_cluster_id, check_key_hash, check_node};

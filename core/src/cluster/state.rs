@@ -176,8 +176,9 @@ fn note_reach(
     Ok(change(txn, stamp, &before, node, told, emit))
 }
 
-/// Keeps of a node that it had its id, and nothing else.
-fn remove(txn: &mut Txn<'_>, stamp: &Stamp, id: u64, emit: Emit<'_>) -> Result<Node> {
+/// Keeps of a node that it had its id, and nothing else. The security room calls this, too, where
+/// the node had a vote.
+pub(crate) fn remove(txn: &mut Txn<'_>, stamp: &Stamp, id: u64, emit: Emit<'_>) -> Result<Node> {
     // Before the founding ids are what nodes say that they are, and nobody's for good.
     if query::record(txn, stamp.group).is_none() {
         return refuse(Code::NotFounded, "there is no cluster yet that a node could leave");

@@ -229,7 +229,7 @@ fn coordination_ops() -> Vec<Room> {
 fn entries(uids: &Uids) -> Vec<Vec<u8>> {
     let node = Node { id: 1, name: text("one"), version: text("0.1.0"), ..Default::default() };
     let key = SealedValue { algorithm: text("a"), ciphertext: vec![1; 32], ..Default::default() };
-    let authority = Authority { certificate: text("pem"), key: Some(key) };
+    let authority = Authority { certificate: text("pem"), key: Some(key), ..Default::default() };
     let cluster = |op| Room::Cluster(ClusterOp { op: Some(op) });
     let security = |op| Room::Security(SecurityOp { op: Some(op) });
     let compact = journal_op::Op::Compact(Compact { before_revision: 2 });

@@ -1,5 +1,6 @@
 //! The room's ops, checked as far as they can be without state.
 
+use super::rotation::Turn;
 use crate::cluster::Reopening;
 use keiko_proto::v1::{Authority, Binding, Node, NoteRefusals, NoteUses, Role, Token};
 
@@ -50,6 +51,8 @@ pub(super) enum Op {
     RemovePerson(String),
     /// Tells which grants were used.
     NoteUses(NoteUses),
+    /// Another authority in the place of the one that is.
+    Turn(Turn),
     /// Goes on with one node alone, with or without whoever was let in before.
     Reopen { asked: Box<Reopening>, forget: bool },
 }

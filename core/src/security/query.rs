@@ -1,13 +1,19 @@
 //! What can be read.
 
+use super::rotation::ROTATION;
 use super::state::{AUTHORITY, PEOPLE, TOKENS};
 use crate::id::GroupId;
 use crate::store::Store;
-use keiko_proto::v1::{Authority, PersonEntry, Token};
+use keiko_proto::v1::{Authority, PersonEntry, Rotation, Token};
 
 /// The certificate authority; `None` before the cluster is founded.
 pub fn authority(store: &dyn Store, group: GroupId) -> Option<Authority> {
     AUTHORITY.get(store, &AUTHORITY.key(group))
+}
+
+/// The change of the authority that is under way, if one is.
+pub fn rotation(store: &dyn Store, group: GroupId) -> Option<Rotation> {
+    ROTATION.get(store, &ROTATION.key(group))
 }
 
 /// A token by its id, expired, traded or not.

@@ -6,6 +6,7 @@
 //! thousands, that would be as many events for one fact.
 
 use super::query;
+use super::rotation::ROTATION;
 use super::state::{AUTHORITY, PEOPLE, TOKENS, body};
 use crate::cluster::{self, Reopening};
 use crate::house::{Emit, Emitted};
@@ -31,6 +32,9 @@ pub(super) fn apply(
 fn forget_all(txn: &mut Txn<'_>, stamp: &Stamp, emit: Emit<'_>) {
     let (tokens, people) = (query::tokens(txn, stamp.group), query::people(txn, stamp.group));
     AUTHORITY.delete(txn, AUTHORITY.key(stamp.group));
+    if query::rotation(txn, stamp.group).is_some() {
+        ROTATION.delete(txn, ROTATION.key(stamp.group));
+    }
     for token in &tokens {
         TOKENS.delete(txn, TOKENS.key(stamp.group).text(&token.id));
     }
@@ -68,7 +72,8 @@ mod tests {
 
     fn authority() -> Room {
         let key = SealedValue { ciphertext: vec![1], ..Default::default() };
-        let authority = Authority { certificate: "PEM".to_owned(), key: Some(key) };
+        let authority =
+            Authority { certificate: "PEM".to_owned(), key: Some(key), ..Default::default() };
         room(Op::StoreAuthority(StoreAuthority { authority: Some(authority) }))
     }
 

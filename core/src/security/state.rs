@@ -1,7 +1,7 @@
 //! What the ops do to the room's tables.
 
 use super::model::Op;
-use super::{query, reopen, roles, trade, uses, wire};
+use super::{query, reopen, roles, rotation, trade, uses, wire};
 use crate::house::{Emit, Emitted};
 use crate::limits::{PRUNE_TOKENS_MAX, TOKENS_MAX};
 use crate::refusal::{Code, Refusal, Result, refuse};
@@ -66,6 +66,7 @@ pub fn apply(
             uses::note(txn, stamp, note, emit);
             security_reply::Reply::NoteUses(NoteUsesReply {})
         }
+        Op::Turn(turn) => rotation::apply(txn, stamp, turn, emit)?,
         Op::Reopen { asked, forget } => {
             security_reply::Reply::Node(reopen::apply(txn, stamp, *asked, forget, emit)?)
         }

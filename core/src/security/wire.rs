@@ -1,6 +1,7 @@
 //! From the log's words to the room's own.
 
 use super::model::{Op, ROLE_ADMIN, ROLE_AGENT, ROLE_GUEST, ROLE_NODE, ROLE_OPERATOR, ROLE_VIEWER};
+use super::rotation::Turn;
 use super::{declared, uses};
 use crate::cluster::{Reopening, check_cluster_id, check_key_hash, check_node};
 use crate::id::Name;
@@ -9,7 +10,8 @@ use crate::limits::{
 };
 use crate::refusal::{Code, Refusal, Result, refuse};
 use keiko_proto::v1::{
-    NoteRefusals, RefusedAttempt, Reopen, SecurityOp, Token, actor::Who, security_op,
+    AdvanceAuthority, NoteRefusals, RefusedAttempt, Reopen, SecurityOp, Token, actor::Who,
+    security_op,
 };
 
 const TOKEN_ID_CHARS_MAX: usize = 32;
@@ -63,6 +65,14 @@ pub(super) fn parse(op: SecurityOp, unix_ms: u64) -> Result<Op> {
             uses::check(&note, unix_ms)?;
             Ok(Op::NoteUses(note))
         }
+        Some(security_op::Op::RotateAuthority(asked)) => Ok(Op::Turn(Turn::asked(asked)?)),
+        Some(security_op::Op::StoreNext(store)) => Ok(Op::Turn(Turn::next(store)?)),
+        Some(security_op::Op::AdvanceAuthority(AdvanceAuthority { step, hash })) => {
+            Ok(Op::Turn(Turn::Advance { step, hash }))
+        }
+        Some(security_op::Op::DropAuthority(drop)) => Ok(Op::Turn(Turn::Drop(drop.hash))),
+        Some(security_op::Op::FinishRotation(_)) => Ok(Op::Turn(Turn::Finish)),
+        Some(security_op::Op::ExpelNode(expel)) => Ok(Op::Turn(Turn::expelled(expel)?)),
         Some(security_op::Op::Reopen(reopen)) => parse_reopen(reopen),
         None => Err(Refusal::new(Code::MalformedEntry, "the security entry names no op")),
     }

@@ -13,10 +13,14 @@ pub(super) fn frees(room: Option<&Room>) -> bool {
         }
         Some(Room::Security(op)) => {
             use security_op::Op::{
-                DeleteBinding, DeleteRole, PruneTokens, RemovePerson, RevokeToken,
+                AdvanceAuthority, DeleteBinding, DeleteRole, DropAuthority, ExpelNode,
+                FinishRotation, PruneTokens, RemovePerson, RevokeToken, StoreNext,
             };
             let ends = matches!(op.op, Some(RevokeToken(_) | PruneTokens(_) | RemovePerson(_)));
-            ends || matches!(op.op, Some(DeleteRole(_) | DeleteBinding(_)))
+            // A rotation that was begun goes on: certificates end meanwhile.
+            let turns = matches!(op.op, Some(StoreNext(_) | AdvanceAuthority(_)));
+            let drops = matches!(op.op, Some(DropAuthority(_) | FinishRotation(_) | ExpelNode(_)));
+            ends || turns || drops || matches!(op.op, Some(DeleteRole(_) | DeleteBinding(_)))
         }
         Some(Room::Coordination(op)) => {
             use coordination_op::Op::{

@@ -103,8 +103,13 @@ async fn bearer(
                 .hint("send it as: authorization: Bearer keiko.ID.SECRET.HASH")
         })?;
     let presented = Presented::parse(text)?;
-    if let Some(ours) = parts.certificates.trust() {
-        presented.of_cluster(&ours.hash)?;
+    if let Some(ours) = parts.certificates.trust()
+        && !ours.counts(presented.ca_hash())
+    {
+        if parts.tokens.is_former(presented.ca_hash()).await {
+            return Err(token::of_former(presented.id).into());
+        }
+        presented.of_cluster(ours.hashes.first().map(String::as_str).unwrap_or_default())?;
     }
     let stored = parts.tokens.find(presented.id).await;
     let (stored, bound) = stored.unzip();

@@ -1,12 +1,15 @@
 //! The cluster's certificate authority: made once, at founding, and then an entry of the control
 //! group whose key is sealed (see [`super::seal`]).
 //!
+//! Another one may take its place (see [`super::bundle`] and the security room's rotation).
+//!
 //! Every voter can open it and sign its own certificate, those of members that ask, and those of
 //! people. The CA's hash (BLAKE3 over the DER of its certificate) is what every token carries, so
 //! that a client knows the cluster at first contact.
 //!
 //! Invariant: what a certificate says is said here; of a request only the key is taken.
 
+use super::bundle::Bundle;
 use super::certificate::{
     INTERFACE_ADDRESSES_MAX, NAMES_GIVEN_MAX, Names, NodeCertificate, is_subject,
 };
@@ -16,6 +19,7 @@ use super::seal::Keys;
 use super::spiffe::{self, Subject};
 use super::{file, random};
 use keiko_core::refusal::{Code, Refusal, Result, refuse};
+use keiko_core::security::STEP_RENEW;
 use keiko_proto::v1 as wire;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
@@ -24,6 +28,7 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -44,53 +49,46 @@ const PURPOSE: &str = "cluster-ca";
 /// A certificate that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedCertificate {
-    /// PEM: the leaf, then the CA.
+    /// PEM: the leaf, and the CA last.
     pub pem_chain: String,
     /// When it ends.
     pub expires: SystemTime,
 }
 
-/// The open CA: it can sign.
-pub struct Authority {
-    cluster_id: String,
+/// One that can sign.
+struct Open {
     certificate: CertificateDer<'static>,
     pem: String,
     hash: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
+/// The open CA: it can sign. While another one takes its place, nodes are signed for by that one
+/// first, and people go on with this one until every node shows a certificate of the other.
+pub struct Authority {
+    cluster_id: String,
+    /// Signs people.
+    people: Arc<Open>,
+    /// Signs nodes.
+    nodes: Arc<Open>,
+    /// The one that comes, if this node can sign with it.
+    next: Option<Arc<Open>>,
+    bundle: Bundle,
+    trusted_pem: String,
+}
+
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authority").field("hash", &self.hash).finish_non_exhaustive()
+        f.debug_struct("Authority").field("hash", &self.people.hash).finish_non_exhaustive()
     }
 }
 
-impl Authority {
-    /// Makes the CA of a new cluster and its cluster key, and returns what the log may hold and
-    /// the certificate's PEM.
-    pub fn create(cluster_id: &str, keys: &Keys) -> Result<(wire::Authority, String)> {
-        let key = keys.create()?;
-        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(unsigned)?;
-        let mut params = CertificateParams::default();
-        (params.not_before, params.not_after) = validity(SystemTime::now(), AUTHORITY_LIFE);
-        params.distinguished_name = common_name(&format!("Keiko CA {cluster_id}"));
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.subject_alt_names = vec![uri(&spiffe::trust_domain(cluster_id))?];
-        let pem = params.self_signed(&pair).map_err(unsigned)?.pem();
-        let mut clear = pair.serialize_der();
-        let sealed = key.seal(PURPOSE, &clear);
-        clear.zeroize();
-        Ok((wire::Authority { certificate: pem.clone(), key: Some(sealed?) }, pem))
-    }
-
-    /// Opens the CA with the cluster key that it names.
-    pub fn open(stored: &wire::Authority, keys: &Keys) -> Result<Self> {
-        let sealed = stored.key.as_ref().ok_or_else(|| unreadable("it has no key"))?;
-        let certificate = CertificateDer::from_pem_slice(stored.certificate.as_bytes())
-            .map_err(unreadable)?
-            .into_owned();
-        let cluster_id = spiffe::cluster_of(&certificate).map_err(unreadable)?;
+impl Open {
+    fn open(certificate: &str, sealed: Option<&wire::SealedValue>, keys: &Keys) -> Result<Self> {
+        let sealed = sealed.ok_or_else(|| unreadable("it has no key"))?;
+        let pem = certificate.to_owned();
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(unreadable)?;
+        let certificate = certificate.into_owned();
         let clear: Zeroizing<Vec<u8>> = keys.load(&sealed.key_id)?.open(PURPOSE, sealed)?;
         let pair = KeyPair::from_pkcs8_der_and_sign_algo(
             &PrivatePkcs8KeyDer::from(clear.as_slice()),
@@ -99,12 +97,91 @@ impl Authority {
         .map_err(unreadable)?;
         check_pair(&certificate, &pair)?;
         let issuer = Issuer::from_ca_cert_der(&certificate, pair).map_err(unreadable)?;
+        Ok(Self { hash: hash_of(&certificate), pem, certificate, issuer })
+    }
+
+    fn expires(&self) -> Option<SystemTime> {
+        spiffe::validity(&self.certificate).ok().map(|(_, until)| until)
+    }
+
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<(Certificate, SystemTime)> {
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(serial()?);
+        // Nothing outlives who vouches for it.
+        if let Some(end) = self.expires() {
+            params.not_after = params.not_after.min(OffsetDateTime::from(end));
+        }
+        let certificate = params.signed_by(key, &self.issuer).map_err(unsigned)?;
+        let (_, expires) = spiffe::validity(certificate.der())?;
+        Ok((certificate, expires))
+    }
+}
+
+impl Authority {
+    /// Makes the CA of a new cluster and its cluster key, and returns what the log may hold and
+    /// the certificate's PEM.
+    pub fn create(cluster_id: &str, keys: &Keys) -> Result<(wire::Authority, String)> {
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(unsigned)?;
+        let constraints = BasicConstraints::Constrained(0);
+        let certificate =
+            authority_params(cluster_id, constraints)?.self_signed(&pair).map_err(unsigned)?;
+        let stored = sealed(&certificate, &pair, keys)?;
+        Ok((stored, certificate.pem()))
+    }
+
+    /// Makes the one that shall take its place, under a cluster key of its own.
+    pub fn create_next(&self, keys: &Keys) -> Result<wire::Authority> {
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(unsigned)?;
+        let constraints = BasicConstraints::Constrained(0);
+        let params = authority_params(&self.cluster_id, constraints)?;
+        let certificate = params.self_signed(&pair).map_err(unsigned)?;
+        // Between it and a leaf there may be the one after it.
+        let mut crossed = authority_params(&self.cluster_id, BasicConstraints::Unconstrained)?;
+        crossed.use_authority_key_identifier_extension = true;
+        if let Some(end) = self.people.expires() {
+            crossed.not_after = crossed.not_after.min(OffsetDateTime::from(end));
+        }
+        let cross = crossed.signed_by(&pair, &self.people.issuer).map_err(unsigned)?.pem();
+        Ok(wire::Authority { cross, ..sealed(&certificate, &pair, keys)? })
+    }
+
+    /// Opens the CA with the cluster key that it names.
+    pub fn open(stored: &wire::Authority, keys: &Keys) -> Result<Self> {
+        Self::open_within(stored, None, keys)
+    }
+
+    /// The same while another one may be on its way. Where that one signs already, its key is needed,
+    /// too.
+    pub fn open_within(
+        stored: &wire::Authority,
+        rotation: Option<&wire::Rotation>,
+        keys: &Keys,
+    ) -> Result<Self> {
+        let people = Arc::new(Open::open(&stored.certificate, stored.key.as_ref(), keys)?);
+        let cluster_id = spiffe::cluster_of(&people.certificate).map_err(unreadable)?;
+        let coming = rotation.and_then(|rotation| rotation.next.as_ref());
+        let next =
+            coming.map(|next| Open::open(&next.certificate, next.key.as_ref(), keys).map(Arc::new));
+        let renews = rotation.is_some_and(|rotation| rotation.step == STEP_RENEW);
+        let (nodes, next) = match next {
+            Some(next) if renews => {
+                let next = next?;
+                (Arc::clone(&next), Some(next))
+            }
+            next => (Arc::clone(&people), next.and_then(Result::ok)),
+        };
         Ok(Self {
             cluster_id,
-            hash: hash_of(&certificate),
-            pem: stored.certificate.clone(),
-            certificate,
-            issuer,
+            people,
+            nodes,
+            next,
+            bundle: Bundle::of(stored, rotation),
+            trusted_pem: Bundle::trusted_pem(stored, rotation),
         })
     }
 
@@ -113,24 +190,34 @@ impl Authority {
         &self.cluster_id
     }
 
-    /// BLAKE3 of the certificate's DER, hex.
+    /// BLAKE3 of the certificate's DER, hex: of the one that signs people, which tokens carry.
     pub fn ca_hash(&self) -> &str {
-        &self.hash
+        &self.people.hash
     }
 
-    /// The certificate, PEM.
+    /// BLAKE3 of all that this node can sign with, hex.
+    pub fn signs_with(&self) -> Vec<String> {
+        std::iter::once(&self.people).chain(&self.next).map(|open| open.hash.clone()).collect()
+    }
+
+    /// What nodes show behind their leaf.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// The certificates that count, PEM; first of the one that signs people.
     pub fn ca_pem(&self) -> &str {
-        &self.pem
+        &self.trusted_pem
     }
 
     /// When the certificate ends; none if it does not say.
     pub fn expires(&self) -> Option<SystemTime> {
-        spiffe::validity(&self.certificate).ok().map(|(_, until)| until)
+        self.people.expires()
     }
 
     /// Writes the certificate where people look for it: `D/ca.pem`.
     pub fn write_ca(&self, path: &Path) -> Result<()> {
-        file::write(path, self.pem.as_bytes(), 0o644)
+        file::write(path, self.trusted_pem.as_bytes(), 0o644)
     }
 
     /// A certificate for this node, valid from now on for [`NODE_LIFE`].
@@ -144,8 +231,9 @@ impl Authority {
         key: &NodeKey,
         now: SystemTime,
     ) -> Result<NodeCertificate> {
-        let (leaf, _) = self.sign(self.node(names.node(), names.subjects(), now)?, key.pair())?;
-        NodeCertificate::signed(vec![leaf.der().clone(), self.certificate.clone()], key)
+        let params = self.node(names.node(), names.subjects(), now)?;
+        let (leaf, _) = self.nodes.sign(params, key.pair())?;
+        NodeCertificate::from_stored(&format!("{}{}", leaf.pem(), self.bundle.behind_leaf()), key)
     }
 
     /// A certificate for a member that asks with this request; `names` are the IP addresses and DNS
@@ -169,7 +257,10 @@ impl Authority {
                 format!("{name:?} is neither an IP address nor a DNS name"),
             );
         }
-        self.sign_request(self.node(name, names.to_vec(), SystemTime::now())?, &requested)
+        let params = self.node(name, names.to_vec(), SystemTime::now())?;
+        let (leaf, expires) = self.nodes.sign(params, &requested.key)?;
+        let pem_chain = format!("{}{}", leaf.pem(), self.bundle.behind_leaf());
+        Ok(SignedCertificate { pem_chain, expires })
     }
 
     /// A certificate for a person of this name who asks with this request.
@@ -190,7 +281,8 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![self.uri_of(Subject::Person(name.to_owned()), name)?];
-        self.sign_request(params, &requested)
+        let (leaf, expires) = self.people.sign(params, &requested.key)?;
+        Ok(SignedCertificate { pem_chain: format!("{}{}", leaf.pem(), self.people.pem), expires })
     }
 
     fn node(
@@ -211,35 +303,40 @@ impl Authority {
         }
         uri(&spiffe::id(&self.cluster_id, &subject))
     }
+}
 
-    fn sign_request(
-        &self,
-        params: CertificateParams,
-        requested: &Requested,
-    ) -> Result<SignedCertificate> {
-        let (leaf, expires) = self.sign(params, &requested.key)?;
-        Ok(SignedCertificate { pem_chain: format!("{}{}", leaf.pem(), self.pem), expires })
-    }
+/// What the certificates of an authority have in common. They share their name with those of the one
+/// before: OpenSSL counts a certificate that is issued to its own name in no length of a path.
+fn authority_params(cluster_id: &str, constraints: BasicConstraints) -> Result<CertificateParams> {
+    let mut params = CertificateParams::default();
+    (params.not_before, params.not_after) = validity(SystemTime::now(), AUTHORITY_LIFE);
+    params.distinguished_name = common_name(&format!("Keiko CA {cluster_id}"));
+    params.is_ca = IsCa::Ca(constraints);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.subject_alt_names = vec![uri(&spiffe::trust_domain(cluster_id))?];
+    params.serial_number = Some(serial()?);
+    Ok(params)
+}
 
-    fn sign(
-        &self,
-        mut params: CertificateParams,
-        key: &impl PublicKeyData,
-    ) -> Result<(Certificate, SystemTime)> {
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
-        // By itself it would be made of the key, which stays: no two certificates may share one.
-        let mut serial = random::bytes::<16>()?;
-        serial[0] = serial[0] & 0x3f | 0x40;
-        params.serial_number = Some(SerialNumber::from_slice(&serial));
-        // Nothing outlives who vouches for it.
-        if let Some(end) = self.expires() {
-            params.not_after = params.not_after.min(OffsetDateTime::from(end));
-        }
-        let certificate = params.signed_by(key, &self.issuer).map_err(unsigned)?;
-        let (_, expires) = spiffe::validity(certificate.der())?;
-        Ok((certificate, expires))
-    }
+/// What the log may hold, under a new cluster key.
+fn sealed(certificate: &Certificate, pair: &KeyPair, keys: &Keys) -> Result<wire::Authority> {
+    let key = keys.create()?;
+    let mut clear = pair.serialize_der();
+    let sealed = key.seal(PURPOSE, &clear);
+    clear.zeroize();
+    Ok(wire::Authority {
+        certificate: certificate.pem(),
+        key: Some(sealed?),
+        hash: hash_of(certificate.der()),
+        ..wire::Authority::default()
+    })
+}
+
+/// By itself it would be made of the key, which stays: no two certificates may share one.
+fn serial() -> Result<SerialNumber> {
+    let mut serial = random::bytes::<16>()?;
+    serial[0] = serial[0] & 0x3f | 0x40;
+    Ok(SerialNumber::from_slice(&serial))
 }
 
 /// What a certificate of a node has in common, whoever signs it.

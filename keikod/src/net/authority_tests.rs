@@ -31,7 +31,7 @@ fn the_authority_survives_a_restart() {
 fn the_key_is_nowhere_in_clear() {
     let (_folder, keys, stored) = founded();
     let authority = Authority::open(&stored, &keys).unwrap();
-    let secret = authority.issuer.key().serialize_der();
+    let secret = authority.people.issuer.key().serialize_der();
     let sealed = stored.key.unwrap().ciphertext;
     assert!(!sealed.windows(32).any(|window| secret.windows(32).any(|part| part == window)));
     assert!(!format!("{authority:?}").contains("BEGIN"));

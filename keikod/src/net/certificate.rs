@@ -1,23 +1,25 @@
 //! The certificate that this node shows, and the one place where it is swapped.
 //!
 //! Before a cluster is founded or joined the node shows an ephemeral self-signed one: nobody trusts
-//! it, and nothing but health is answered behind it. From then on it is the CA's, and so are those
-//! that are trusted. As a server and as a client towards other members a node shows the same.
+//! it, and nothing but health is answered behind it. From then on it is the CA's, and whoever
+//! is trusted stands in its chain. As a server and as a client towards other members a node shows the same.
 
 use super::authority::{hash_of, node_leaf, unsigned};
+use super::bundle::der_of_pem;
 use super::node_key::NodeKey;
 use super::spiffe::{self, Claim};
-use super::tls;
+use super::tls::{self, KeyExchange};
 use arc_swap::ArcSwap;
 use keiko_core::refusal::{Code, Refusal, Result};
 use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, SignatureScheme};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 // A handshake carries every name: 64 of at most 18 bytes each are little over a kilobyte.
@@ -110,21 +112,42 @@ fn is_dns(name: &str) -> bool {
     rustls_pki_types::DnsName::try_from(name).is_ok()
 }
 
-/// The CA whose certificates count.
+/// The CAs whose certificates count.
 #[derive(Debug)]
 pub(super) struct Trust {
     pub(super) roots: Arc<RootCertStore>,
-    /// BLAKE3 of its certificate, hex.
-    pub(super) hash: String,
+    /// BLAKE3 of their certificates, hex; first of the one that signed what is shown.
+    pub(super) hashes: Vec<String>,
     pub(super) cluster_id: String,
+    /// By which leaves name the key that they are signed with.
+    key_ids: Vec<Vec<u8>>,
 }
 
 impl Trust {
-    fn of(authority: &CertificateDer<'static>) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.clone()).map_err(unusable)?;
-        let cluster_id = spiffe::cluster_of(authority).map_err(unusable)?;
-        Ok(Self { roots: Arc::new(roots), hash: hash_of(authority), cluster_id })
+    /// Those of a chain: who signed the leaf, and who else stands for itself.
+    fn of(behind_leaf: &[CertificateDer<'static>]) -> Result<Self> {
+        let Some((signer, others)) = behind_leaf.split_last() else {
+            return Err(unusable("it is not followed by the CA's"));
+        };
+        let cluster_id = spiffe::cluster_of(signer).map_err(unusable)?;
+        let (mut roots, mut hashes, mut key_ids) = (RootCertStore::empty(), vec![], vec![]);
+        let others = others.iter().filter(|other| spiffe::stands_for_itself(other));
+        for authority in std::iter::once(signer).chain(others) {
+            roots.add(authority.clone()).map_err(unusable)?;
+            hashes.push(hash_of(authority));
+            key_ids.extend(spiffe::key_id(authority));
+        }
+        Ok(Self { roots: Arc::new(roots), hashes, cluster_id, key_ids })
+    }
+
+    /// True if the CA with this hash counts.
+    pub(super) fn counts(&self, ca_hash: &str) -> bool {
+        self.hashes.iter().any(|hash| hash == ca_hash)
+    }
+
+    /// True if what a leaf of the cluster names as its CA's key is still one's that counts.
+    pub(super) fn signed(&self, claim: &Claim) -> bool {
+        self.key_ids.contains(&claim.authority_key_id)
     }
 }
 
@@ -134,6 +157,8 @@ pub struct NodeCertificate {
     key: PrivateKeyDer<'static>,
     from: SystemTime,
     until: SystemTime,
+    /// As it is kept.
+    pem: String,
     /// None of one that nobody signed.
     trust: Option<Arc<Trust>>,
 }
@@ -152,41 +177,49 @@ impl NodeCertificate {
     pub fn ephemeral(names: &Names) -> Result<Self> {
         let key = NodeKey::generate()?;
         let leaf = node_leaf(names.node(), names.subjects(), SystemTime::now())?;
-        let leaf = leaf.self_signed(key.pair()).map_err(unsigned)?.der().clone();
+        let leaf = leaf.self_signed(key.pair()).map_err(unsigned)?;
+        let (pem, leaf) = (leaf.pem(), leaf.der().clone());
         let (from, until) = spiffe::validity(&leaf)?;
-        Ok(Self { chain: vec![leaf], key: key.private(), from, until, trust: None })
+        Ok(Self { chain: vec![leaf], key: key.private(), from, until, pem, trust: None })
     }
 
-    /// One that a voter signed for this key, PEM: the leaf, then the CA.
+    /// One that a voter signed for this key, PEM: the leaf, and the CA last.
     pub fn from_stored(pem: &str, key: &NodeKey) -> Result<Self> {
-        let chain = CertificateDer::pem_slice_iter(pem.as_bytes());
-        let chain: std::result::Result<Vec<_>, _> = chain.collect();
-        Self::signed(chain.map_err(unusable)?, key)
-    }
-
-    /// The same in DER.
-    pub(super) fn signed(chain: Vec<CertificateDer<'static>>, key: &NodeKey) -> Result<Self> {
-        let [leaf, .., authority] = chain.as_slice() else {
-            return Err(unusable("it is not followed by the CA's"));
+        let chain = der_of_pem(pem)?;
+        let [leaf, behind_leaf @ ..] = chain.as_slice() else {
+            return Err(unusable("there is none"));
         };
         if Claim::of(leaf)?.key_hash != key.key_hash() {
             return Err(unusable("it is of another key than this node's")
                 .hint("if D/keys was lost, remove the node and let it join anew"));
         }
-        let trust = Trust::of(authority)?;
-        check_signed(leaf, authority)?;
+        let trust = Trust::of(behind_leaf)?;
+        if let Some(authority) = behind_leaf.last() {
+            check_signed(leaf, authority)?;
+        }
         let (from, until) = spiffe::validity(leaf)?;
-        Ok(Self { key: key.private(), from, until, trust: Some(Arc::new(trust)), chain })
+        let (key, pem) = (key.private(), pem.to_owned());
+        Ok(Self { key, from, until, pem, trust: Some(Arc::new(trust)), chain })
     }
 
-    /// The leaf first, then the CA.
+    /// As it is kept: the leaf, and the CA last.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// True if the CA with this hash counts for who shows it.
+    pub fn trusts(&self, ca_hash: &str) -> bool {
+        self.trust.as_ref().is_some_and(|trust| trust.counts(ca_hash))
+    }
+
+    /// The leaf first, and the CA last.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.chain
     }
 
     /// BLAKE3 of the CA that signed it, hex; none of an ephemeral one.
     pub fn ca_hash(&self) -> Option<&str> {
-        self.trust.as_ref().map(|trust| trust.hash.as_str())
+        self.trust.as_ref()?.hashes.first().map(String::as_str)
     }
 
     /// When it ends.
@@ -209,9 +242,11 @@ struct Shown {
     trust: Option<Arc<Trust>>,
 }
 
-/// What the node shows now: read at every handshake, swapped without a restart.
+/// What the node shows now, and which key exchange it takes: read at every handshake, swapped without
+/// a restart.
 pub struct Certificates {
     shown: ArcSwap<Shown>,
+    hybrid_only: AtomicBool,
 }
 
 impl fmt::Debug for Certificates {
@@ -219,7 +254,7 @@ impl fmt::Debug for Certificates {
         let shown = self.shown.load();
         f.debug_struct("Certificates")
             .field("until", &shown.until)
-            .field("ca_hash", &shown.trust.as_ref().map(|trust| &trust.hash))
+            .field("ca_hashes", &shown.trust.as_ref().map(|trust| &trust.hashes))
             .finish()
     }
 }
@@ -227,7 +262,8 @@ impl fmt::Debug for Certificates {
 impl Certificates {
     /// Starts with this one.
     pub fn new(certificate: NodeCertificate) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { shown: ArcSwap::from_pointee(certified(certificate)?) }))
+        let shown = ArcSwap::from_pointee(certified(certificate)?);
+        Ok(Arc::new(Self { shown, hybrid_only: AtomicBool::new(false) }))
     }
 
     /// Every handshake from now on sees this one.
@@ -238,7 +274,25 @@ impl Certificates {
 
     /// The hash of the CA that signed what is shown; none before there is a cluster.
     pub fn ca_hash(&self) -> Option<String> {
-        self.trust().map(|trust| trust.hash.clone())
+        self.ca_hashes().into_iter().next()
+    }
+
+    /// Of every CA that counts, the one first that signed what is shown.
+    pub fn ca_hashes(&self) -> Vec<String> {
+        self.trust().map(|trust| trust.hashes.clone()).unwrap_or_default()
+    }
+
+    /// Which key exchange the next handshake takes.
+    pub fn key_exchange(&self) -> KeyExchange {
+        match self.hybrid_only.load(Ordering::Relaxed) {
+            true => KeyExchange::RequireHybrid,
+            false => KeyExchange::Prefer,
+        }
+    }
+
+    /// The next handshake takes this one; what is open stays as it is.
+    pub fn set_key_exchange(&self, wanted: KeyExchange) {
+        self.hybrid_only.store(wanted == KeyExchange::RequireHybrid, Ordering::Relaxed);
     }
 
     /// When the shown certificate ends.
@@ -246,7 +300,7 @@ impl Certificates {
         self.shown.load().until
     }
 
-    /// The CA that signed what is shown; none before there is a cluster.
+    /// The CAs that count; none before there is a cluster.
     pub(super) fn trust(&self) -> Option<Arc<Trust>> {
         self.shown.load().trust.clone()
     }
@@ -282,7 +336,7 @@ impl ResolvesClientCert for Certificates {
 }
 
 fn certified(certificate: NodeCertificate) -> Result<Shown> {
-    let NodeCertificate { chain, key, from, until, trust } = certificate;
+    let NodeCertificate { chain, key, from, until, pem: _, trust } = certificate;
     let key = CertifiedKey::from_der(chain, key, &tls::provider()).map_err(unusable)?;
     Ok(Shown { key: Arc::new(key), from, until, trust })
 }

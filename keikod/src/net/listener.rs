@@ -4,7 +4,7 @@
 //! first request have a deadline; a drain sends GOAWAY, and what is left after it is cut off.
 
 use super::spiffe::Claim;
-use super::tls::{ApiTls, is_bad_certificate};
+use super::tls::{self, ApiTls};
 use super::{metrics, refusals};
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -170,10 +170,13 @@ impl Source for Tls {
                 }
                 Err((error, stream)) => {
                     metrics::handshake_failed();
-                    if is_bad_certificate(&error) {
-                        let code = Code::CertificateInvalid;
+                    if let Some(code) = tls::attempt_of(&error) {
                         metrics::refused(code, "");
                         refusals::note_from(Some(address.ip()), code, None, "", "");
+                        if code == Code::KeyExchange {
+                            let ip = address.ip();
+                            tracing::warn!(%code, peer = %ip, "refused: no post-quantum key exchange");
+                        }
                         let _ = tokio::time::timeout(LINGER, hear_out(stream)).await;
                     }
                     Err(error)

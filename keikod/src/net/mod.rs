@@ -12,6 +12,7 @@
 //! unix socket.
 
 mod admission;
+mod bundle;
 mod calls;
 mod certificate;
 mod csr;
@@ -54,6 +55,10 @@ pub mod transcode;
 mod tests;
 
 pub use authority::{Authority, SignedCertificate};
+pub use bundle::{
+    Bundle, expires_ms_of_pem as ca_expires_ms_of_pem, hash_of_pem as ca_hash_of_pem,
+    hashes_of_pem as ca_hashes_of_pem,
+};
 pub use certificate::{Certificates, NAMES_GIVEN_MAX, Names, NodeCertificate, machine_addresses};
 pub use csr::Requested;
 pub use deadline::Deadline;
@@ -68,6 +73,7 @@ pub use renewal::{RenewBy, Renewal, Signer};
 pub use seal::Keys;
 pub use server::{DRAIN, Handle, Listeners, Server, Settings, endpoint};
 pub use spiffe::{Claim, Subject};
+pub use tls::KeyExchange;
 pub use token::{NewToken, new_token};
 pub use trace::TraceContext;
 pub use uses::UsedGrants;
@@ -79,13 +85,6 @@ use std::sync::Arc;
 /// it.
 pub fn csr_key_hash(request: &[u8]) -> keiko_core::refusal::Result<String> {
     csr::Requested::parse(request).map(|requested| requested.key_hash)
-}
-
-/// BLAKE3, hex, of the first certificate of a PEM text.
-pub fn ca_hash_of_pem(pem: &str) -> Option<String> {
-    use rustls_pki_types::pem::PemObject as _;
-    let certificate = rustls_pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
-    Some(authority::hash_of(&certificate))
 }
 
 /// Writes what everybody may read, on disk when this returns.
@@ -111,6 +110,9 @@ pub trait Tokens: Send + Sync + 'static {
     /// Whom certificates call by this name, as the security room knows them, and what bindings add;
     /// the hash of the key that is shown says whether this node may lag.
     async fn person(&self, name: &str, key_hash: &str) -> Option<(wire::PersonEntry, Bound)>;
+
+    /// True if the CA with this hash was the cluster's, and counts no more.
+    async fn is_former(&self, ca_hash: &str) -> bool;
 }
 
 #[cfg(test)]

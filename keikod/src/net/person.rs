@@ -1,7 +1,7 @@
 //! Somebody with a client certificate, as the cluster knows them now.
 //!
 //! The certificate names the person and proves the key; what they may do is the cluster's state,
-//! looked up at each call. Invariant: the key is the one that the person enrolled with last, so who
+//! looked up at each call. Invariants: the CA that signed it counts now; the key is the one that the person enrolled with last, so who
 //! enrols anew makes every certificate before that worthless.
 
 use super::admission::Denied;
@@ -20,9 +20,13 @@ pub(super) async fn identify(
     let Subject::Person(name) = &claim.subject else { return Ok(None) };
     let known = async {
         let trust = parts.certificates.trust();
-        if trust.is_none_or(|trust| trust.cluster_id != claim.cluster_id) {
+        let Some(trust) = trust.filter(|trust| trust.cluster_id == claim.cluster_id) else {
             return Err(invalid("it is of another cluster")
                 .hint("choose the context whose cluster made the certificate"));
+        };
+        // The connection may be older than the end of an overlap.
+        if !trust.signed(claim) {
+            return Err(of_former());
         }
         let (now_ms, end_ms) = (now_ms(), claim.expires_ms);
         if now_ms >= end_ms {
@@ -51,6 +55,13 @@ fn actor(name: &str) -> wire::Actor {
 pub(super) fn changed(code: Code) -> Refusal {
     Refusal::new(code, "this caller may less than when the stream began")
         .hint("begin the stream again")
+}
+
+fn of_former() -> Refusal {
+    Refusal::new(Code::AuthorityChanged, "this client certificate is of a CA that counts no more")
+        .cause("the cluster's CA was changed since, and the overlap is over")
+        .hint("an admin makes a token: keikoctl cluster token create --for ROLE --name WHO")
+        .hint("trade it: keikoctl context add NAME --replace --endpoint E --token T")
 }
 
 fn invalid(why: impl std::fmt::Display) -> Refusal {

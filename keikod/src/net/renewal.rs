@@ -1,4 +1,5 @@
-//! Renews the node's certificate at half of its life, without a restart. One that expired while the
+//! Renews the node's certificate at half of its life, and when another CA is to sign it or other CAs
+//! are to stand behind it, without a restart. One that expired while the
 //! node was away is shown all the same: voters renew it, and do nothing else for who shows it.
 
 use super::authority::Authority;
@@ -18,6 +19,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The same after a failure with one that expired: until it is renewed, peers do nothing else for
 /// this node.
 const EXPIRED_EVERY: Duration = Duration::from_secs(5);
+/// The same after a failure while the CA is changed: others wait for this node.
+const TURNING_EVERY: Duration = Duration::from_secs(1);
 /// What a voter may take to sign.
 const SIGN_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -34,6 +37,9 @@ pub trait RenewBy: Send + Sync + 'static {
 pub struct Signer {
     /// This node itself, as soon as it holds the cluster's authority.
     pub own: watch::Receiver<Option<Arc<Authority>>>,
+    /// BLAKE3 of the CAs that are to stand behind the leaf, hex, that of its signer first; empty:
+    /// not known here.
+    pub wanted: watch::Receiver<Vec<String>>,
     /// Until then a voter.
     pub voters: Arc<dyn RenewBy>,
 }
@@ -55,7 +61,7 @@ pub struct Renewal {
     pub names: Names,
     /// The key that it is for.
     pub key: Arc<NodeKey>,
-    /// Where a chain that others signed is kept for the next start: `D/node.pem`.
+    /// Where the chain is kept for the next start: `D/node.pem`.
     pub keep: Option<PathBuf>,
 }
 
@@ -71,13 +77,13 @@ impl Renewal {
                     let text = format!("no voter signed within {} s", SIGN_DEADLINE.as_secs());
                     Refusal::new(Code::DeadlineExceeded, text)
                 })??;
-                let certificate = NodeCertificate::from_stored(&pem, &self.key)?;
-                if let Some(path) = &self.keep {
-                    file::write(path, pem.as_bytes(), 0o644)?;
-                }
-                certificate
+                NodeCertificate::from_stored(&pem, &self.key)?
             }
         };
+        // Also of who signs: at its next start it may lack the key of a CA that came meanwhile.
+        if let Some(path) = &self.keep {
+            file::write(path, certificate.pem().as_bytes(), 0o644)?;
+        }
         self.certificates.show(certificate)
     }
 
@@ -86,10 +92,13 @@ impl Renewal {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut own, mut wanted) = (self.signer.own.clone(), self.signer.wanted.clone());
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 _ = look.tick() => {}
+                () = changed(&mut own) => {}
+                () = changed(&mut wanted) => {}
             }
             if !self.is_due(SystemTime::now()) {
                 continue;
@@ -111,16 +120,32 @@ impl Renewal {
                     }
                 }
             }
+            // A voter may not be that far itself.
+            if self.is_turning() {
+                look.reset_after(TURNING_EVERY);
+            }
         }
     }
 
     fn is_due(&self, now: SystemTime) -> bool {
-        let shown = self.certificates.ca_hash();
-        let other_ca = match self.signer.own.borrow().as_ref() {
-            Some(authority) => shown.as_deref() != Some(authority.ca_hash()),
-            None => shown.is_none(),
+        self.is_turning() || self.certificates.is_old(now)
+    }
+
+    /// True if other CAs are to stand behind the leaf than do.
+    fn is_turning(&self) -> bool {
+        let shown = self.certificates.ca_hashes();
+        let wanted = match self.signer.own.borrow().as_ref() {
+            Some(authority) => authority.bundle().hashes(),
+            None => self.signer.wanted.borrow().clone(),
         };
-        other_ca || self.certificates.is_old(now)
+        if wanted.is_empty() { shown.is_empty() } else { wanted != shown }
+    }
+}
+
+/// Returns at the next value; never, if there is to be none.
+async fn changed<T>(values: &mut watch::Receiver<T>) {
+    if values.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -128,12 +153,14 @@ impl Renewal {
 impl Signer {
     /// This node, and nobody else.
     pub(super) fn of(authority: Arc<Authority>) -> Self {
-        Self { own: watch::Sender::new(Some(authority)).subscribe(), voters: Arc::new(Nobody) }
+        let own = watch::Sender::new(Some(authority)).subscribe();
+        Self { own, wanted: watch::Sender::new(Vec::new()).subscribe(), voters: Arc::new(Nobody) }
     }
 
     /// Somebody else.
     fn remote(voters: impl RenewBy) -> Self {
-        Self { own: watch::Sender::new(None).subscribe(), voters: Arc::new(voters) }
+        let own = watch::Sender::new(None).subscribe();
+        Self { own, wanted: watch::Sender::new(Vec::new()).subscribe(), voters: Arc::new(voters) }
     }
 }
 

@@ -8,7 +8,7 @@ use keiko_core::refusal::{Code, Refusal, Result};
 use rustls_pki_types::CertificateDer;
 use std::time::{Duration, SystemTime};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 
 const SCHEME: &str = "spiffe://";
 
@@ -32,6 +32,8 @@ pub struct Claim {
     pub key_hash: String,
     /// When it ends.
     pub expires_ms: u64,
+    /// By which its signer's key is named; empty if it is not.
+    pub authority_key_id: Vec<u8>,
 }
 
 impl Claim {
@@ -53,6 +55,7 @@ impl Claim {
             subject,
             key_hash: key_hash(parsed.public_key().raw),
             expires_ms: seconds.saturating_mul(1000),
+            authority_key_id: authority_key_id(&parsed).unwrap_or_default(),
         })
     }
 }
@@ -77,6 +80,30 @@ pub(super) fn cluster_of(authority: &CertificateDer<'_>) -> Result<String> {
     let uri = uri(&parsed)?;
     let cluster_id = uri.as_deref().and_then(|uri| uri.strip_prefix(SCHEME));
     cluster_id.map(str::to_owned).ok_or_else(|| unreadable("it names no cluster"))
+}
+
+fn authority_key_id(leaf: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => {
+            id.key_identifier.as_ref().map(|id| id.0.to_vec())
+        }
+        _ => None,
+    })
+}
+
+/// By which leaves name the key of this CA.
+pub(super) fn key_id(authority: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(authority).ok()?;
+    parsed.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })
+}
+
+/// True if a CA signed it itself: nobody vouches for it.
+pub(super) fn stands_for_itself(authority: &CertificateDer<'_>) -> bool {
+    let parsed = x509_parser::parse_x509_certificate(authority);
+    parsed.is_ok_and(|(_, parsed)| parsed.is_ca() && parsed.verify_signature(None).is_ok())
 }
 
 /// BLAKE3 of a public key (SubjectPublicKeyInfo, DER), hex: under which a key is known.

@@ -76,6 +76,11 @@ impl<'t> Presented<'t> {
         if fits { Ok(Self { id, secret, ca_hash }) } else { Err(shape()) }
     }
 
+    /// Of the CA that it was made under.
+    pub fn ca_hash(&self) -> &'t str {
+        self.ca_hash
+    }
+
     /// Refuses a token that another cluster made, before anybody looks it up.
     pub fn of_cluster(&self, ca_hash: &str) -> Result<()> {
         if self.ca_hash == ca_hash {
@@ -123,6 +128,14 @@ pub(super) fn check(token: &wire::Token, now_ms: u64, trades: bool) -> Result<()
     Err(Refusal::new(Code::TokenExpired, format!("the token {} expired", token.id))
         .cause(format!("{} s ago", (now_ms - token.expires_ms) / 1000))
         .hint("make a new one: keikoctl cluster token create, or keikoctl agent token NAME"))
+}
+
+/// Of a token that was made under a CA that counts no more.
+pub(super) fn of_former(id: &str) -> Refusal {
+    let message = format!("the token {id} was made under a CA that counts no more");
+    Refusal::new(Code::AuthorityChanged, message)
+        .cause("the cluster's CA was changed since, and the overlap is over")
+        .hint("make a new one: keikoctl cluster token create, or keikoctl agent token NAME")
 }
 
 /// The one answer to every token that nobody here knows.

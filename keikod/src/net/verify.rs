@@ -5,10 +5,17 @@
 //! whose certificate expired gets through the handshake, because only after it can it be told so,
 //! and because it is all that a node has to ask for the next one with.
 //!
-//! Invariants: nothing counts that the CA did not sign; who lets a client in asks itself whether
-//! the certificate still holds.
+//! Between members there is more: a member is known by its key, which is pinned in the members' table.
+//! A certificate for that key counts whichever CA signed it, so that one that was away while the CA
+//! was changed comes back; one for another key counts for no member, whoever signed it. Where no key
+//! is known yet (somebody just joined), the CA decides.
+//!
+//! Invariants: nothing counts that neither a CA that counts nor a pinned key stands for; who lets a
+//! client in asks itself whether the certificate still holds.
 
 use super::authority::hash_of;
+use super::certificate::Certificates;
+use super::spiffe::{Claim, Subject};
 use super::tls;
 use keiko_core::refusal::{Code, Refusal, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -19,15 +26,69 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use std::fmt::Debug;
 use std::sync::Arc;
 
 type Checked<T> = std::result::Result<T, rustls::Error>;
 
-/// Takes a server that the CA signed for; who it is, is asked afterwards.
+/// By which key a member is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pinned {
+    /// Nothing is known of such a member; it may have joined since.
+    Unknown,
+    /// BLAKE3 of its public key, hex.
+    Key(String),
+    /// It is no member, or no longer.
+    Gone,
+}
+
+/// Where the keys of members are pinned.
+pub trait Pins: Debug + Send + Sync + 'static {
+    /// By which key the node of this name is known.
+    fn pin(&self, name: &str) -> Pinned;
+}
+
+/// Who counts as a node of this cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Members {
+    /// Which CAs count stands behind what is shown.
+    pub(super) certificates: Arc<Certificates>,
+    pub(super) pins: Arc<dyn Pins>,
+    pub(super) cluster_id: Arc<str>,
+}
+
+impl Members {
+    fn roots(&self) -> Arc<RootCertStore> {
+        let none = || Arc::new(RootCertStore::empty());
+        self.certificates.trust().map_or_else(none, |trust| Arc::clone(&trust.roots))
+    }
+
+    /// What the pinned key makes of what the CA said.
+    fn judge(&self, leaf: &CertificateDer<'_>, signed: Checked<()>) -> Checked<()> {
+        let Ok(Claim { subject: Subject::Node(name), cluster_id, key_hash, .. }) = Claim::of(leaf)
+        else {
+            return signed;
+        };
+        if *cluster_id != *self.cluster_id {
+            return signed;
+        }
+        match (self.pins.pin(&name), signed) {
+            (Pinned::Key(pinned), _) if pinned != key_hash => Err(
+                rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure),
+            ),
+            (Pinned::Key(_), Err(rustls::Error::InvalidCertificate(why))) if is_of_signer(&why) => {
+                Ok(())
+            }
+            (_, signed) => signed,
+        }
+    }
+}
+
+/// Takes a server that may be believed; who it is, is asked afterwards.
 #[derive(Debug)]
 pub(super) enum Servers {
-    /// This is the CA.
-    Of(Arc<RootCertStore>),
+    /// A member.
+    Members(Members),
     /// The CA is the one of the chain with this hash: for a node that knows no more.
     Hashed(String),
 }
@@ -35,7 +96,7 @@ pub(super) enum Servers {
 impl Servers {
     fn roots(&self, chain: &[CertificateDer<'_>]) -> Checked<Arc<RootCertStore>> {
         let hash = match self {
-            Self::Of(roots) => return Ok(Arc::clone(roots)),
+            Self::Members(members) => return Ok(members.roots()),
             Self::Hashed(hash) => hash,
         };
         let ca = chain.iter().find(|certificate| hash_of(certificate) == *hash);
@@ -56,13 +117,17 @@ impl ServerCertVerifier for Servers {
         now: UnixTime,
     ) -> Checked<ServerCertVerified> {
         let roots = self.roots(intermediates)?;
-        verify_server_cert_signed_by_trust_anchor(
+        let signed = verify_server_cert_signed_by_trust_anchor(
             &ParsedCertificate::try_from(end_entity)?,
             &roots,
             intermediates,
             now,
             tls::provider().signature_verification_algorithms.all,
-        )?;
+        );
+        match self {
+            Self::Hashed(_) => signed?,
+            Self::Members(members) => members.judge(end_entity, signed)?,
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -161,6 +226,58 @@ impl ClientCertVerifier for Clients {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
     }
+}
+
+/// Takes a client that is a member, also one whose certificate expired.
+#[derive(Debug)]
+pub(super) struct MemberClients(pub(super) Members);
+
+impl ClientCertVerifier for MemberClients {
+    /// None: a node has one certificate, and shows it.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Checked<ClientCertVerified> {
+        let general = |refusal: Refusal| rustls::Error::General(refusal.to_string());
+        let by_authority = Clients::of(self.0.roots(), false).map_err(general)?;
+        let signed = by_authority.verify_client_cert(end_entity, intermediates, now);
+        self.0.judge(end_entity, signed.map(drop))?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Checked<HandshakeSignatureValid> {
+        Err(rustls::Error::General("TLS 1.2 is not spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Checked<HandshakeSignatureValid> {
+        let algorithms = &tls::provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        tls::provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// True if all that is wrong is who signed.
+fn is_of_signer(why: &CertificateError) -> bool {
+    matches!(why, CertificateError::UnknownIssuer | CertificateError::BadSignature)
 }
 
 /// True if the certificate is right but for the clock.

@@ -246,10 +246,20 @@ impl Parts {
         }
     }
 
+    /// From the next handshake on.
+    fn set_key_exchange(&self, wanted: net::KeyExchange) {
+        if self.certificates.key_exchange() != wanted {
+            let word = wanted.as_str();
+            tracing::info!(tls = word, "new connections are held to another key exchange");
+            self.certificates.set_key_exchange(wanted);
+        }
+    }
+
     /// Takes over what the configuration file says now.
     pub(super) fn reload(&self) -> Result<Reloaded> {
         let reloaded = self.settings.reload()?;
         self.http.set_policy(egress(&reloaded.live, &self.own_ports)?);
+        self.set_key_exchange(reloaded.live.tls.value);
         self.fleet.look_again();
         Ok(reloaded)
     }

@@ -54,6 +54,7 @@ impl Place {
         let key = Arc::new(NodeKey::open_or_create(&data_dir.join("keys"))?);
         let (names, node) = introduction(settings, addresses, &key);
         let certificates = Certificates::new(NodeCertificate::ephemeral(&names)?)?;
+        certificates.set_key_exchange(current.live().tls.value);
         let keys = Keys::open(&data_dir.join("keys"))?;
         let opened = watch::Sender::new(None);
         let authority: watch::Receiver<Option<Arc<Authority>>> = opened.subscribe();
@@ -62,7 +63,9 @@ impl Place {
             version: node.version.clone(),
             peer_address: node.peer_address.clone(),
             certificates: Arc::clone(&certificates),
-            signs: Box::new(move || authority.borrow().is_some()),
+            signs_with: Box::new(move || {
+                authority.borrow().as_ref().map(|opened| opened.signs_with()).unwrap_or_default()
+            }),
             settings_hash: settings_hash(settings),
         };
         let neighbours = cluster::Neighbours::new(control.clone(), about);

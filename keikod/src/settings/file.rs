@@ -4,6 +4,7 @@ use super::document::{self, Document};
 use super::origin::Valued;
 use super::values::{self, LogFormat};
 use crate::exec;
+use crate::net::KeyExchange;
 use crate::outbound::egress;
 use keiko_core::refusal::{Code, Refusal, Result};
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub(super) struct File {
     pub(super) socket_path: Option<Valued<PathBuf>>,
     pub(super) socket_group: Option<Valued<String>>,
     pub(super) socket_uids: Option<Valued<Vec<u32>>>,
+    pub(super) tls: Option<Valued<KeyExchange>>,
     pub(super) exec_allow: Option<Valued<Vec<Vec<String>>>>,
     pub(super) exec_user: Option<Valued<String>>,
     pub(super) credentials_dir: Option<Valued<PathBuf>>,
@@ -77,6 +79,8 @@ impl File {
                 .parsed(&["socket", "path"], |text: String| values::absolute(&text))?,
             socket_group: document.take(&["socket", "group"])?,
             socket_uids: document.parsed(&["socket", "uids"], values::uids)?,
+            tls: document
+                .parsed(&["security", "tls"], |text: String| values::key_exchange(&text))?,
             exec_allow: document.take(&["exec", "allow"])?,
             exec_user: document.take(&["exec", "user"])?,
             credentials_dir: document

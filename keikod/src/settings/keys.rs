@@ -13,6 +13,7 @@ pub const KEYS: &[&str] = &[
     "socket.path",
     "socket.group",
     "socket.uids",
+    "security.tls",
     "exec.allow",
     "exec.user",
     "credentials.dir",
@@ -33,6 +34,7 @@ pub const KEYS: &[&str] = &[
 /// The keys that a reload takes over; the others need a restart.
 pub const LIVE: &[&str] = &[
     "socket.uids",
+    "security.tls",
     "exec.allow",
     "exec.user",
     "credentials.*.to",

@@ -8,6 +8,7 @@ use super::file::File;
 use super::keys;
 use super::origin::Valued;
 use super::{Flags, LOG_FILTER_DEFAULT, Settings};
+use crate::net::KeyExchange;
 use arc_swap::ArcSwap;
 use keiko_core::refusal::Result;
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub struct Live {
     pub log_filter: Valued<String>,
     /// `[socket] uids`: who but root and the daemon's own user may use the socket.
     pub socket_uids: Valued<Vec<u32>>,
+    /// `[security] tls`: which key exchange the ports 7340 and 7341 take.
+    pub tls: Valued<KeyExchange>,
     /// `[exec] allow`: leading words of commands.
     pub exec_allow: Valued<Vec<Vec<String>>>,
     /// `[exec] user`
@@ -44,6 +47,7 @@ impl Live {
                 LOG_FILTER_DEFAULT.to_owned()
             }),
             socket_uids: Valued::first(None, file.socket_uids.clone(), Vec::new),
+            tls: Valued::first(None, file.tls.clone(), || KeyExchange::Prefer),
             exec_allow: Valued::first(None, file.exec_allow.clone(), Vec::new),
             exec_user: file.exec_user.clone(),
             credentials_dir: Valued::first(None, file.credentials_dir.clone(), || {

@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::origin::{Origin, Valued};
+use crate::net::KeyExchange;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ impl Settings {
         ];
         rows.extend(self.socket_group.as_ref().map(|group| row("socket.group", group)));
         rows.push(row("socket.uids", &self.live.socket_uids));
+        rows.push(row("security.tls", &self.live.tls.clone().map(KeyExchange::as_str)));
         rows.push(row("exec.allow", &self.live.exec_allow));
         rows.extend(self.live.exec_user.as_ref().map(|user| row("exec.user", user)));
         rows.push(row::<PathBuf>("credentials.dir", &self.live.credentials_dir));

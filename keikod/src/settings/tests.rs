@@ -36,6 +36,7 @@ fn what_is_wrong_is_named_with_its_line() {
     check("[listen]\nmetrics = '0.0.0.0:1'", "keiko.toml:2: listen.metrics", "loopback");
     check("[socket]\nuids = [1, -1]", "keiko.toml:2: socket.uids", "whole numbers");
     check("[socket]\nuids = [4294967296]", "keiko.toml:2: socket.uids", "32 bits");
+    check("[security]\ntls = 'classic'", "keiko.toml:2: security.tls", "require-hybrid");
     check("[socket]\npath = 'here'", "keiko.toml:2: socket.path", "absolute path");
     check("[exec]\nallow = ['/bin/true']", "keiko.toml:2: exec.allow", "each a list");
     check("[exec]\n\nallow = [['/bin/sh']]", "keiko.toml:3: [exec] allow", "add the program");

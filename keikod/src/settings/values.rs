@@ -2,6 +2,7 @@
 //!
 //! Each error says what was expected; the caller adds where the value stood.
 
+use crate::net::KeyExchange;
 use keiko_core::id::{Name, slug};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -114,6 +115,15 @@ pub fn log_format(text: &str) -> Parsed<LogFormat> {
         "human" => Ok(LogFormat::Human),
         "json" => Ok(LogFormat::Json),
         _ => Err("expected auto, human or json".to_owned()),
+    }
+}
+
+/// Which key exchange the daemon's own ports take.
+pub fn key_exchange(text: &str) -> Parsed<KeyExchange> {
+    match text {
+        "prefer" => Ok(KeyExchange::Prefer),
+        "require-hybrid" => Ok(KeyExchange::RequireHybrid),
+        _ => Err("expected prefer or require-hybrid".to_owned()),
     }
 }
 

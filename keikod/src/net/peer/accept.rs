@@ -2,12 +2,14 @@
 //!
 //! Invariants: whoever comes out of here has proven to be a node of this cluster; one whose
 //! certificate expired is marked, and its connection is closed after a moment, so that the next one
-//! shows what it was given meanwhile.
+//! shows what it was given meanwhile; one who was a member and is none any more, or is known by
+//! another key, is cut off within [`RECHECK`], with all that streams to it.
 
 use super::super::front::now_ms;
-use super::super::tls::is_bad_certificate;
+use super::super::spiffe::Claim;
+use super::super::tls;
 use super::super::{metrics, refusals};
-use super::{PeerTls, node_of};
+use super::{PeerTls, Pinned, Pins, node_of};
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::{self as wire, actor::Who};
 use std::io;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +37,8 @@ const ACCEPTED_AHEAD: usize = 16;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection lives whose certificate expired: enough to ask for another one.
 const EXPIRED_LIFE: Duration = Duration::from_secs(2);
+/// How often it is asked whether who is connected still is a member.
+const RECHECK: Duration = Duration::from_secs(2);
 
 /// Connections of peers that proved who they are.
 pub type Incoming = ReceiverStream<io::Result<Accepted>>;
@@ -98,24 +102,65 @@ impl PeerTls {
     async fn prove(&self, stream: TcpStream, address: SocketAddr) -> Result<Accepted> {
         let failed = |error: io::Error| {
             let ip = address.ip();
-            let (code, how) = match is_bad_certificate(&error) {
-                true => (Code::CertificateInvalid, "was refused"),
-                false => (Code::PeerUnreachable, "broke its handshake off"),
+            let (code, how) = match tls::attempt_of(&error) {
+                Some(code) => (code, "was refused"),
+                None => (Code::PeerUnreachable, "broke its handshake off"),
             };
             Refusal::new(code, format!("a peer at {ip} {how}")).cause(error)
         };
         stream.set_nodelay(true).map_err(failed)?;
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.server));
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.sides().server));
         let stream = acceptor.accept(stream).await.map_err(failed)?;
-        let found = node_of(stream.get_ref().1.peer_certificates(), &self.cluster_id);
-        let (name, expires_ms) = found
+        let found = node_of(stream.get_ref().1.peer_certificates(), self.cluster_id());
+        let (name, claim) = found
             .map_err(|refusal| refusal.cause(format!("a peer at {} showed it", address.ip())))?;
+        let Claim { key_hash, expires_ms, .. } = claim;
         let expired = now_ms() >= expires_ms;
+        let pins = Arc::clone(&self.members.pins);
         Ok(Accepted {
             stream: Box::new(stream.into()),
+            standing: Standing::new(pins, name.clone(), key_hash),
             from: From { name, expired },
             closes: expired.then(|| Box::pin(tokio::time::sleep(EXPIRED_LIFE))),
         })
+    }
+}
+
+/// Whether somebody who was let in still may be here.
+struct Standing {
+    pins: Arc<dyn Pins>,
+    name: String,
+    key_hash: String,
+    /// One that is not known yet may have joined; one that was known and is not has left.
+    was_known: bool,
+    due: Interval,
+}
+
+impl Standing {
+    fn new(pins: Arc<dyn Pins>, name: String, key_hash: String) -> Self {
+        let mut due = tokio::time::interval_at(Instant::now() + RECHECK, RECHECK);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let was_known = matches!(pins.pin(&name), Pinned::Key(_));
+        Self { pins, name, key_hash, was_known, due }
+    }
+
+    /// True once it is over; until then it wakes the task when it is to be asked again.
+    fn poll_over(&mut self, context: &mut Context<'_>) -> bool {
+        while self.due.poll_tick(context).is_ready() {
+            let is_over = match self.pins.pin(&self.name) {
+                Pinned::Key(key) => {
+                    self.was_known = true;
+                    key != self.key_hash
+                }
+                Pinned::Gone => self.was_known,
+                Pinned::Unknown => false,
+            };
+            if is_over {
+                tracing::warn!(node = self.name, "cut off: it is no member any more");
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -148,6 +193,7 @@ impl From {
 /// A proven connection.
 pub struct Accepted {
     stream: Box<tokio_rustls::TlsStream<TcpStream>>,
+    standing: Standing,
     from: From,
     /// When it is closed; none of one whose certificate held.
     closes: Option<Pin<Box<Sleep>>>,
@@ -171,6 +217,9 @@ impl AsyncRead for Accepted {
             && closes.as_mut().poll(context).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if self.standing.poll_over(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut *self.stream).poll_read(context, buffer)
     }

@@ -28,7 +28,7 @@ impl PeerTls {
 impl Dialer {
     /// A connection to the node of this name.
     pub async fn dial(&self, address: &str, name: &str) -> Result<TlsStream<TcpStream>> {
-        let connected = connect(&self.0.client, address).await;
+        let connected = connect(&self.0.sides().client, address).await;
         let stream = connected.map_err(|failed| match failed {
             Failed::Away(error) => {
                 Refusal::new(Code::PeerUnreachable, format!("no connection to node {name}"))
@@ -46,7 +46,7 @@ impl Dialer {
             )
             .cause(error),
         })?;
-        let (found, _) = node_of(stream.get_ref().1.peer_certificates(), &self.0.cluster_id)?;
+        let (found, _) = node_of(stream.get_ref().1.peer_certificates(), self.0.cluster_id())?;
         if found == name {
             return Ok(stream);
         }
@@ -85,7 +85,10 @@ pub async fn dial_api(address: &str, ca_hash: &str) -> Result<TlsStream<TcpStrea
             format!("what answers at {address} is not of the cluster that the token is of"),
         )
         .cause(error)
-        .hint("make the token on a member of the cluster that --join names"),
+        .hint("make the token on a member of the cluster that --join names")
+        .hint(
+            "one that was made before its CA was changed counts no more: keikoctl cluster token create --for node",
+        ),
     })
 }
 

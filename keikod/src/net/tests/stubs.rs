@@ -80,6 +80,20 @@ impl Cluster for Members {
         Err(Status::unimplemented(""))
     }
 
+    async fn list_authorities(
+        &self,
+        _: tonic::Request<wire::ListAuthoritiesRequest>,
+    ) -> Reply<wire::ListAuthoritiesResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn rotate_authority(
+        &self,
+        _: tonic::Request<wire::RotateAuthorityRequest>,
+    ) -> Reply<wire::RotateAuthorityResponse> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn remove_node(
         &self,
         _: tonic::Request<wire::RemoveNodeRequest>,

@@ -113,6 +113,7 @@ impl Neighbours {
             (agents, state.heard_but(to, &seen))
         };
         let own = seen.named(&about.name);
+        let signs_with = (about.signs_with)();
         peer::PeerBeat {
             number,
             unix_ms: unix_ms(),
@@ -125,8 +126,10 @@ impl Neighbours {
             settings_hash: about.settings_hash.clone(),
             certificate_expires_ms: to_ms(about.certificates.expires()),
             peer_address: about.peer_address.clone(),
-            signs: (about.signs)(),
+            signs: !signs_with.is_empty(),
             heard,
+            ca_hashes: about.certificates.ca_hashes(),
+            signs_with,
         }
     }
 

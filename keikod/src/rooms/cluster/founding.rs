@@ -7,6 +7,7 @@
 //! before it serves at all.
 
 use super::super::{Caller, Control};
+use super::authority::Keeper;
 use super::host::Hosting;
 use super::joining::{Joining, ca_hash_of};
 use super::neighbours::Neighbours;
@@ -14,7 +15,9 @@ use crate::consensus::Group;
 use crate::consensus::peer::{Host, Introduction};
 use crate::lifecycle::{Membership, Readiness};
 use crate::net::peer::PeerTls;
-use crate::net::{Authority, Certificates, Keys, Names, NodeCertificate, NodeKey, Renewal, Signer};
+use crate::net::{
+    Authority, Bundle, Certificates, Keys, Names, NodeCertificate, NodeKey, Renewal, Signer,
+};
 use crate::settings::Join;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
@@ -39,10 +42,8 @@ const READY_DEADLINE: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_secs(3);
 /// Between two looks for what others must bring.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-const KEY_EVERY: Duration = Duration::from_millis(250);
-const KEY_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Where a node that does not sign keeps its own certificate.
+/// Where a node keeps its own certificate, for a start at which it can't sign one.
 const CERTIFICATE: &str = "node.pem";
 
 /// What it is made of.
@@ -78,20 +79,16 @@ pub struct Founding {
     /// One at a time.
     turn: Mutex<()>,
     opened: watch::Sender<Option<Arc<Authority>>>,
+    /// Which CAs are to stand behind this node's certificate, hex; empty: not known yet.
+    wanted: watch::Sender<Vec<String>>,
     settled: watch::Sender<bool>,
 }
 
 /// What the local state has of the cluster.
-struct Local {
+pub(super) struct Local {
     record: Option<wire::ClusterRecord>,
-    authority: Option<wire::Authority>,
-}
-
-/// What a node knows of its cluster by itself.
-struct Known {
-    cluster_id: String,
-    ca_pem: String,
-    authority: Option<Arc<Authority>>,
+    pub(super) authority: Option<wire::Authority>,
+    pub(super) rotation: Option<wire::Rotation>,
 }
 
 impl Founding {
@@ -103,7 +100,8 @@ impl Founding {
     ) -> Self {
         let settled = watch::Sender::new(false);
         let listener = std::sync::Mutex::new(Some(peers));
-        Self { parts, listener, turn: Mutex::new(()), opened, settled }
+        let wanted = watch::Sender::new(Vec::new());
+        Self { parts, listener, turn: Mutex::new(()), opened, wanted, settled }
     }
 
     /// The open authority, once there is one; a learner has none.
@@ -167,7 +165,7 @@ impl Founding {
             group.ready(READY_DEADLINE).await?;
             return self.complete(self.parts.control.as_node()).await.map(drop);
         }
-        let authority = self.take_place()?;
+        self.take_place()?;
         let _led = group.ready(SETTLE).await;
         if !self.has_state()? {
             let waiting = "the cluster's state is not here yet: the leader sends it";
@@ -178,9 +176,6 @@ impl Founding {
             task.done();
         }
         Membership::note_state(&self.parts.data_dir)?;
-        if authority.is_none() {
-            self.open_later();
-        }
         self.settled.send_replace(true);
         Ok(())
     }
@@ -195,20 +190,29 @@ impl Founding {
     fn check_meant(&self, join: Option<&Join>) -> Result<()> {
         let Some(join) = join.filter(|join| !join.token.is_empty()) else { return Ok(()) };
         let of_token = ca_hash_of(&join.token)?;
-        let own = self.ca_pem()?.and_then(|pem| crate::net::ca_hash_of_pem(&pem));
-        match own {
-            Some(own) if own != of_token => {
-                Err(Refusal::new(Code::WrongCluster, "this data folder is of another cluster")
-                    .cause(format!("its CA is {own}, that of the token is {of_token}"))
-                    .hint("to join another cluster a node needs an empty data folder"))
-            }
-            _ => Ok(()),
+        let own = self.ca_hashes()?;
+        if own.is_empty() || own.iter().any(|own| own == of_token) {
+            return Ok(());
         }
+        let own = own.join(", ");
+        Err(Refusal::new(Code::WrongCluster, "this data folder is of another cluster")
+            .cause(format!("its CA is {own}, that of the token is {of_token}"))
+            .hint("to join another cluster a node needs an empty data folder"))
     }
 
+    /// Of every CA that is or was the cluster's, as far as this node knows: the token that it joined
+    /// with may be older than the one that is.
+    fn ca_hashes(&self) -> Result<Vec<String>> {
+        let former = self.local()?.authority.map(|stored| stored.former).unwrap_or_default();
+        let pem = self.ca_pem()?.unwrap_or_default();
+        Ok(crate::net::ca_hashes_of_pem(&pem).into_iter().chain(former).collect())
+    }
+
+    /// Of those that count, the one first that signs people.
     fn ca_pem(&self) -> Result<Option<String>> {
-        if let Some(authority) = self.local()?.authority {
-            return Ok(Some(authority.certificate));
+        let Local { authority, rotation, .. } = self.local()?;
+        if let Some(stored) = authority {
+            return Ok(Some(Bundle::trusted_pem(&stored, rotation.as_ref())));
         }
         Ok(std::fs::read_to_string(self.parts.data_dir.join("ca.pem")).ok())
     }
@@ -228,15 +232,16 @@ impl Founding {
         self.show_known().map(drop)
     }
 
-    /// Which cluster it is of, with the authority if it may sign; `None` if it can't tell.
-    fn show_known(&self) -> Result<Option<Known>> {
+    /// Which cluster it is of; `None` if it can't tell.
+    fn show_known(&self) -> Result<Option<String>> {
         let FoundingParts { key, names, certificates, data_dir, .. } = &self.parts;
-        let Local { record, authority: stored } = self.local()?;
+        let Local { record, authority: stored, rotation } = self.local()?;
         let cluster_id = match record {
             Some(record) => Some(record.cluster_id),
             None => Membership::read(data_dir)?.map(|noted| noted.cluster_id),
         };
-        let authority = match stored.map(|stored| Authority::open(&stored, &self.parts.keys)) {
+        let open = |stored| Authority::open_within(&stored, rotation.as_ref(), &self.parts.keys);
+        let authority = match stored.map(open) {
             Some(Ok(authority)) => Some(authority),
             Some(Err(refusal)) if self.is_alone(&self.parts.control.group()?) => {
                 return Err(refusal);
@@ -261,15 +266,14 @@ impl Founding {
         };
         certificates.show(certificate)?;
         crate::net::write_public(&data_dir.join("ca.pem"), ca_pem.as_bytes())?;
-        let authority = authority.map(Arc::new);
-        if let Some(authority) = &authority {
-            self.opened.send_replace(Some(Arc::clone(authority)));
+        if let Some(authority) = authority {
+            self.opened.send_replace(Some(Arc::new(authority)));
         }
-        Ok(Some(Known { cluster_id, ca_pem, authority }))
+        Ok(Some(cluster_id))
     }
 
     /// Shows who this node is, and opens the way to the others, with what is at hand.
-    fn take_place(&self) -> Result<Option<Arc<Authority>>> {
+    fn take_place(&self) -> Result<()> {
         let FoundingParts { names, data_dir, control, .. } = &self.parts;
         let noted = Membership::read(data_dir)?;
         if noted.is_none() {
@@ -282,18 +286,18 @@ impl Founding {
             )
             .hint(format!("start it with --node-name {}", noted.name)));
         }
-        let Some(Known { cluster_id, ca_pem, authority }) = self.show_known()? else {
+        let Some(cluster_id) = self.show_known()? else {
             return Err(unknown_place(
                 "its certificate, that of the CA, or the cluster is missing",
             ));
         };
-        self.meet(&ca_pem, &cluster_id)?;
+        self.meet(&cluster_id)?;
         tracing::info!(
             cluster = cluster_id,
             id = control.consensus().node_id(),
             "peers can be met"
         );
-        Ok(authority)
+        Ok(())
     }
 
     /// Without a note this is the founder, or a node that lost its note: that one must not vote as
@@ -309,11 +313,12 @@ impl Founding {
     }
 
     /// Opens the way to the other nodes, once.
-    fn meet(&self, ca_pem: &str, cluster_id: &str) -> Result<()> {
+    fn meet(&self, cluster_id: &str) -> Result<()> {
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(listener) = listener else { return Ok(()) };
         let FoundingParts { control, names, certificates, hosting, shutdown, .. } = &self.parts;
-        let tls = PeerTls::new(ca_pem, cluster_id, certificates)?;
+        let pins = Arc::new(self.parts.neighbours.clone());
+        let tls = PeerTls::new(cluster_id, certificates, pins)?;
         let own = Introduction {
             cluster_id: cluster_id.to_owned(),
             name: names.node().to_owned(),
@@ -326,13 +331,18 @@ impl Founding {
         tokio::spawn(self.parts.neighbours.clone().run(readiness, shutdown.clone()));
         // At once: nobody hears a node whose certificate expired while it was away.
         tokio::spawn(self.renewal().run(shutdown.clone()));
+        tokio::spawn(self.keeper().run(shutdown.clone()));
         Ok(())
     }
 
     fn renewal(&self) -> Renewal {
         let FoundingParts { key, names, certificates, data_dir, neighbours, .. } = &self.parts;
         Renewal {
-            signer: Signer { own: self.opened(), voters: Arc::new(neighbours.clone()) },
+            signer: Signer {
+                own: self.opened(),
+                wanted: self.wanted.subscribe(),
+                voters: Arc::new(neighbours.clone()),
+            },
             certificates: Arc::clone(certificates),
             names: names.clone(),
             key: Arc::clone(key),
@@ -340,42 +350,21 @@ impl Founding {
         }
     }
 
-    /// Opens the authority as soon as this node may: a voter gets the cluster key from another one.
-    fn open_later(&self) {
-        let FoundingParts { control, keys, key, names, certificates, shutdown, .. } = &self.parts;
-        let (control, keys, names) = (control.clone(), keys.clone(), names.clone());
-        let (key, certificates) = (Arc::clone(key), Arc::clone(certificates));
-        let (opened, shutdown) = (self.opened.clone(), shutdown.clone());
-        let neighbours = self.parts.neighbours.clone();
-        tokio::spawn(async move {
-            loop {
-                let attempt = open_with_others(&control, &neighbours, &keys);
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    attempt = attempt => match attempt {
-                        Ok(Some(authority)) => {
-                            let shown = authority.issue_node(&names, &key);
-                            if let Err(refusal) = shown.and_then(|shown| certificates.show(shown)) {
-                                tracing::warn!(code = %refusal.code, "{refusal}");
-                            }
-                            tracing::info!("this node can sign from now on");
-                            opened.send_replace(Some(authority));
-                            return;
-                        }
-                        Ok(None) => {}
-                        Err(refusal) => {
-                            tracing::debug!(code = %refusal.code, "no cluster key yet: {refusal}");
-                        }
-                    },
-                }
-                tokio::time::sleep(KEY_EVERY).await;
-            }
-        });
+    fn keeper(&self) -> Keeper {
+        let FoundingParts { control, keys, data_dir, neighbours, .. } = &self.parts;
+        Keeper {
+            control: control.clone(),
+            neighbours: neighbours.clone(),
+            keys: keys.clone(),
+            ca_path: data_dir.join("ca.pem"),
+            opened: self.opened.clone(),
+            wanted: self.wanted.clone(),
+        }
     }
 
     async fn complete(&self, caller: Caller) -> Result<Arc<Authority>> {
         let FoundingParts { control, keys, key, names, certificates, data_dir, .. } = &self.parts;
-        let Local { record, authority } = self.confirmed().await?;
+        let Local { record, authority, rotation } = self.confirmed().await?;
         let cluster_id = match record {
             Some(record) => record.cluster_id,
             None => self.write_record(caller.clone()).await?,
@@ -384,7 +373,7 @@ impl Founding {
             Some(stored) => stored,
             None => self.write_authority(&cluster_id, caller).await?,
         };
-        let authority = Arc::new(Authority::open(&stored, keys)?);
+        let authority = Arc::new(Authority::open_within(&stored, rotation.as_ref(), keys)?);
         // Who is alone may have another name from now on. Beside others it is held to the note.
         if Membership::read(data_dir)?.is_none_or(|noted| noted.name != names.node()) {
             let node_id = control.consensus().node_id();
@@ -393,9 +382,11 @@ impl Founding {
         }
         Membership::note_state(data_dir)?;
         authority.write_ca(&data_dir.join("ca.pem"))?;
-        certificates.show(authority.issue_node(names, key)?)?;
-        self.meet(authority.ca_pem(), &cluster_id)?;
+        let certificate = authority.issue_node(names, key)?;
+        crate::net::write_public(&data_dir.join(CERTIFICATE), certificate.pem().as_bytes())?;
+        certificates.show(certificate)?;
         self.opened.send_replace(Some(Arc::clone(&authority)));
+        self.meet(&cluster_id)?;
         self.settled.send_replace(true);
         Ok(authority)
     }
@@ -442,40 +433,14 @@ impl Founding {
 }
 
 impl Local {
-    fn read(view: &crate::store::View<'_>) -> Self {
+    pub(super) fn read(view: &crate::store::View<'_>) -> Self {
         let group = GroupId::CONTROL;
-        Self { record: cluster::record(view, group), authority: security::authority(view, group) }
-    }
-}
-
-/// `None` while this node has no vote, or the state no authority.
-async fn open_with_others(
-    control: &Control,
-    neighbours: &Neighbours,
-    keys: &Keys,
-) -> Result<Option<Arc<Authority>>> {
-    let group = control.group()?;
-    let Some(stored) = group.read_now(Local::read)?.authority else { return Ok(None) };
-    if let Ok(authority) = Authority::open(&stored, keys) {
-        return Ok(Some(Arc::new(authority)));
-    }
-    let own = control.consensus().node_id();
-    let members = group.members();
-    if !members.iter().any(|member| member.votes && member.id == own) {
-        return Ok(None);
-    }
-    let key_id = stored.key.as_ref().map(|key| key.key_id.clone()).unwrap_or_default();
-    let mut last = Ok(None);
-    for voter in members.iter().filter(|member| member.votes && member.id != own) {
-        match neighbours.cluster_key(voter, &key_id, KEY_DEADLINE).await {
-            Ok(key) => {
-                keys.keep(&key_id, &key)?;
-                return Ok(Some(Arc::new(Authority::open(&stored, keys)?)));
-            }
-            Err(refusal) => last = Err(refusal),
+        Self {
+            record: cluster::record(view, group),
+            authority: security::authority(view, group),
+            rotation: security::rotation(view, group),
         }
     }
-    last
 }
 
 fn unknown_place(why: &str) -> Refusal {

@@ -59,7 +59,7 @@ impl Joining<'_> {
         let answer = self.ask_patiently().await?;
         let certificate = NodeCertificate::from_stored(&answer.certificate, self.key)?;
         let expected = ca_hash_of(&self.join.token)?;
-        if certificate.ca_hash() != Some(expected) {
+        if !certificate.trusts(expected) {
             let message = "the certificate that was given is not of the cluster of the token";
             return Err(Refusal::new(Code::WrongCluster, message));
         }

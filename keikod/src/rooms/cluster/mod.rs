@@ -1,8 +1,10 @@
 //! The cluster room's hands: founding and joining, who is there, and the note that each node leaves
 //! of itself.
 
+mod authority;
 mod backup;
 mod beats;
+mod ca;
 mod diagnose;
 mod driver;
 mod founding;

@@ -4,6 +4,7 @@
 //! ```text
 //! beats.rs      says to each what this node is         watch.rs   looks at what was heard
 //! members.rs    the leader's steps: who votes           host.rs    what peers ask of the rooms
+//! authority.rs  the leader's steps: who signs
 //! ```
 //!
 //! Invariants: nothing here is kept; only transitions are proposed, and by the leader alone. A node
@@ -12,6 +13,7 @@
 use super::super::Control;
 use super::super::peers::{PeerCallError, Peers};
 use crate::consensus::peer::Link;
+use crate::net::peer::{Pinned, Pins};
 use crate::net::{Certificates, Identity, RenewBy, caller_address};
 use crate::rooms::registry::Feed;
 use arc_swap::ArcSwap;
@@ -21,6 +23,7 @@ use keiko_core::peers::{Agreement, BEAT_MS, Detector, Offsets};
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::{peer, v1 as wire};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -44,8 +47,8 @@ pub struct About {
     pub peer_address: String,
     /// What it shows, and when that ends.
     pub certificates: Arc<Certificates>,
-    /// Whether it holds the cluster key.
-    pub signs: Box<dyn Fn() -> bool + Send + Sync>,
+    /// BLAKE3 of the CAs that it can sign with, hex; none: it holds no cluster key.
+    pub signs_with: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// BLAKE3 of what its configuration said at the start, hex.
     pub settings_hash: String,
 }
@@ -231,6 +234,35 @@ impl Heard {
             self.batches.pop_front();
         }
         self.batches.push_back(Arc::clone(batch));
+    }
+}
+
+impl fmt::Debug for Neighbours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Neighbours").field("name", &self.inner.about.name).finish_non_exhaustive()
+    }
+}
+
+impl Pins for Neighbours {
+    fn pin(&self, name: &str) -> Pinned {
+        let seen = self.inner.seen.load();
+        // Before the first look, what the state has.
+        let read = || self.read_nodes().unwrap_or_default();
+        let before = if seen.nodes.is_empty() { read() } else { Vec::new() };
+        let mut nodes = seen.nodes.values().chain(&before).peekable();
+        if nodes.peek().is_none() {
+            return Pinned::Unknown;
+        }
+        match nodes.find(|node| node.name == name) {
+            Some(node) if node.key_hash.is_empty() => Pinned::Unknown,
+            Some(node) => Pinned::Key(node.key_hash.clone()),
+            // Who was removed takes part until the group has let it go.
+            None => {
+                let members = self.inner.control.group().map(|group| group.members());
+                let stays = members.unwrap_or_default().iter().any(|member| member.name == name);
+                if stays { Pinned::Unknown } else { Pinned::Gone }
+            }
+        }
     }
 }
 

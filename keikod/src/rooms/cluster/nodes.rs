@@ -126,6 +126,10 @@ impl Service {
                 false => beat.map_or_else(String::new, |beat| beat.settings_hash.clone()),
             },
             answering: own,
+            ca_hash: match own {
+                true => about.certificates.ca_hash().unwrap_or_default(),
+                false => beat.and_then(|beat| beat.ca_hashes.first().cloned()).unwrap_or_default(),
+            },
             name: node.name,
         }
     }

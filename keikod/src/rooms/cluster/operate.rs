@@ -159,12 +159,22 @@ impl Service {
         let (before, after) = self.check_removal(&node, &members)?;
         let hosted = group.read_now(|view| (self.hosted)(view, &node.name))?;
         let info = self.info(node.clone(), &group, &self.scene(&group));
+        let votes = before != after;
+        if asked.revoke && !votes {
+            return Err(Refusal::new(
+                Code::InvalidArgument,
+                format!("node {} has no vote, so it knows no key that could be revoked", node.name),
+            )
+            .hint(format!("keikoctl node remove {}", node.name))
+            .hint("to change the keys all the same: keikoctl cluster ca rotate"));
+        }
         let response = RemoveNodeResponse {
             node: Some(info),
             write: None,
             voters_before: before,
             voters_after: after,
             hosted,
+            rotation: String::new(),
         };
         if asked.dry_run {
             return Ok(response);
@@ -173,17 +183,41 @@ impl Service {
             let moved = self.move_leader(&identity, String::new()).await?;
             tracing::info!(leader = moved.leader, "leadership moved for a removal");
         }
-        let op = cluster_op::Op::RemoveNode(RemoveNode { id: node.id });
-        let (result, write) =
-            self.control.write(caller, Room::Cluster(ClusterOp { op: Some(op) })).await?;
-        if !matches!(result, wire::reply::Result::Cluster(_)) {
+        let (write, rotation) = self.leave(&group, caller, &node, (votes, asked.revoke)).await?;
+        Ok(RemoveNodeResponse { write: Some(write), rotation, ..response })
+    }
+
+    /// Writes down that a node is gone, and waits until it has left the group and, if it had a vote,
+    /// the keys that it knew are changed. How far that is, in words.
+    async fn leave(
+        &self,
+        group: &Group,
+        caller: Caller,
+        node: &wire::Node,
+        (votes, revoke): (bool, bool),
+    ) -> Result<(wire::WriteInfo, String)> {
+        let room = match votes {
+            true => Self::expulsion(node.id, revoke),
+            false => {
+                let op = cluster_op::Op::RemoveNode(RemoveNode { id: node.id });
+                Room::Cluster(ClusterOp { op: Some(op) })
+            }
+        };
+        let (result, write) = self.control.write(caller, room).await?;
+        if !matches!(result, wire::reply::Result::Cluster(_) | wire::reply::Result::Security(_)) {
             return Err(control::unexpected());
         }
         let until = Instant::now() + LEAVE_DEADLINE;
         while group.members().iter().any(|member| member.id == node.id) && Instant::now() < until {
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        Ok(RemoveNodeResponse { write: Some(write), ..response })
+        // Who was removed hears nothing of what follows, not even where it was asked itself.
+        let is_own = node.id == self.neighbours.inner.own_id();
+        let rotation = match votes && !is_own {
+            true => self.turned(group, revoke).await?,
+            false => String::new(),
+        };
+        Ok((write, rotation))
     }
 
     /// Voters before and after; refused if what is left could decide nothing.
@@ -232,7 +266,7 @@ impl Service {
         let (own, seen) = (neighbours.own_id(), neighbours.seen.load());
         let state = neighbours.lock();
         let signs = |id: u64| match id == own {
-            true => (neighbours.about.signs)(),
+            true => !(neighbours.about.signs_with)().is_empty(),
             false => {
                 let signs = state.peers.get(&id).is_some_and(|peer| peer.beat.signs);
                 signs && !seen.down.contains(&id)

@@ -15,9 +15,10 @@ use keiko_proto::v1::cluster_server::Cluster;
 use keiko_proto::v1::{
     BackupRequest, ClusterInfo, DiagnoseRequest, DiagnoseResponse, DrainNodeRequest,
     DrainNodeResponse, Finding, GetNodeRequest, InitRequest, InitResponse, JoinRequest,
-    JoinResponse, ListNodesRequest, ListNodesResponse, NodeInfo, Quorum, RemoveNodeRequest,
-    RemoveNodeResponse, StatusRequest, StatusResponse, TransferLeaderRequest,
-    TransferLeaderResponse,
+    JoinResponse, ListAuthoritiesRequest, ListAuthoritiesResponse, ListNodesRequest,
+    ListNodesResponse, NodeInfo, Quorum, RemoveNodeRequest, RemoveNodeResponse,
+    RotateAuthorityRequest, RotateAuthorityResponse, StatusRequest, StatusResponse,
+    TransferLeaderRequest, TransferLeaderResponse,
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -140,6 +141,20 @@ impl Cluster for Service {
         self.drain(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
     }
 
+    async fn list_authorities(
+        &self,
+        request: Request<ListAuthoritiesRequest>,
+    ) -> Result<Response<ListAuthoritiesResponse>, Status> {
+        self.authorities(&request).map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
+    async fn rotate_authority(
+        &self,
+        request: Request<RotateAuthorityRequest>,
+    ) -> Result<Response<RotateAuthorityResponse>, Status> {
+        self.rotate(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
     async fn remove_node(
         &self,
         request: Request<RemoveNodeRequest>,
@@ -205,10 +220,11 @@ impl Service {
         })?;
         let scene = self.scene(&group);
         let status = &scene.status;
-        let ca_hash = self.founding.opened().borrow().as_ref().map(|ca| ca.ca_hash().to_owned());
+        let (ca_hash, rotation) = self.standing(&group)?;
         response.cluster = Some(ClusterInfo {
             id: record.map(|record| record.cluster_id).unwrap_or_default(),
-            ca_hash: ca_hash.unwrap_or_default(),
+            ca_hash,
+            rotation,
         });
         let leader = status.leader.filter(|_| status.quorum);
         let leader = nodes.iter().find(|node| Some(node.id) == leader);

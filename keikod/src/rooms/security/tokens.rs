@@ -65,4 +65,13 @@ impl Tokens for StoredTokens {
         }
         self.control.read_local(of_name).await.ok().flatten()
     }
+
+    async fn is_former(&self, ca_hash: &str) -> bool {
+        let ca_hash = ca_hash.to_owned();
+        let query = move |view: &View<'_>| {
+            let stored = security::authority(view, GroupId::CONTROL);
+            stored.is_some_and(|stored| stored.former.contains(&ca_hash))
+        };
+        self.control.read_local(query).await.unwrap_or(false)
+    }
 }

@@ -46,7 +46,8 @@ pub(super) fn op(dice: &mut Dice, world: &World) -> SecurityOp {
 fn authority(dice: &mut Dice) -> Option<Authority> {
     let ciphertext = vec![1; dice.below(3) as usize];
     let key = SealedValue { key_id: "k1".to_owned(), ciphertext, ..Default::default() };
-    let authority = Authority { certificate: "PEM".to_owned(), key: Some(key) };
+    let authority =
+        Authority { certificate: "PEM".to_owned(), key: Some(key), ..Default::default() };
     (!once_in(dice, 4)).then_some(authority)
 }
 
