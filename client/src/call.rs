@@ -132,6 +132,12 @@ impl Client {
         self.timeout
     }
 
+    /// True if the server showed a certificate of another CA than the one that it is recognised by:
+    /// the cluster's CA is being changed, and whoever has a certificate should renew it.
+    pub fn sees_another_authority(&self) -> bool {
+        self.line.sees_another_authority()
+    }
+
     /// The W3C trace id that every call of this client carries, hex.
     pub fn trace_id(&self) -> String {
         self.trace_id.simple().to_string()

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
@@ -33,6 +33,8 @@ pub(crate) struct Line {
     current: RwLock<Current>,
     /// None where there is one place only.
     members: Option<Members>,
+    /// None on a unix socket.
+    places: Option<Arc<Places>>,
 }
 
 struct Current {
@@ -57,6 +59,12 @@ impl Line {
     /// Which connection that is, for [`Self::turn`].
     pub(crate) fn turns(&self) -> u64 {
         self.current.read().unwrap_or_else(PoisonError::into_inner).turns
+    }
+
+    /// True if a server showed a certificate of another CA than the one that it is recognised by:
+    /// the cluster's CA is being changed.
+    pub(crate) fn sees_another_authority(&self) -> bool {
+        self.places.as_ref().is_some_and(|places| places.other.load(Ordering::Relaxed))
     }
 
     /// How many other members could be asked.
@@ -84,7 +92,7 @@ pub(crate) async fn open(
     trust: Option<Trust>,
     within: Duration,
 ) -> Result<Line> {
-    let mut members = None;
+    let (mut members, mut all) = (None, None);
     let channel = match endpoint {
         Endpoint::Unix(path) => {
             let path = Arc::new(path.clone());
@@ -97,6 +105,7 @@ pub(crate) async fn open(
         Endpoint::Tls { .. } | Endpoint::Several(_) => {
             let trust = trust.ok_or_else(|| untrusted(endpoint))?;
             let places = Arc::new(Places::of(endpoint, trust, identity)?);
+            all = Some(Arc::clone(&places));
             let shown = endpoint.to_string();
             // What a server makes of it is the same on all of them.
             let first = shown.split(',').next().unwrap_or_default();
@@ -113,7 +122,7 @@ pub(crate) async fn open(
         Some(ours) => ours,
         None => Error::new(code::UNREACHABLE, format!("{endpoint} speaks no gRPC")).cause(error),
     })?;
-    Ok(Line { current: RwLock::new(Current { channel, turns: 0 }), members })
+    Ok(Line { current: RwLock::new(Current { channel, turns: 0 }), members, places: all })
 }
 
 fn settings(authority: &str) -> Result<tonic::transport::Endpoint> {
@@ -179,10 +188,18 @@ struct Places {
     all: Vec<Place>,
     next: AtomicUsize,
     connector: TlsConnector,
+    /// BLAKE3 of the CA by which servers are recognised.
+    known: [u8; 32],
+    /// The one that answered last showed a certificate of another CA.
+    other: AtomicBool,
 }
 
 impl Places {
     fn of(endpoint: &Endpoint, trust: Trust, identity: &Identity) -> Result<Self> {
+        let known = match &trust {
+            Trust::Hash(hash) => *hash,
+            Trust::Authority(der) => blake3::hash(der).into(),
+        };
         let connector = TlsConnector::from(Arc::new(tls::settings(trust, identity)?));
         let place = |(host, port): (String, u16)| {
             let name = ServerName::try_from(host.clone()).map_err(|error| {
@@ -191,7 +208,15 @@ impl Places {
             Ok(Place { host, port, name })
         };
         let all = endpoint.places().into_iter().map(place).collect::<Result<_>>()?;
-        Ok(Self { all, next: AtomicUsize::new(0), connector })
+        let (next, other) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Ok(Self { all, next, connector, known, other })
+    }
+
+    /// Who signed the server's certificate stands last in its chain.
+    fn compare(&self, stream: &TlsStream<TcpStream>) {
+        let last = stream.get_ref().1.peer_certificates().and_then(<[_]>::last);
+        let is_other = last.is_some_and(|last| *blake3::hash(last).as_bytes() != self.known);
+        self.other.store(is_other, Ordering::Relaxed);
     }
 
     /// Whoever answers, beginning behind the one that did last: that one may be gone, or can't take
@@ -205,6 +230,7 @@ impl Places {
             let index = (first + step) % count;
             match bounded(each, tcp(&self.all[index], &self.connector)).await {
                 Ok(stream) => {
+                    self.compare(&stream);
                     self.next.store((index + 1) % count, Ordering::Relaxed);
                     return Ok(Told(stream));
                 }

@@ -20,7 +20,7 @@ pub struct Enrolled {
     pub key_pem: String,
     /// PEM: the leaf, then the CA.
     pub chain_pem: String,
-    /// PEM of the CA.
+    /// PEM of the CAs that count, first of the one that signed.
     pub ca_pem: String,
     /// Who is known by it.
     pub name: String,
@@ -58,12 +58,14 @@ pub async fn enroll(settings: Settings) -> Result<Enrolled> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(broken)?;
     let client = Client::with(settings).await?;
     let enrolled = client.ask(&key).await?;
-    let ca = CertificateDer::from_pem_slice(enrolled.ca_pem.as_bytes()).map_err(unusable)?;
-    let is_meant = match trust {
-        Some(Trust::Hash(hash)) => *blake3::hash(&ca).as_bytes() == hash,
-        Some(Trust::Authority(meant)) => *meant == *ca,
+    let all = CertificateDer::pem_slice_iter(enrolled.ca_pem.as_bytes());
+    let all: Vec<_> = all.collect::<std::result::Result<_, _>>().map_err(unusable)?;
+    // While the CA is being changed there are two, and the token may be of the one before.
+    let is_meant = all.iter().any(|ca| match &trust {
+        Some(Trust::Hash(hash)) => blake3::hash(ca).as_bytes() == hash,
+        Some(Trust::Authority(meant)) => **meant == **ca,
         None => true,
-    };
+    });
     match is_meant {
         true => Ok(enrolled),
         false => Err(Error::new(

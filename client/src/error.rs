@@ -28,6 +28,8 @@ pub mod code {
     pub const WRONG_CLUSTER: u32 = 12;
     /// The daemon is up but not ready.
     pub const NOT_READY: u32 = 13;
+    /// The key exchange that was offered is not taken.
+    pub const KEY_EXCHANGE: u32 = 14;
     /// Another node answers at this address.
     pub const WRONG_NODE: u32 = 15;
     /// No identity was presented.

@@ -55,6 +55,12 @@ pub(crate) fn refusal(error: &std::io::Error) -> Option<Error> {
             Error::new(code::WRONG_CLUSTER, "the server's certificate is not of this cluster")
                 .cause(inner)
                 .hint("check the endpoint, the token, or the file of --ca")
+                .hint("if its CA was changed since, what is of the one before counts no more: ask an admin for a token, keikoctl cluster token create")
+        }
+        rustls::Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            Error::new(code::KEY_EXCHANGE, "the server takes no key exchange that is offered here")
+                .cause(inner)
+                .hint("it is told [security] tls = \"require-hybrid\": use a client with X25519MLKEM768, as keikoctl is")
         }
         rustls::Error::AlertReceived(alert) if is_of_certificate(*alert) => refused(inner),
         _ => Error::new(code::UNREACHABLE, "the TLS handshake failed").cause(inner),

@@ -64,7 +64,8 @@ impl Session {
         let identity = settings.identity.clone();
         let client = Client::with(settings).await?;
         self.printer.detail(&format!("trace {}", client.trace_id()));
-        if let Some(renewal) = renewal {
+        let turns = client.sees_another_authority();
+        if let Some(renewal) = renewal.filter(|renewal| renewal.is_due || turns) {
             // It is no part of what the caller may do only while it holds a lock.
             renewal.run(&client.fenced(None)?, &identity, &self.printer).await;
         }

@@ -22,6 +22,7 @@
 //! cluster      three nodes, and the bad luck that they may have
 //! torture      a cluster under load while everything goes wrong
 //! phi          how unlikely a silence is, by cases of others
+//! tls          which key exchange is taken
 //! packages     what is installed elsewhere           unit         the systemd unit
 //! sim          the law in a simulator, one file for each invariant
 //! disk         a daemon on a disk that lies
@@ -63,6 +64,7 @@ mod routing;
 mod security;
 mod sim;
 mod snapshots;
+mod tls;
 mod torture;
 mod tour;
 mod unit;

@@ -341,6 +341,11 @@ fn roles() {
 }
 
 #[test]
+fn keys_and_rotation() {
+    check("docs::keys_and_rotation", "docs/guides/keys-and-rotation.md");
+}
+
+#[test]
 fn locks() {
     check("docs::locks", "docs/guides/locks.md");
 }

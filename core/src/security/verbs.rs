@@ -37,6 +37,8 @@ const ROWS: &[Row] = &[
     (&["node"], &["join"], P::ClusterJoin, "node"),
     (&["cluster"], &["status", "get", "describe"], P::ClusterRead, "cluster"),
     (&["cluster"], &["transfer-leader"], P::ClusterOperate, "cluster"),
+    (&["ca"], &["list"], P::ClusterRead, "cluster"),
+    (&["ca"], &["rotate"], P::ClusterAdmin, "cluster"),
     (&["cluster"], &["backup"], P::ClusterAdmin, "cluster"),
     (&["cluster"], &["init", "join"], P::ClusterInit, "cluster"),
     (&["token"], &["list", "create", "revoke", "delete"], P::SecurityWrite, "token"),

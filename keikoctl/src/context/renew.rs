@@ -1,7 +1,9 @@
-//! Renews a context's certificate at the next command once less than half of its life is left.
+//! Renews a context's certificate at the next command once less than half of its life is left, or when
+//! the server shows that the cluster's CA is being changed.
 //!
 //! Nothing of it is an error while the certificate holds: a command does what it was typed for, and
-//! the next one tries again, at most once an hour. The key stays.
+//! the next one tries again, at most once an hour, or while the CA is changed every five seconds. The
+//! key stays.
 
 use super::Way;
 use super::file;
@@ -11,11 +13,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 const EVERY: Duration = Duration::from_secs(3600);
+/// The same while the CA is changed: for some moments the next one does not sign people yet.
+const TURNING_EVERY: Duration = Duration::from_secs(5);
 /// A command is not held up for longer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A certificate that is due.
+/// A certificate that may be renewed now.
 pub(crate) struct Renewal {
+    /// Its time has come.
+    pub is_due: bool,
     certificate: PathBuf,
     ca: Option<PathBuf>,
     /// Its age says when it was tried last.
@@ -23,19 +29,23 @@ pub(crate) struct Renewal {
 }
 
 impl Renewal {
-    /// The certificate of the way's context, if it is due and was not tried lately.
+    /// The certificate of the way's context, if it holds and was not tried lately.
     pub(crate) fn of(way: &Way) -> Option<Self> {
         let certificate = way.context.certificate.clone()?;
         let pem = std::fs::read_to_string(&certificate).ok()?;
         let now = SystemTime::now();
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let now_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        if !Badge::read(&pem).ok()?.is_due(now_ms) {
+        let badge = Badge::read(&pem).ok()?;
+        if badge.expires_ms <= now_ms {
             return None;
         }
+        let is_due = badge.is_due(now_ms);
         let mark = certificate.with_extension("tried");
-        let is_fresh = age(&mark, now).is_some_and(|age| age < EVERY);
-        (!is_fresh).then(|| Self { certificate, ca: way.context.ca.clone(), mark })
+        let age = age(&mark, now);
+        let is_due = is_due && age.is_none_or(|age| age >= EVERY);
+        let is_fresh = age.is_some_and(|age| age < TURNING_EVERY);
+        (!is_fresh).then(|| Self { is_due, certificate, ca: way.context.ca.clone(), mark })
     }
 
     /// Asks for the next one, as whoever has this one.

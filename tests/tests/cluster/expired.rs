@@ -13,6 +13,8 @@ const TEST: &str = "cluster::expired";
 /// Two thirds of the life of a person's certificate, and more than all of it.
 const LATE: &str = "+20d";
 const TOO_LATE: &str = "+40d";
+/// More than the life of a node's certificate.
+const DAYS: &str = "+3d";
 /// Within the life of the CA, which is ten years.
 const YEARS: &str = "+1100d";
 
@@ -75,13 +77,24 @@ fn start_again(cluster: &mut Cluster) {
     }
 }
 
-#[test]
-fn nodes_that_were_off_for_years_come_back_by_themselves() {
+/// All of them are off for so long, and come back.
+#[track_caller]
+fn off_for(by: &str) {
     let Some(library) = faketime::library(TEST) else { return };
     let mut cluster = Cluster::start(3);
     put(&cluster.node(0).ctl, "kept", "before", "").ok();
-    end_until(&mut cluster, library, YEARS);
+    end_until(&mut cluster, library, by);
     start_again(&mut cluster);
+}
+
+#[test]
+fn nodes_that_were_off_for_three_days_come_back_by_themselves() {
+    off_for(DAYS);
+}
+
+#[test]
+fn nodes_that_were_off_for_years_come_back_by_themselves() {
+    off_for(YEARS);
 }
 
 /// The files of the cluster key that a node has.

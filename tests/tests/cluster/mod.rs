@@ -10,6 +10,7 @@
 //! strangers  who shows the wrong certificate         expired    certificates that are over
 //! power      gone for all nodes at once              namespaces packets that get lost
 //! recover    one goes on without the others          roles      who may what, and who is taken out
+//! rotate     another CA, while everybody calls       revoke     and at once, without who knew it
 //! locks      who holds one when nodes die            levels     a node that knows less than others
 //! upgrade    to the next release, under load         repair     who lost all, or a piece, is back
 //! ```
@@ -36,7 +37,9 @@ mod power;
 mod quorum;
 mod recover;
 mod repair;
+mod revoke;
 mod roles;
+mod rotate;
 mod snapshot;
 mod steady;
 mod strangers;

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// How HTTP/2 begins: the preface, and settings without a setting.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -31,13 +32,13 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const HYBRID: &str = "11ec";
 
 /// A certificate, or a chain that begins with one, and its key.
-struct Shown {
+pub(crate) struct Shown {
     chain_pem: String,
     key_pem: String,
 }
 
 impl Shown {
-    fn read(chain: &Path, key: &Path) -> Self {
+    pub(crate) fn read(chain: &Path, key: &Path) -> Self {
         let read = |path: &Path| fs::read_to_string(path).expect("it was given");
         Self { chain_pem: read(chain), key_pem: read(key) }
     }
@@ -108,6 +109,14 @@ fn refusals(node: &Node) -> u64 {
 /// Knocks at the port for other nodes; an error is how it is turned away. In TLS 1.3 a client is
 /// done before the server has looked at its certificate, so what counts is the answer.
 async fn knock(node: &Node, shown: Option<&Shown>) -> io::Result<u8> {
+    enter(node, shown).await.map(|(first, _)| first)
+}
+
+/// The same, with the connection.
+pub(crate) async fn enter(
+    node: &Node,
+    shown: Option<&Shown>,
+) -> io::Result<(u8, TlsStream<TcpStream>)> {
     let ca = CertificateDer::from_pem_slice(&node.ca_pem()).expect("a certificate");
     let mut roots = RootCertStore::empty();
     roots.add(ca).expect("the cluster's");
@@ -128,7 +137,7 @@ async fn knock(node: &Node, shown: Option<&Shown>) -> io::Result<u8> {
         let stream = TcpStream::connect(node.peer()).await?;
         let mut stream = TlsConnector::from(Arc::new(config)).connect(host, stream).await?;
         stream.write_all(PREFACE).await?;
-        stream.read_u8().await
+        Ok((stream.read_u8().await?, stream))
     };
     tokio::time::timeout(DEADLINE, talk).await.expect("an answer or an end")
 }

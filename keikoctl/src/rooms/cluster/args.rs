@@ -39,12 +39,55 @@ pub(crate) enum ClusterVerb {
         before_help = "Examples:\n  keikoctl cluster upgrade --plan\n  keikoctl cluster upgrade --plan --release 0.2.0 --backup keiko.backup\n  keikoctl cluster upgrade --plan -o json\n  keikoctl cluster upgrade"
     )]
     Upgrade(UpgradeArgs),
+    /// The certificate authority: which count, and another one in its place.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  keikoctl cluster ca list\n  keikoctl cluster ca rotate --wait\n  keikoctl cluster ca rotate --finish"
+    )]
+    Ca(CaVerb),
     /// Tokens, for nodes that join and for people and agents that come in.
     #[command(
         subcommand,
         before_help = "Examples:\n  keikoctl cluster token create --for node\n  keikoctl cluster token create --for operator --name anna\n  keikoctl cluster token list"
     )]
     Token(TokenVerb),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum CaVerb {
+    /// The authorities that count, which nodes show a certificate of each, and how far a rotation is.
+    #[command(
+        before_help = "Examples:\n  keikoctl cluster ca list\n  keikoctl cluster ca list -o json"
+    )]
+    List(CaListArgs),
+    /// Puts another authority and another cluster key in the place of those that are.
+    #[command(
+        before_help = "Examples:\n  keikoctl cluster ca rotate\n  keikoctl cluster ca rotate --overlap 30d --wait\n  keikoctl cluster ca rotate --finish"
+    )]
+    Rotate(CaRotateArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct CaListArgs {
+    #[command(flatten)]
+    pub look: Look,
+}
+
+#[derive(Args)]
+pub(crate) struct CaRotateArgs {
+    /// How long what the one before signed still counts, once every node shows the next one; seven
+    /// days if nothing is said.
+    #[arg(long, value_name = "DURATION", value_parser = time::duration, conflicts_with = "finish")]
+    pub overlap: Option<Duration>,
+    /// End what is under way: waits for no node that is away, and for the end of no overlap.
+    #[arg(long)]
+    pub finish: bool,
+    #[command(flatten)]
+    pub patience: Patience,
+    #[command(flatten)]
+    pub dry_run: DryRun,
+    #[command(flatten)]
+    pub request: RequestId,
 }
 
 #[derive(Args)]
@@ -116,7 +159,7 @@ pub(crate) enum NodeVerb {
     Drain(DrainArgs),
     /// Takes a node out of the cluster for good.
     #[command(
-        before_help = "Examples:\n  keikoctl node remove n3\n  keikoctl node remove n3 --dry-run\n  keikoctl node remove n3 --yes"
+        before_help = "Examples:\n  keikoctl node remove n3\n  keikoctl node remove n3 --dry-run\n  keikoctl node remove n3 --revoke --yes"
     )]
     Remove(RemoveArgs),
     /// Makes the token with which a node that lost its data, or whose data is damaged, comes back.
@@ -177,6 +220,9 @@ pub(crate) struct RemoveArgs {
     /// Its name, or node/NAME.
     #[arg(value_name = "NAME", value_parser = name)]
     pub name: String,
+    /// Let what the CA signed that it knew count no more at once: people enrol anew.
+    #[arg(long)]
+    pub revoke: bool,
     /// Do not ask.
     #[arg(short, long)]
     pub yes: bool,

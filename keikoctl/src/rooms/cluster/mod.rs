@@ -1,11 +1,12 @@
 //! The cluster room: `status`, `cluster`, and `node`.
 //!
 //! `run` has the verbs of the cluster, `status` the one that is an answer even where nothing else
-//! works, `node` the members, `backup`, `remove`, `repair`, `upgrade` and `watch` one verb each. The
-//! tokens of `cluster token` are the security room's.
+//! works, `node` the members, `ca` the authority, `backup`, `remove`, `repair`, `upgrade` and `watch`
+//! one verb each. The tokens of `cluster token` are the security room's.
 
 mod args;
 mod backup;
+mod ca;
 pub(crate) mod node;
 mod remove;
 mod repair;

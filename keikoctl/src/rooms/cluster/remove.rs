@@ -28,15 +28,18 @@ pub(super) async fn run(args: &RemoveArgs, session: &Session) -> Outcome {
     let client = session.client(PATIENT).await?;
     if let Some(by) = args.dry_run.by() {
         let removal = match by {
-            DryRunBy::Server => ask(&client, &args.name, true, None).await?,
+            DryRunBy::Server => ask(&client, args, true, None).await?,
             DryRunBy::Client => foresee(node::all(&client).await?.items, &args.name)?,
         };
         return preview(&removal, by, session);
     }
     if !consent.yes {
-        let removal = ask(&client, &args.name, true, None).await?;
+        let removal = ask(&client, args, true, None).await?;
         for line in table::radius(&removal) {
             printer.note(&line);
+        }
+        if args.revoke {
+            printer.note("everybody's certificate counts no more: people enrol anew");
         }
         if !prompt::confirm(format!("remove {reference} for good?")).await {
             printer.note("nothing was removed");
@@ -44,7 +47,7 @@ pub(super) async fn run(args: &RemoveArgs, session: &Session) -> Outcome {
         }
     }
     let progress = session.progress(format!("removing {reference}"));
-    let removed = ask(&client, &args.name, false, args.request.id).await?;
+    let removed = ask(&client, args, false, args.request.id).await?;
     drop(progress);
     let revision = removed.write.unwrap_or_default().revision;
     let mut document = document(&removed);
@@ -53,6 +56,11 @@ pub(super) async fn run(args: &RemoveArgs, session: &Session) -> Outcome {
         Format::Plain(FormatKind::Name) => format!("{reference}\n"),
         _ => format!("{reference} removed at revision {revision}\n"),
     })?;
+    if !removed.rotation.is_empty() {
+        let words = escape::line(&removed.rotation);
+        printer.note(&format!("the CA and the cluster key are changed in the background: {words}"));
+        printer.note("to see how far it is: keikoctl cluster ca list");
+    }
     printer.note(
         "its machine joins again only with an empty data folder and a new token: keikoctl cluster token create --for node",
     );
@@ -61,11 +69,12 @@ pub(super) async fn run(args: &RemoveArgs, session: &Session) -> Outcome {
 
 async fn ask(
     client: &Client,
-    name: &str,
+    args: &RemoveArgs,
     dry_run: bool,
     id: Option<Uuid>,
 ) -> Outcome<RemoveNodeResponse> {
-    let request = RemoveNodeRequest { name: name.to_owned(), request_id: Vec::new(), dry_run };
+    let (name, revoke) = (args.name.clone(), args.revoke);
+    let request = RemoveNodeRequest { name, request_id: Vec::new(), dry_run, revoke };
     client
         .write(
             id,

@@ -1,7 +1,7 @@
 //! Founding, joining, and who leads.
 
 use super::args::{ClusterVerb, JoinArgs, TransferArgs};
-use super::{backup, status, table, upgrade};
+use super::{backup, ca, status, table, upgrade};
 use crate::context;
 use crate::exit::Exit;
 use crate::fault::{Outcome, usage};
@@ -26,6 +26,7 @@ pub(crate) async fn run(verb: ClusterVerb, session: &Session) -> Outcome {
         ClusterVerb::TransferLeader(args) => transfer(args, session).await,
         ClusterVerb::Backup(args) => backup::run(&args, session).await,
         ClusterVerb::Upgrade(args) => upgrade::run(&args, session).await,
+        ClusterVerb::Ca(verb) => ca::run(verb, session).await,
         ClusterVerb::Token(verb) => security::token(verb, session).await,
     }
 }

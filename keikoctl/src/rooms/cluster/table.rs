@@ -318,6 +318,10 @@ pub(super) fn summary(status: &StatusResponse) -> Grid {
         vec![Cell::text("revision"), Cell::text(status.revision.to_string())],
         vec![Cell::text("release"), Cell::text(&status.version)],
     ];
+    let rotation = status.cluster.as_ref().map_or("", |cluster| &cluster.rotation);
+    if !rotation.is_empty() {
+        rows.push(vec![Cell::text("CA"), Cell::role(Role::Warn, rotation)]);
+    }
     // Where there is one node nobody asks which.
     if status.nodes.len() > 1 && !status.node.is_empty() {
         rows.push(vec![Cell::text("seen by"), Cell::text(&status.node)]);
