@@ -4,10 +4,11 @@
 //! accept.rs  who calls      dial.rs  whom this node calls      marks.rs  what every call says
 //! ```
 //!
-//! Invariants: a certificate counts if it names a node, holds now, and is for the key that is pinned for
-//! that node, or, where none is known, if the cluster's CA signed it; one that expired is good for being renewed and for nothing else; a dialler refuses another
-//! node than the one it meant; every call says which cluster and which node it means, so that a
-//! port that somebody else took over is noticed.
+//! Invariants: a certificate counts if it names a node, holds now, and is for the key that is pinned
+//! for that node, or, where none is known, if the cluster's CA signed it; one that expired is good
+//! for being renewed and for nothing else; a dialler refuses another node than the one it meant;
+//! every call says which cluster and which node it means, so that a port that somebody else took
+//! over is noticed.
 
 mod accept;
 mod dial;
@@ -20,8 +21,7 @@ pub use marks::Marks;
 
 use super::certificate::Certificates;
 use super::spiffe::{self, Claim, Subject};
-use super::tls;
-use super::tls::KeyExchange;
+use super::tls::{self, KeyExchange};
 use super::verify::{MemberClients, Members, Servers};
 use keiko_core::refusal::{Code, Refusal, Result};
 use rustls::version::TLS13;

@@ -78,6 +78,15 @@ async fn list(args: &CaListArgs, session: &Session) -> Outcome {
     let client = session.client(QUICK).await?;
     let listed = all(&client).await?;
     let printer = &session.printer;
+    let is_grid = matches!(
+        printer.format,
+        Format::Plain(FormatKind::Table | FormatKind::Wide | FormatKind::Csv | FormatKind::Name)
+    );
+    if !is_grid {
+        // With how far it is, which is of no row.
+        printer.document(&document(&listed), |_| String::new())?;
+        return Ok(Exit::Done);
+    }
     let words = standing(&listed);
     let wanted = args.look.wanted(false);
     let revision = listed.revision;
@@ -89,6 +98,17 @@ async fn list(args: &CaListArgs, session: &Session) -> Outcome {
         printer.note(&words);
     }
     Ok(Exit::Done)
+}
+
+/// The JSON, with what scripts ask for always there.
+fn document(listed: &ListAuthoritiesResponse) -> Value {
+    let mut document = to_json("keiko.v1.ListAuthoritiesResponse", listed);
+    let rows = listed.items.iter().map(|item| Row(item.clone()).json());
+    document["items"] = rows.collect();
+    document["step"] = json!(listed.step);
+    document["waitsFor"] = json!(listed.waits_for);
+    document["revision"] = json!(listed.revision);
+    document
 }
 
 async fn all(client: &Client) -> Outcome<ListAuthoritiesResponse> {

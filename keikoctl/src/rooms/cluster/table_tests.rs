@@ -123,7 +123,7 @@ fn scripts_find_every_field_even_without_a_leader() {
 #[test]
 fn people_read_words() {
     let status = StatusResponse {
-        cluster: Some(ClusterInfo { id: "c1".into(), ca_hash: String::new() }),
+        cluster: Some(ClusterInfo { id: "c1".into(), ..ClusterInfo::default() }),
         leader: "n1".into(),
         term: 3,
         quorum: Some(Quorum { voters: 1, needed: 1, reachable: 1, ok: true }),

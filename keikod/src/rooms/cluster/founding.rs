@@ -240,7 +240,9 @@ impl Founding {
             Some(record) => Some(record.cluster_id),
             None => Membership::read(data_dir)?.map(|noted| noted.cluster_id),
         };
-        let open = |stored| Authority::open_within(&stored, rotation.as_ref(), &self.parts.keys);
+        let open = |stored: wire::Authority| {
+            Authority::open_within(&stored, rotation.as_ref(), &self.parts.keys)
+        };
         let authority = match stored.map(open) {
             Some(Ok(authority)) => Some(authority),
             Some(Err(refusal)) if self.is_alone(&self.parts.control.group()?) => {
