@@ -147,3 +147,79 @@ fn a_persons_certificate_says_who_and_for_how_long() {
         assert!(authority.sign_person(&key.csr().unwrap(), bad).is_err(), "{bad:?}");
     }
 }
+
+/// The state behind a rotation.
+fn behind(before: &wire::Authority, next: wire::Authority) -> wire::Authority {
+    let old = wire::RetiringAuthority {
+        certificate: before.certificate.clone(),
+        cross: before.cross.clone(),
+        hash: before.hash.clone(),
+        ..Default::default()
+    };
+    let retiring = std::iter::once(old).chain(before.retiring.clone()).collect();
+    wire::Authority { retiring, ..next }
+}
+
+fn believes(root: &str, issued: &NodeCertificate) -> bool {
+    let [leaf, behind @ ..] = issued.chain() else { panic!("a chain") };
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap()).unwrap();
+    rustls::client::verify_server_cert_signed_by_trust_anchor(
+        &rustls::server::ParsedCertificate::try_from(leaf).unwrap(),
+        &roots,
+        behind,
+        rustls_pki_types::UnixTime::now(),
+        super::super::tls::provider().signature_verification_algorithms.all,
+    )
+    .is_ok()
+}
+
+#[test]
+fn who_knows_only_one_of_several_finds_its_way_to_the_leaf() {
+    let (_folder, keys, first) = founded();
+    let (names, key) = (Names::new("n1", []), NodeKey::generate().unwrap());
+    let open = |stored: &wire::Authority| Authority::open(stored, &keys).unwrap();
+    let second = behind(&first, open(&first).create_next(&keys).unwrap());
+    let third = behind(&second, open(&second).create_next(&keys).unwrap());
+    let issue = |authority: &Authority| authority.issue_node(&names, &key).unwrap();
+    for (signer, root, expect) in [
+        (&first, &first, true),
+        (&first, &second, false),
+        (&second, &first, true),
+        (&second, &second, true),
+        (&third, &first, true),
+        (&third, &second, true),
+        (&third, &third, true),
+    ] {
+        assert_eq!(believes(&root.certificate, &issue(&open(signer))), expect);
+    }
+    let issued = issue(&open(&third));
+    assert_eq!(issued.ca_hash(), Some(third.hash.as_str()));
+    assert!([&first, &second, &third].iter().all(|one| issued.trusts(&one.hash)));
+    // What retires is dropped.
+    let alone = wire::Authority { retiring: Vec::new(), ..third };
+    assert!(!believes(&first.certificate, &issue(&open(&alone))));
+}
+
+#[test]
+fn while_nodes_renew_people_are_signed_for_as_before() {
+    let (_folder, keys, stored) = founded();
+    let first = Authority::open(&stored, &keys).unwrap();
+    let next = first.create_next(&keys).unwrap();
+    let rotation = |step: &str| wire::Rotation {
+        step: step.to_owned(),
+        next: Some(next.clone()),
+        ..Default::default()
+    };
+    let (names, key) = (Names::new("n1", []), NodeKey::generate().unwrap());
+    for (step, signs) in [("trust", &stored.hash), ("renew", &next.hash)] {
+        let open = Authority::open_within(&stored, Some(&rotation(step)), &keys).unwrap();
+        let issued = open.issue_node(&names, &key).unwrap();
+        assert_eq!(issued.ca_hash(), Some(signs.as_str()), "{step}");
+        assert!(believes(&stored.certificate, &issued) && issued.trusts(&next.hash), "{step}");
+        assert_eq!(open.ca_hash(), stored.hash);
+        assert_eq!(open.signs_with(), [stored.hash.clone(), next.hash.clone()]);
+        let person = open.sign_person(&key.csr().unwrap(), "ann").unwrap().pem_chain;
+        assert!(person.ends_with(&stored.certificate));
+    }
+}

@@ -167,6 +167,9 @@ impl FailureClass {
             | Code::BackupInvalid
             | Code::TargetNotEmpty
             | Code::RecoveryRefused
+            | Code::KeyExchange
+            | Code::AuthorityChanged
+            | Code::RotationRefused
             | Code::SessionEnded
             | Code::LockHeld
             | Code::LockMismatch
