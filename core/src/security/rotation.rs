@@ -30,7 +30,7 @@ use keiko_proto::v1::{
     StoreNext, security_event, security_reply,
 };
 
-pub(super) const ROTATION: Table<Rotation> = Table::new(RoomByte::Security, 8, 1);
+pub(super) const ROTATION: Table<Rotation> = Table::new(RoomByte::Security, 9, 1);
 
 /// Nobody has made it yet.
 pub const STEP_WANTED: &str = "wanted";
