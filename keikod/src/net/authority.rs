@@ -56,7 +56,7 @@ pub struct SignedCertificate {
 }
 
 /// One that can sign.
-struct Open {
+struct Signer {
     certificate: CertificateDer<'static>,
     pem: String,
     hash: String,
@@ -68,11 +68,11 @@ struct Open {
 pub struct Authority {
     cluster_id: String,
     /// Signs people.
-    people: Arc<Open>,
+    people: Arc<Signer>,
     /// Signs nodes.
-    nodes: Arc<Open>,
+    nodes: Arc<Signer>,
     /// The one that comes, if this node can sign with it.
-    next: Option<Arc<Open>>,
+    next: Option<Arc<Signer>>,
     bundle: Bundle,
     trusted_pem: String,
 }
@@ -83,7 +83,7 @@ impl std::fmt::Debug for Authority {
     }
 }
 
-impl Open {
+impl Signer {
     fn open(certificate: &str, sealed: Option<&wire::SealedValue>, keys: &Keys) -> Result<Self> {
         let sealed = sealed.ok_or_else(|| unreadable("it has no key"))?;
         let pem = certificate.to_owned();
@@ -162,11 +162,11 @@ impl Authority {
         rotation: Option<&wire::Rotation>,
         keys: &Keys,
     ) -> Result<Self> {
-        let people = Arc::new(Open::open(&stored.certificate, stored.key.as_ref(), keys)?);
+        let people = Arc::new(Signer::open(&stored.certificate, stored.key.as_ref(), keys)?);
         let cluster_id = spiffe::cluster_of(&people.certificate).map_err(unreadable)?;
         let coming = rotation.and_then(|rotation| rotation.next.as_ref());
-        let next =
-            coming.map(|next| Open::open(&next.certificate, next.key.as_ref(), keys).map(Arc::new));
+        let next = coming
+            .map(|next| Signer::open(&next.certificate, next.key.as_ref(), keys).map(Arc::new));
         let renews = rotation.is_some_and(|rotation| rotation.step == STEP_RENEW);
         let (nodes, next) = match next {
             Some(next) if renews => {

@@ -82,7 +82,7 @@ impl Service {
                 return Ok(String::new());
             };
             let settled = turning.rotation.is_none();
-            if settled && !(revoke && !turning.signs.retiring.is_empty()) {
+            if settled && (!revoke || turning.signs.retiring.is_empty()) {
                 return Ok(String::new());
             }
             let waits_for = self.all_authorities(group)?.waits_for;

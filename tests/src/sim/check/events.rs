@@ -218,8 +218,11 @@ fn row_of_trust(group: GroupId, body: security_event::Event) -> Option<Told> {
         }
         // Soft state of nodes, told once a day.
         security_event::Event::Used(_) => return None,
-        // Of many rows, which it does not name; nothing here proposes it.
-        security_event::Event::AuthorityForgotten(_) => return None,
+        // Of many rows, which they do not name; nothing here proposes them.
+        security_event::Event::AuthorityForgotten(_)
+        | security_event::Event::AuthorityTurned(_) => {
+            return None;
+        }
     };
     Some(row)
 }
