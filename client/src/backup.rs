@@ -26,7 +26,7 @@ impl Client {
     /// of another moment.
     pub async fn backup(&self) -> Result<Backup> {
         let stream = self
-            .open(wire::BackupRequest {}, |client, request| async move {
+            .open(wire::BackupRequest::default(), |client, request| async move {
                 client.cluster().backup(request).await
             })
             .await?;
@@ -67,7 +67,8 @@ impl Backup {
                     return Ok(Some(data));
                 }
                 Some(Some(Item::End(end))) => return self.check(&end),
-                Some(None) => {}
+                // Not asked for.
+                Some(Some(Item::Piece(_)) | None) => {}
                 None => return Err(Error::new(code::UNREACHABLE, "the backup was cut short")),
             }
         }

@@ -18,6 +18,7 @@ mod enroll;
 mod error;
 mod fence;
 mod identity;
+mod pieces;
 mod tail;
 mod tls;
 mod watch;
@@ -32,6 +33,7 @@ pub use fence::Fence;
 pub use identity::{Identity, Trust};
 pub use keiko_proto as proto;
 pub use keiko_proto::v1::Refusal;
+pub use pieces::{PieceName, Pieces};
 pub use tail::Tail;
 pub use watch::Watch;
 

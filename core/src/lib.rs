@@ -7,8 +7,10 @@
 //! This crate knows no clock but the stamp, no randomness, no file, no socket and no task. Whatever
 //! needs one of these is decided by the proposer and carried in the entry.
 //!
-//! [`peers`] and [`phi`] are no law but what one node makes of the others: as pure, never in state.
+//! [`peers`] and [`phi`] are no law but what one node makes of the others, [`backup`] is how backups
+//! lie where they are kept: as pure, never in state.
 
+pub mod backup;
 pub mod dedup;
 pub mod features;
 pub mod hash;

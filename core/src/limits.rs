@@ -63,6 +63,8 @@ pub const BEATS_MAX: usize = 1000;
 
 /// Why an operator suspended something: two lines.
 pub const REASON_CHARS_MAX: usize = 256;
+/// Of where backups lie: a bucket's name has 63, a path below it or on a disk rarely more than 255.
+pub const BACKUP_PLACE_CHARS_MAX: usize = 512;
 
 /// What a probe found wrong, for people.
 pub const HEALTH_MESSAGE_CHARS_MAX: usize = 512;

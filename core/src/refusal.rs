@@ -292,6 +292,10 @@ codes! {
     92 RecoveryRefused Precondition false;
     /// The cluster's authority can't be changed like this now.
     93 RotationRefused Precondition false;
+    /// Another backup is being written to that place.
+    95 BackupUnderWay Conflict true;
+    /// The place for backups can't be read or written.
+    96 BackupPlace Failed true;
     /// The member that is to be replaced is still heard.
     97 StillHeard Precondition true;
     /// What is damaged can't be repaired like this.

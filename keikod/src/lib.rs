@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
 /// Of a backup if one is named, else of a data folder; the grammar asks for one of them.
 fn verify(args: &VerifyArgs) -> Result<()> {
     match (&args.file, &args.data_dir) {
-        (Some(file), _) => backup::verify::run(file, args.scratch.clone(), args.output),
+        (Some(file), _) => backup::verify::run(file, args),
         (None, Some(data_dir)) => verify::run(data_dir, args.output),
         (None, None) => Ok(()),
     }

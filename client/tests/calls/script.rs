@@ -90,6 +90,30 @@ impl Cluster for Script {
         Ok(Response::new(tokio_stream::iter(items.collect::<Vec<_>>())))
     }
 
+    async fn list_backups(
+        &self,
+        request: Request<wire::ListBackupsRequest>,
+    ) -> Result<Response<wire::ListBackupsResponse>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn make_backup(
+        &self,
+        request: Request<wire::MakeBackupRequest>,
+    ) -> Result<Response<wire::BackupNote>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn rehearse_restore(
+        &self,
+        request: Request<wire::RehearseRestoreRequest>,
+    ) -> Result<Response<wire::BackupNote>, Status> {
+        self.next(&request)?;
+        Ok(Response::new(Default::default()))
+    }
+
     async fn status(
         &self,
         request: Request<wire::StatusRequest>,

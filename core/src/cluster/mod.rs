@@ -1,7 +1,7 @@
 //! The cluster room: what this cluster is and who is in it.
 //!
-//! Keeps the cluster's record (one row), its members, and the highest id that one ever had. Which
-//! of them vote is the consensus group's own record, not the law's.
+//! Keeps the cluster's record (one row), its members, the highest id that one ever had, and what came
+//! of its backups. Which of the members vote is the consensus group's own record, not the law's.
 //!
 //! Invariants: a cluster is founded once; a node's name belongs to one member; an id is never used
 //! again, also where a member comes back with nothing; what a node tells of itself changes neither
@@ -9,6 +9,7 @@
 //!
 //! Plane: control.
 
+mod backups;
 mod model;
 mod query;
 mod reopen;
@@ -17,6 +18,7 @@ mod state;
 pub(crate) mod tests;
 mod wire;
 
+pub use backups::{FAILED, MADE, RESTORED, UNRESTORABLE, backup_note, backup_notes};
 pub use model::DRAINING;
 pub use query::{member, next_id, node, nodes, record};
 pub(crate) use reopen::{Reopening, reopen};

@@ -1,6 +1,6 @@
 //! The room's ops, checked as far as they can be without state.
 
-use keiko_proto::v1::Node;
+use keiko_proto::v1::{BackupNote, Node};
 
 /// The administrative state of a node that takes nothing new.
 pub const DRAINING: &str = "draining";
@@ -18,4 +18,6 @@ pub(super) enum Op {
     NoteReach { id: u64, down: bool },
     /// A node leaves for good.
     RemoveNode(u64),
+    /// What came of a backup, or of rehearsing its restore.
+    NoteBackup(BackupNote),
 }

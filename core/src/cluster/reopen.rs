@@ -1,7 +1,7 @@
 //! The state goes on with one node alone: behind a restore, or behind a quorum that was given up.
 
-use super::query;
 use super::state::{LAST_ID, NODES, RECORD, body, fresh, tell};
+use super::{backups, query};
 use crate::house::{Emit, Emitted, revision};
 use crate::limits::REOPEN_NODE_IDS;
 use crate::refusal::{Code, Refusal, Result, refuse};
@@ -70,6 +70,7 @@ pub(crate) fn reopen(
     if cluster_id != from {
         let record = ClusterRecord { cluster_id: cluster_id.clone(), founded_ms: stamp.unix_ms };
         RECORD.put(txn, RECORD.key(stamp.group), &record);
+        backups::forget(txn, stamp.group);
     }
     let verb = if cluster_id == from { "recovered" } else { "restored" };
     let told = ClusterReopened {

@@ -1,7 +1,7 @@
 //! What the ops do to the room's tables.
 
 use super::model::Op;
-use super::{query, wire};
+use super::{backups, query, wire};
 use crate::house::{Emit, Emitted};
 use crate::limits::NODES_MAX;
 use crate::refusal::{Code, Refusal, Result, refuse};
@@ -11,7 +11,8 @@ use crate::table::{RoomByte, Table};
 use crate::txn::Txn;
 use keiko_proto::v1::{
     ClusterEvent, ClusterFounded, ClusterOp, ClusterRecord, ClusterReply, FoundClusterReply, Node,
-    NodeChanged, NodeNoted, NoteNodeReply, cluster_event, cluster_reply, event::Body,
+    NodeChanged, NodeNoted, NoteBackupReply, NoteNodeReply, cluster_event, cluster_reply,
+    event::Body,
 };
 
 pub(super) const RECORD: Table<ClusterRecord> = Table::new(RoomByte::Cluster, 1, 1);
@@ -45,6 +46,10 @@ pub fn apply(
             cluster_reply::Reply::Node(note_reach(txn, stamp, id, down, emit)?)
         }
         Op::RemoveNode(id) => cluster_reply::Reply::Node(remove(txn, stamp, id, emit)?),
+        Op::NoteBackup(note) => {
+            backups::note(txn, stamp, note, emit)?;
+            cluster_reply::Reply::NoteBackup(NoteBackupReply {})
+        }
     };
     Ok(ClusterReply { reply: Some(reply) })
 }

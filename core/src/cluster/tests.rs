@@ -53,6 +53,31 @@ fn events(world: &World) -> Vec<String> {
 }
 
 #[test]
+fn what_came_of_backups_is_kept_by_outcome() {
+    use keiko_proto::v1::{BackupNote, NoteBackup};
+    let mut world = World::default();
+    let name = "20261120T081500123Z-0123456789ab";
+    let told = |outcome: &str, revision: u64| {
+        let (outcome, name) = (outcome.to_owned(), name.to_owned());
+        let note = BackupNote { outcome, name, revision, ..Default::default() };
+        room(cluster_op::Op::NoteBackup(NoteBackup { note: Some(note) }))
+    };
+    assert_eq!(world.refuse(told(super::MADE, 1)), Code::NotFounded);
+    world.accept(found("one"));
+    world.accept(told(super::MADE, 1));
+    world.accept(told(super::MADE, 2));
+    world.accept(told(super::RESTORED, 2));
+    assert_eq!(world.refuse(told("done", 2)), Code::InvalidArgument);
+    let made = super::backup_note(&world.store, World::GROUP, super::MADE).unwrap();
+    assert_eq!(made.revision, 2);
+    assert_eq!(super::backup_notes(&world.store, World::GROUP).len(), 2);
+    assert_eq!(super::backup_note(&world.store, World::GROUP, super::FAILED), None);
+    let told = events(&world).into_iter().filter(|kind| kind.contains("backup"));
+    let expect = ["cluster.backup.made", "cluster.backup.made", "cluster.backup.restored"];
+    assert_eq!(told.collect::<Vec<_>>(), expect);
+}
+
+#[test]
 fn is_founded_once() {
     let mut world = World::default();
     world.accept(found("one"));

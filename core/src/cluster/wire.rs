@@ -1,5 +1,6 @@
 //! From the log's words to the room's own.
 
+use super::backups;
 use super::model::{DRAINING, Op};
 use crate::id::Name;
 use crate::limits::{NODE_ADDRESS_CHARS_MAX, NODE_VERSION_CHARS_MAX, REASON_CHARS_MAX};
@@ -20,6 +21,11 @@ pub(super) fn parse(op: ClusterOp) -> Result<Op> {
         Some(cluster_op::Op::SetNodeState(set)) => parse_state(set),
         Some(cluster_op::Op::NoteReach(note)) => Ok(Op::NoteReach { id: note.id, down: note.down }),
         Some(cluster_op::Op::RemoveNode(remove)) => Ok(Op::RemoveNode(remove.id)),
+        Some(cluster_op::Op::NoteBackup(note)) => {
+            let note = note.note.unwrap_or_default();
+            backups::check(&note)?;
+            Ok(Op::NoteBackup(note))
+        }
         None => Err(Refusal::new(Code::MalformedEntry, "the cluster entry names no op")),
     }
 }

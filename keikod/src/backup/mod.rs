@@ -1,8 +1,12 @@
-//! The backup file: made by a node that serves, checked and taken in where none runs.
+//! The backup, in one file or in pieces: made by a node that serves, checked and taken in where none
+//! runs.
 //!
 //! ```text
 //! format.rs   what the file looks like, and reading it: nothing is believed unchecked
 //! source.rs   the bytes of a new one, in order
+//! place/      a folder or a bucket that holds many, in pieces
+//! pieces.rs   the pieces of a new one           placed.rs   reading one in pieces
+//! writer.rs   a new one into a place, and what goes then     opened.rs   either of both
 //! load.rs     its groups in a store of their own
 //! verify.rs   `keikod verify FILE`        restore.rs  `keikod restore`
 //! ```
@@ -15,9 +19,14 @@
 
 mod format;
 mod load;
+mod opened;
+pub mod pieces;
+pub mod place;
+pub mod placed;
 pub mod restore;
 mod source;
 pub mod verify;
+pub mod writer;
 
 pub use format::{Backup, prelude};
 pub use source::Source;

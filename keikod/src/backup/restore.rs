@@ -8,8 +8,8 @@
 //! All of it is made in a folder inside the data folder and moved at the end, the marker of the
 //! format last: a folder that a cut restore left is refused by every start.
 
-use super::format::Backup;
 use super::load::load;
+use super::opened::Opened;
 use super::{Scratch, unusable};
 use crate::cli::{Output, RestoreArgs, print};
 use crate::consensus::offline::{Alone, Offline};
@@ -55,7 +55,7 @@ struct Restored {
 
 /// Restores, and says what came of it on stdout.
 pub(crate) fn run(args: &RestoreArgs) -> Result<()> {
-    let backup = Backup::open(&args.from)?;
+    let backup = Opened::open(&args.from, args.backup.as_deref())?;
     check_empty(&args.data_dir)?;
     let folder = Folder::take(&args.data_dir)?;
     let restored = restore(backup, args)?;
@@ -103,7 +103,8 @@ pub(crate) fn check_finished(data_dir: &Path) -> Result<()> {
         .hint("remove all that is in the folder, and restore again"))
 }
 
-fn restore(backup: Backup, args: &RestoreArgs) -> Result<Restored> {
+fn restore(backup: Opened, args: &RestoreArgs) -> Result<Restored> {
+    let from = backup.words(&args.from);
     let scratch = Scratch::make(args.data_dir.join(SCRATCH))?;
     let header = backup.unpack(&scratch.join("files"))?;
     let name = args.node_name.clone().unwrap_or_else(values::node_name_default);
@@ -113,7 +114,7 @@ fn restore(backup: Backup, args: &RestoreArgs) -> Result<Restored> {
     load(&store, &header, &scratch.join("files"), &node)?;
     let revision = revision_of(&store, &header, args)?;
     let cluster_id = Uuid::now_v7().to_string();
-    let mut rooms = vec![reopen(&header, &cluster_id, &node, args)];
+    let mut rooms = vec![reopen(&header, &cluster_id, &node, &from)];
     if revision < house::revision(&store.view(), GroupId::CONTROL) {
         let op = registry_op::Op::Rewind(Rewind { revision });
         rooms.push(Room::Registry(RegistryOp { op: Some(op) }));
@@ -165,11 +166,11 @@ fn revision_of(store: &Offline, header: &BackupHeader, args: &RestoreArgs) -> Re
     Ok(found.unwrap_or(newest))
 }
 
-fn reopen(header: &BackupHeader, cluster_id: &str, node: &Alone, args: &RestoreArgs) -> Room {
+fn reopen(header: &BackupHeader, cluster_id: &str, node: &Alone, from: &str) -> Room {
     let reason = format!(
         "restored from {}, made {} by {}",
         // A path may hold anything; the law takes a line.
-        args.from.display().to_string().escape_default(),
+        from.escape_default(),
         moment::text(header.created_unix_ms),
         header.node,
     );
@@ -222,6 +223,7 @@ impl Restored {
             "revision": revision,
             "goes_on_at": goes_on_at,
             "backup_created": moment::text(header.created_unix_ms),
+            "state_hash": header.groups.first().map(|group| &group.state_hash),
         })
     }
 

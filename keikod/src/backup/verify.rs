@@ -1,9 +1,9 @@
 //! `keikod verify FILE`: is every byte as it was written, and does it make the state that it says?
 
-use super::format::Backup;
 use super::load::load;
+use super::opened::Opened;
 use super::{Scratch, unusable};
-use crate::cli::Output;
+use crate::cli::{Output, VerifyArgs};
 use crate::consensus::offline::{Alone, Offline};
 use crate::moment;
 use keiko_core::id::GroupId;
@@ -14,7 +14,7 @@ use keiko_core::selector::Selector;
 use keiko_core::store::Store;
 use keiko_proto::v1::{BackupGroup, BackupHeader};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What it holds, beside the journal and the past.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,18 +28,19 @@ struct Holdings {
 }
 
 /// Checks all of it in a folder below `scratch`, which is removed again, and reports on stdout.
-pub(crate) fn run(file: &Path, scratch: Option<PathBuf>, output: Output) -> Result<()> {
-    let backup = Backup::open(file)?;
-    let root = scratch.unwrap_or_else(std::env::temp_dir);
+pub(crate) fn run(file: &Path, args: &VerifyArgs) -> Result<()> {
+    let backup = Opened::open(file, args.backup.as_deref())?;
+    let words = backup.words(file);
+    let root = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
     let place = place(&root)?;
     let header = backup.unpack(&place.join("files"))?;
     let alone = Alone { id: header.next_node_id, name: "verify".to_owned() };
     let store = Offline::create(&place.join("node"))?;
     load(&store, &header, &place.join("files"), &alone)?;
     let holdings = count(&store.view())?;
-    let text = match output {
+    let text = match args.output {
         Output::Json => format!("{}\n", as_json(&header, holdings)),
-        Output::Text => as_text(file, &header, holdings),
+        Output::Text => as_text(&words, &header, holdings),
     };
     drop(store);
     crate::cli::print(&text);
@@ -93,6 +94,7 @@ fn as_json(header: &BackupHeader, holdings: Holdings) -> Value {
             "index": group.index,
             "state_hash": group.state_hash,
             "files": group.files.len(),
+            "pieces": group.pieces.len(),
             "bytes": bytes_of(group),
         })
     };
@@ -111,11 +113,10 @@ fn as_json(header: &BackupHeader, holdings: Holdings) -> Value {
     })
 }
 
-fn as_text(file: &Path, header: &BackupHeader, holdings: Holdings) -> String {
+fn as_text(words: &str, header: &BackupHeader, holdings: Holdings) -> String {
     let BackupHeader { cluster_id, node, version, nodes, .. } = header;
     let created = moment::text(header.created_unix_ms);
-    let mut text =
-        format!("{}: cluster {cluster_id}, made {created} by {node} ({version})\n", file.display());
+    let mut text = format!("{words}: cluster {cluster_id}, made {created} by {node} ({version})\n");
     for group in &header.groups {
         text.push_str(&format!(
             "group {}: revision {} of {}, back to {}, state {}\n  {} files, {} bytes\n",

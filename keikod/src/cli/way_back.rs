@@ -10,9 +10,12 @@ use std::path::PathBuf;
 /// What `verify` is given.
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
-    /// A backup to check in place of a data folder
+    /// A backup to check in place of a data folder: a file, a folder, or s3://BUCKET/PREFIX
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Which backup of a folder or bucket [default: the newest]
+    #[arg(long, value_name = "NAME", requires = "file")]
+    pub backup: Option<String>,
     /// Folder of the node's data; no daemon may run on it
     #[arg(long, value_name = "D", env = "KEIKOD_DATA_DIR", required_unless_present = "file")]
     pub data_dir: Option<PathBuf>,
@@ -27,9 +30,12 @@ pub struct VerifyArgs {
 /// What `restore` is given.
 #[derive(Clone, Debug, Args)]
 pub struct RestoreArgs {
-    /// The backup, as `keikoctl cluster backup` made it
+    /// The backup, as `keikoctl cluster backup` made it: a file, a folder, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "FILE")]
     pub from: PathBuf,
+    /// Which backup of a folder or bucket [default: the newest]
+    #[arg(long, value_name = "NAME")]
+    pub backup: Option<String>,
     /// Folder of the new node's data; it must be empty
     #[arg(long, value_name = "D", env = "KEIKOD_DATA_DIR")]
     pub data_dir: PathBuf,

@@ -92,6 +92,49 @@ impl Consensus {
     }
 }
 
+/// One group of a walk, beside its rows.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Which.
+    pub group: GroupId,
+    /// How far it is applied.
+    pub last: LogId,
+    /// What the state says of itself.
+    pub head: Head,
+}
+
+impl Consensus {
+    /// Shows every group that has applied anything, one after the other, each as it is at one entry.
+    /// Takes as long as `visit` does; the groups go on meanwhile. One walk or export at a time.
+    pub async fn walk<S: Send + 'static>(
+        &self,
+        mut seen: S,
+        visit: impl Fn(&mut S, &View<'_>, Shown) -> Result<()> + Send + 'static,
+    ) -> Result<S> {
+        self.check_open()?;
+        let turn = Turn::take(&self.exporting)?;
+        let groups = self.groups.all();
+        let walked = move || {
+            let _turn = turn;
+            for group in &groups {
+                let shared = &group.inner.shared;
+                let view = shared.view()?;
+                let Some(applied) = view.applied(shared.group) else { continue };
+                let (group, last) = (shared.group, applied.last);
+                let head = Head::read(&view, group);
+                visit(&mut seen, &view, Shown { group, last, head })?;
+            }
+            Ok(seen)
+        };
+        tokio::task::spawn_blocking(walked).await.map_err(|_| stopped())?
+    }
+
+    /// Whether `bytes` more can be written without making the disk nearly full.
+    pub fn fits(&self, bytes: u64) -> bool {
+        self.context.disk.fits(bytes)
+    }
+}
+
 fn write<R>(
     context: &Context,
     groups: &[Group],

@@ -40,7 +40,7 @@ pub use crate::store::View;
 pub use crate::store::counters::Counters;
 pub use config::raft_config;
 pub use disk::DiskWatermarks;
-pub use export::{Export, Exported};
+pub use export::{Export, Exported, Shown};
 pub use group::Group;
 pub use members::MemberView;
 pub use propose::Proposal;

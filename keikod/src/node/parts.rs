@@ -37,6 +37,7 @@ pub(super) struct Parts {
     certificates: Arc<Certificates>,
     pub(super) neighbours: cluster::Neighbours,
     hosting: Arc<cluster::Hosting>,
+    keeper: cluster::Keeper,
     reach: registry::Reach,
     http: Http,
     node: wire::Node,
@@ -107,6 +108,7 @@ impl Parts {
         );
         let feed = registry::Feed::new(control.clone(), fleet.soft().clone());
         let socket_path = settings.socket_path.value.clone();
+        let keeper = cluster::Keeper::new(control.clone(), Arc::clone(&current));
         Ok(Self {
             control,
             founding,
@@ -119,6 +121,7 @@ impl Parts {
             certificates,
             neighbours,
             hosting,
+            keeper,
             reach,
             http,
             node,
@@ -189,6 +192,7 @@ impl Parts {
             }),
             neighbours: self.neighbours.clone(),
             hosted: Arc::new(registry::hosted_by),
+            keeper: self.keeper.clone(),
         };
         let security =
             security::Service { control: self.control.clone(), authority: self.founding.opened() };
@@ -216,6 +220,7 @@ impl Parts {
         self.neighbours.feed(self.feed.clone());
         let driver = cluster::Driver { control: control.clone(), node: self.node.clone() };
         tokio::spawn(driver.run(shutdown.clone()));
+        tokio::spawn(self.keeper.clone().run(shutdown.clone()));
         let metrics = self.room_metrics.security.clone();
         let driver = security::Driver { control: control.clone(), metrics };
         tokio::spawn(driver.run(shutdown.clone()));

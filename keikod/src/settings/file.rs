@@ -1,5 +1,6 @@
 //! What a `keiko.toml` says, key by key, before it is merged with the flags.
 
+use super::backups;
 use super::document::{self, Document};
 use super::origin::Valued;
 use super::values::{self, LogFormat};
@@ -47,6 +48,7 @@ pub(super) struct File {
     pub(super) snapshot_entries: Option<Valued<u64>>,
     pub(super) keep_days: Option<Valued<u64>>,
     pub(super) keep_bytes: Option<Valued<u64>>,
+    pub(super) backups: backups::Given,
     pub(super) log_filter: Option<Valued<String>>,
     pub(super) log_format: Option<Valued<LogFormat>>,
 }
@@ -97,6 +99,7 @@ impl File {
             snapshot_entries: bounded(["consensus", "snapshot_entries"], SNAPSHOT_ENTRIES)?,
             keep_days: bounded(["journal", "keep_days"], KEEP_DAYS)?,
             keep_bytes: bounded(["journal", "keep_bytes"], KEEP_BYTES)?,
+            backups: backups::Given::parse(&document)?,
             log_filter: document
                 .parsed(&["log", "filter"], |text: String| values::log_filter(&text))?,
             log_format: document

@@ -27,6 +27,13 @@ pub const KEYS: &[&str] = &[
     "consensus.snapshot_entries",
     "journal.keep_days",
     "journal.keep_bytes",
+    "backup.place",
+    "backup.every_minutes",
+    "backup.rehearse_hours",
+    "backup.keep_hourly",
+    "backup.keep_daily",
+    "backup.keep_weekly",
+    "backup.keep_monthly",
     "log.filter",
     "log.format",
 ];

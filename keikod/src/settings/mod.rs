@@ -8,6 +8,7 @@
 //! an error that names its line. Never: touches the machine, but for [`Settings::check`], which
 //! looks and leaves no trace.
 
+mod backups;
 mod check;
 mod document;
 mod file;
@@ -20,6 +21,7 @@ pub mod values;
 #[cfg(test)]
 mod tests;
 
+pub use backups::Backups;
 pub use keys::{KEYS, LIVE};
 pub use live::{Current, Live, Reloaded};
 pub use origin::{Origin, Valued};
@@ -132,6 +134,8 @@ pub struct Settings {
     pub keep_days: Valued<u64>,
     /// `[journal] keep_bytes`, per group.
     pub keep_bytes: Valued<u64>,
+    /// `[backup]`
+    pub backups: Backups,
     /// `[log] format`
     pub log_format: Valued<LogFormat>,
     /// The part that a reload takes over, as it was at the start.
@@ -177,6 +181,7 @@ impl Settings {
             snapshot_entries: Valued::first(None, file.snapshot_entries, || 500_000),
             keep_days: Valued::first(None, file.keep_days, || 30),
             keep_bytes: Valued::first(None, file.keep_bytes, || 8 << 30),
+            backups: file.backups.or_default(),
             log_format: Valued::first(None, file.log_format, || LogFormat::Auto),
             data_dir,
             config,

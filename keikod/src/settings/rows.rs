@@ -49,8 +49,9 @@ impl Settings {
             row("consensus.snapshot_entries", &self.snapshot_entries),
             row("journal.keep_days", &self.keep_days),
             row("journal.keep_bytes", &self.keep_bytes),
-            row("log.filter", &self.live.log_filter),
         ]);
+        rows.extend(self.backups.rows());
+        rows.push(row("log.filter", &self.live.log_filter));
         let format = self.log_format.clone().map(|format| format.as_str());
         rows.push(row("log.format", &format));
         rows
@@ -71,6 +72,6 @@ impl Settings {
     }
 }
 
-fn row<T: Debug>(key: &str, value: &Valued<T>) -> Row {
+pub(super) fn row<T: Debug>(key: &str, value: &Valued<T>) -> Row {
     Row { key: key.to_owned(), value: format!("{:?}", value.value), origin: value.origin.clone() }
 }

@@ -434,6 +434,10 @@ fn mismatch(path: &Path) -> Refusal {
         .hint("take the snapshot again; what it was to replace is untouched")
 }
 
+mod sorted;
+
+pub use sorted::write_sorted;
+
 #[cfg(test)]
 pub(super) mod tests;
 

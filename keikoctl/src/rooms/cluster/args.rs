@@ -29,9 +29,9 @@ pub(crate) enum ClusterVerb {
         before_help = "Examples:\n  keikoctl cluster transfer-leader\n  keikoctl cluster transfer-leader --to n2"
     )]
     TransferLeader(TransferArgs),
-    /// Writes everything into a file from which a new cluster can be made.
+    /// Writes everything into a file or folder from which a new cluster can be made.
     #[command(
-        before_help = "Examples:\n  keikoctl cluster backup keiko.backup\n  keikoctl cluster backup \"keiko-$(date +%F).backup\" -o json\n  keikod verify keiko.backup\n  keikod restore --from keiko.backup --data-dir D"
+        before_help = "Examples:\n  keikoctl cluster backup keiko.backup\n  keikoctl cluster backup backups/\n  keikoctl cluster backup list\n  keikoctl cluster backup \"keiko-$(date +%F).backup\" -o json\n  keikod verify keiko.backup\n  keikod restore --from keiko.backup --data-dir D"
     )]
     Backup(BackupArgs),
     /// Says what an upgrade takes, node by node; without --plan, whether it is done.
@@ -102,13 +102,32 @@ pub(crate) struct JoinArgs {
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BackupArgs {
-    /// The file; it appears once all of it is there and checked.
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub file: PathBuf,
+    #[command(subcommand)]
+    pub verb: Option<BackupVerb>,
+    /// The file; it appears once all of it is there and checked. A folder, with a / behind it, keeps
+    /// many backups, and takes of each only what it does not hold yet.
+    #[arg(value_name = "FILE|FOLDER/", value_hint = ValueHint::AnyPath)]
+    pub file: Option<PathBuf>,
     /// Replace a file of this name.
     #[arg(long)]
     pub overwrite: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BackupVerb {
+    /// The backups by schedule: how old they are, and whether one was ever restored.
+    #[command(
+        before_help = "Examples:\n  keikoctl cluster backup list\n  keikoctl cluster backup list -o jsonpath=.recoveryPointMs"
+    )]
+    List(Look),
+    /// Makes one now, in the place that the node was told.
+    #[command(before_help = "Examples:\n  keikoctl cluster backup now")]
+    Now,
+    /// Restores the newest into a folder that is removed again, and compares the state.
+    #[command(before_help = "Examples:\n  keikoctl cluster backup rehearse")]
+    Rehearse,
 }
 
 #[derive(Args)]

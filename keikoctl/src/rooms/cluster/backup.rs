@@ -1,9 +1,10 @@
-//! `cluster backup`: everything into a file. It grows under another name and gets its own once all of
+//! `cluster backup FILE`: everything into a file. It grows under another name and gets its own once all of
 //! it came, has the hash that the server says, and is on the disk: whatever has the name is whole.
 
-use super::args::BackupArgs;
+use super::args::{BackupArgs, BackupVerb};
+use super::{backups, pieces};
 use crate::exit::Exit;
-use crate::fault::Outcome;
+use crate::fault::{Outcome, usage};
 use crate::print::time::rfc3339;
 use crate::print::{Format, FormatKind};
 use crate::session::{PATIENT, Session};
@@ -21,47 +22,76 @@ use std::time::Instant;
 
 /// Runs `cluster backup`.
 pub(super) async fn run(args: &BackupArgs, session: &Session) -> Outcome {
+    match (&args.verb, &args.file) {
+        (Some(BackupVerb::List(look)), _) => backups::list(look, session).await,
+        (Some(BackupVerb::Now), _) => backups::make(session).await,
+        (Some(BackupVerb::Rehearse), _) => backups::rehearse(session).await,
+        (None, Some(file)) if is_bucket(file) => {
+            Err(usage("nodes write to buckets, keikoctl does not")
+                .hint("[backup] place in keiko.toml, then: keikoctl cluster backup now")
+                .hint("keikod verify and keikod restore take a bucket, too")
+                .into())
+        }
+        (None, Some(file)) if is_folder(file) => pieces::run(file, session).await,
+        (None, Some(file)) => whole(file, args, session).await,
+        (None, None) => Err(usage("where to is missing: a file, or a folder with a / behind it")
+            .hint("keikoctl cluster backup keiko.backup")
+            .hint("into the place that the nodes were told: keikoctl cluster backup now")
+            .into()),
+    }
+}
+
+fn is_bucket(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.starts_with("s3://"))
+}
+
+fn is_folder(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.ends_with('/')) || path.is_dir()
+}
+
+/// Everything into one file.
+async fn whole(file: &Path, args: &BackupArgs, session: &Session) -> Outcome {
     let printer = &session.printer;
     printer.refuse_csv()?;
-    refuse_existing(args)?;
+    refuse_existing(file, args.overwrite)?;
     let client = session.client(PATIENT).await?;
     let progress = session.progress("making a backup");
     let begun = Instant::now();
     let mut backup = client.backup().await?;
-    let mut part = Part::create(&args.file)?;
+    let mut part = Part::create(file)?;
     while let Some(bytes) = backup.next().await? {
         part.write(&bytes)?;
         progress.say(&format!("backup: {} MiB", backup.bytes() >> 20));
     }
     // Somebody else may have been faster.
-    refuse_existing(args)?;
-    part.finish(&args.file)?;
+    refuse_existing(file, args.overwrite)?;
+    part.finish(file)?;
     drop(progress);
     let header = backup.header.clone().unwrap_or_default();
-    let document = document(args, &backup, &header);
+    let document = document(file, &backup, &header);
     printer.document(&document, |printer| match &printer.format {
-        Format::Plain(FormatKind::Name) => format!("{}\n", args.file.display()),
-        _ => human(args, &backup, &header, begun),
+        Format::Plain(FormatKind::Name) => format!("{}\n", file.display()),
+        _ => human(file, &backup, &header, begun),
     })?;
     printer.note("no key is in it: a restored cluster has an authority of its own");
-    printer.note(&format!("to see that it is whole: keikod verify {}", args.file.display()));
+    printer.note(&format!("to see that it is whole: keikod verify {}", file.display()));
     Ok(Exit::Done)
 }
 
-fn refuse_existing(args: &BackupArgs) -> Result<()> {
-    if args.overwrite || !args.file.exists() {
+fn refuse_existing(file: &Path, overwrite: bool) -> Result<()> {
+    if overwrite || !file.exists() {
         return Ok(());
     }
-    Err(Refusal::new(Code::TargetNotEmpty, format!("{} is there already", args.file.display()))
+    Err(Refusal::new(Code::TargetNotEmpty, format!("{} is there already", file.display()))
         .hint("choose another name, or: --overwrite"))
 }
 
-fn human(args: &BackupArgs, backup: &Backup, header: &BackupHeader, begun: Instant) -> String {
+fn human(file: &Path, backup: &Backup, header: &BackupHeader, begun: Instant) -> String {
     let (revision, unix_ms) =
         header.groups.first().map_or((0, 0), |group| (group.revision, group.unix_ms));
     format!(
         "{}: cluster {} at revision {revision} of {}, {} bytes in {:.1} s\n",
-        args.file.display(),
+        file.display(),
         header.cluster_id,
         rfc3339(unix_ms),
         backup.bytes(),
@@ -70,9 +100,9 @@ fn human(args: &BackupArgs, backup: &Backup, header: &BackupHeader, begun: Insta
 }
 
 /// What the header says, with what a script asks for always there.
-fn document(args: &BackupArgs, backup: &Backup, header: &BackupHeader) -> Value {
+fn document(file: &Path, backup: &Backup, header: &BackupHeader) -> Value {
     let mut document = to_json("keiko.v1.BackupHeader", header);
-    document["file"] = json!(args.file.display().to_string());
+    document["file"] = json!(file.display().to_string());
     document["bytes"] = json!(backup.bytes());
     document["blake3"] = json!(backup.blake3());
     document["revision"] = json!(header.groups.first().map_or(0, |group| group.revision));
@@ -133,7 +163,7 @@ impl Drop for Part {
     }
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Refusal {
+pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Refusal {
     Refusal::new(Code::Internal, format!("can't write {}", path.display())).cause(error)
 }
 
@@ -157,8 +187,9 @@ mod tests {
         part.finish(&target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"whole");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        let args = |overwrite| BackupArgs { file: target.clone(), overwrite };
-        assert!(refuse_existing(&args(false)).is_err());
-        assert!(refuse_existing(&args(true)).is_ok());
+        assert!(refuse_existing(&target, false).is_err());
+        assert!(refuse_existing(&target, true).is_ok());
+        assert!(is_folder(folder.path()) && is_folder(Path::new("not/there/")));
+        assert!(!is_folder(&target) && is_bucket(Path::new("s3://bucket/prefix")));
     }
 }

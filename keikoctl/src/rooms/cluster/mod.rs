@@ -2,12 +2,15 @@
 //!
 //! `run` has the verbs of the cluster, `status` the one that is an answer even where nothing else
 //! works, `node` the members, `ca` the authority, `backup`, `remove`, `repair`, `upgrade` and `watch`
-//! one verb each. The tokens of `cluster token` are the security room's.
+//! one verb each, `pieces` a backup into a folder, `backups` those by schedule. The tokens of
+//! `cluster token` are the security room's.
 
 mod args;
 mod backup;
+mod backups;
 mod ca;
 pub(crate) mod node;
+mod pieces;
 mod remove;
 mod repair;
 mod run;

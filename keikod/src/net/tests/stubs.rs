@@ -36,6 +36,27 @@ impl Cluster for Members {
         Err(Status::unimplemented(""))
     }
 
+    async fn list_backups(
+        &self,
+        _: tonic::Request<wire::ListBackupsRequest>,
+    ) -> Reply<wire::ListBackupsResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn make_backup(
+        &self,
+        _: tonic::Request<wire::MakeBackupRequest>,
+    ) -> Reply<wire::BackupNote> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn rehearse_restore(
+        &self,
+        _: tonic::Request<wire::RehearseRestoreRequest>,
+    ) -> Reply<wire::BackupNote> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn status(&self, _: tonic::Request<wire::StatusRequest>) -> Reply<wire::StatusResponse> {
         Ok(Response::new(wire::StatusResponse { version: "1".into(), ..Default::default() }))
     }

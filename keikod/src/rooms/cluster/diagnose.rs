@@ -9,10 +9,13 @@ mod kernel;
 
 use super::super::{Control, clock};
 use super::Founding;
+use super::backups::{self, Standing};
 use crate::exec::Children;
 use crate::lifecycle::{Addresses, Readiness};
 use crate::net::Certificates;
 use crate::settings::Current;
+use keiko_core::cluster;
+use keiko_core::id::GroupId;
 use keiko_proto::v1::Finding;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -93,6 +96,7 @@ impl Diagnosis {
         }
         let mut findings = vec![self.ready(), self.quorum(), self.clock()];
         findings.extend(self.certificates());
+        findings.extend(self.backups());
         findings.extend(self.listeners().await);
         findings.extend(self.local().await);
         *last = Some((Instant::now(), findings.clone()));
@@ -134,6 +138,16 @@ impl Diagnosis {
                 "start the nodes that are down; keikoctl status shows them",
             ),
         }
+    }
+
+    /// What the cluster's own notes say, and how often this node was told that one is due.
+    fn backups(&self) -> Option<Finding> {
+        let parts = &self.inner.parts;
+        let group = parts.control.group().ok()?;
+        let notes = group.read_now(|view| cluster::backup_notes(view, GroupId::CONTROL)).ok()?;
+        let settings = &parts.settings.settings().backups;
+        let every_ms = settings.place.as_ref().map(|_| settings.every_ms());
+        Some(backups::finding(&Standing::of(notes), every_ms, parts.control.now_ms()))
     }
 
     /// Without a time server only the clock's own steps can be seen; keikoctl compares it with its own.

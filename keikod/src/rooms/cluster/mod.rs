@@ -3,6 +3,7 @@
 
 mod authority;
 mod backup;
+mod backups;
 mod beats;
 mod ca;
 mod diagnose;
@@ -18,6 +19,7 @@ mod operate;
 mod service;
 mod watch;
 
+pub use backups::Keeper;
 pub use diagnose::{Diagnosis, DiagnosisParts};
 pub use driver::Driver;
 pub use founding::{Founding, FoundingParts};

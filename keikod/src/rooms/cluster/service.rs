@@ -2,6 +2,7 @@
 
 use super::super::{Caller, Control};
 use super::backup::BackupStream;
+use super::backups::{Keeper, Standing};
 use super::nodes::allowed;
 use super::{Diagnosis, Founding, Neighbours, diagnose};
 use crate::lifecycle::Readiness;
@@ -13,12 +14,13 @@ use keiko_core::id::GroupId;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_proto::v1::cluster_server::Cluster;
 use keiko_proto::v1::{
-    BackupRequest, ClusterInfo, DiagnoseRequest, DiagnoseResponse, DrainNodeRequest,
+    BackupNote, BackupRequest, ClusterInfo, DiagnoseRequest, DiagnoseResponse, DrainNodeRequest,
     DrainNodeResponse, Finding, GetNodeRequest, InitRequest, InitResponse, JoinRequest,
-    JoinResponse, ListAuthoritiesRequest, ListAuthoritiesResponse, ListNodesRequest,
-    ListNodesResponse, NodeInfo, Quorum, RemoveNodeRequest, RemoveNodeResponse,
-    RotateAuthorityRequest, RotateAuthorityResponse, StatusRequest, StatusResponse,
-    TransferLeaderRequest, TransferLeaderResponse,
+    JoinResponse, ListAuthoritiesRequest, ListAuthoritiesResponse, ListBackupsRequest,
+    ListBackupsResponse, ListNodesRequest, ListNodesResponse, MakeBackupRequest, NodeInfo, Quorum,
+    RehearseRestoreRequest, RemoveNodeRequest, RemoveNodeResponse, RotateAuthorityRequest,
+    RotateAuthorityResponse, StatusRequest, StatusResponse, TransferLeaderRequest,
+    TransferLeaderResponse,
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -40,6 +42,8 @@ pub struct Service {
     pub neighbours: Neighbours,
     /// Which servers a node runs, by name.
     pub hosted: Hosted,
+    /// The backups by schedule.
+    pub keeper: Keeper,
 }
 
 /// Which servers a node runs, as the room that knows says.
@@ -54,6 +58,30 @@ impl Cluster for Service {
         request: Request<BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
         self.back_up(request).await.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
+    async fn list_backups(
+        &self,
+        request: Request<ListBackupsRequest>,
+    ) -> Result<Response<ListBackupsResponse>, Status> {
+        allowed(&request, Permission::ClusterRead).map_err(|refusal| to_status(&refusal))?;
+        self.keeper.list().await.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
+    async fn make_backup(
+        &self,
+        request: Request<MakeBackupRequest>,
+    ) -> Result<Response<BackupNote>, Status> {
+        allowed(&request, Permission::ClusterAdmin).map_err(|refusal| to_status(&refusal))?;
+        self.keeper.make_now().await.map(Response::new).map_err(|refusal| to_status(&refusal))
+    }
+
+    async fn rehearse_restore(
+        &self,
+        request: Request<RehearseRestoreRequest>,
+    ) -> Result<Response<BackupNote>, Status> {
+        allowed(&request, Permission::ClusterAdmin).map_err(|refusal| to_status(&refusal))?;
+        self.keeper.rehearse_now().await.map(Response::new).map_err(|refusal| to_status(&refusal))
     }
 
     async fn status(
@@ -215,8 +243,9 @@ impl Service {
             response.cluster = Some(ClusterInfo::default());
             return Ok(response);
         };
-        let (record, nodes) = group.read_now(|view| {
-            (cluster::record(view, GroupId::CONTROL), cluster::nodes(view, GroupId::CONTROL))
+        let (record, nodes, notes) = group.read_now(|view| {
+            let id = GroupId::CONTROL;
+            (cluster::record(view, id), cluster::nodes(view, id), cluster::backup_notes(view, id))
         })?;
         let scene = self.scene(&group);
         let status = &scene.status;
@@ -239,6 +268,10 @@ impl Service {
                 .push(format!("the wall clock is {step_ms} ms away from the clock of the log"));
         }
         response.alarms.extend(self.neighbours.alarms());
+        let every_ms = self.keeper.every_ms();
+        let alarm = |every_ms| Standing::of(notes).alarm(response.server_unix_ms, every_ms);
+        let alarm = every_ms.and_then(alarm);
+        response.alarms.extend(alarm);
         let last = nodes.iter().find(|node| Some(node.id) == status.last_leader);
         response.last_leader = last.map(|node| node.name.clone()).unwrap_or_default();
         response.nodes = nodes.into_iter().map(|node| self.info(node, &group, &scene)).collect();
