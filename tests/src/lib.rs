@@ -5,6 +5,7 @@
 //! everything lies below one temporary folder, and what a case started is gone when the test
 //! process is, however that ends. Never: ends a process by its name.
 
+pub mod bucket;
 pub mod cluster;
 pub mod ctl;
 pub mod declaration;

@@ -8,6 +8,7 @@
 //! calls        what is repeated and what is not            security     tokens over the network
 //! links        what keeps a server linked               docs         the commands of the guides
 //! applies      many declarations over one stream     backup       a wipe and a restore
+//! backups      backups in pieces, by schedule, and rehearsed
 //! bench        the benchmark, on a handful of agents    bench_node   that of a node
 //! bench_cluster  that of three nodes
 //! routing      who gets the calls: leases, heartbeats, find, suspension
@@ -30,6 +31,7 @@
 
 mod applies;
 mod backup;
+mod backups;
 mod bench;
 mod bench_cluster;
 mod bench_node;

@@ -62,6 +62,8 @@ impl Bucket {
         let store = AmazonS3Builder::from_env()
             .with_retry(retry)
             .with_bucket_name(bucket)
+            // Not everything that speaks S3 takes many at once.
+            .with_disable_bulk_delete(true)
             .build()
             .map_err(|error| unusable(&format!("{name} can't be used"), error).hint(WHERE))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(
