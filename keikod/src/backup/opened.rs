@@ -10,7 +10,7 @@ use std::path::Path;
 /// One whose header is as it was written.
 #[derive(Debug)]
 pub(super) enum Opened {
-    File(Backup),
+    File(Box<Backup>),
     Placed(Box<Placed>),
 }
 
@@ -23,7 +23,7 @@ impl Opened {
                 let message = format!("{} is one backup, and no place of many", from.display());
                 Err(Refusal::new(Code::InvalidArgument, message).hint("leave --backup away"))
             }
-            None => Backup::open(from).map(Self::File),
+            None => Backup::open(from).map(|backup| Self::File(Box::new(backup))),
         }
     }
 

@@ -87,11 +87,12 @@ impl Placed {
         let mut pieces =
             group.pieces.iter().filter(of_family).cloned().collect::<Vec<_>>().into_iter();
         let prefix = GroupId(u16::try_from(group.group).unwrap_or(u16::MAX)).prefix();
-        let (mut rows, mut before, mut failed) = (Vec::new().into_iter(), None, false);
+        let mut rows = Vec::<Pair>::new().into_iter();
+        let (mut before, mut failed): (Option<Vec<u8>>, bool) = (None, false);
         std::iter::from_fn(move || {
             while !failed {
                 if let Some(row) = rows.next() {
-                    let (key, _): &Pair = &row;
+                    let (key, _) = &row;
                     failed = !key.starts_with(&prefix) || before.as_ref() >= Some(key);
                     before = Some(key.clone());
                     return Some(match failed {

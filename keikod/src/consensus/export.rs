@@ -114,7 +114,7 @@ impl Consensus {
         self.check_open()?;
         let turn = Turn::take(&self.exporting)?;
         let groups = self.groups.all();
-        let walked = move || {
+        let walked = move || -> Result<S> {
             let _turn = turn;
             for group in &groups {
                 let shared = &group.inner.shared;

@@ -170,6 +170,8 @@ impl FailureClass {
             | Code::KeyExchange
             | Code::AuthorityChanged
             | Code::RotationRefused
+            | Code::BackupPlace
+            | Code::BackupUnderWay
             | Code::SessionEnded
             | Code::LockHeld
             | Code::LockMismatch

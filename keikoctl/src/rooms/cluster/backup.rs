@@ -1,5 +1,6 @@
-//! `cluster backup FILE`: everything into a file. It grows under another name and gets its own once all of
-//! it came, has the hash that the server says, and is on the disk: whatever has the name is whole.
+//! `cluster backup FILE`: everything into a file. It grows under another name and gets its own once
+//! all of it came, has the hash that the server says, and is on the disk: whatever has the name is
+//! whole.
 
 use super::args::{BackupArgs, BackupVerb};
 use super::{backups, pieces};

@@ -78,11 +78,10 @@ impl Keeper {
             ..self.note(place, begun)
         };
         let note = self.tell(note).await?;
-        match outcome {
-            RESTORED => {
-                tracing::info!(name = note.name, took_ms = note.took_ms, "a backup was restored")
-            }
-            _ => tracing::error!(name = note.name, "a backup can't be restored: {}", note.reason),
+        if outcome == RESTORED {
+            tracing::info!(name = %note.name, took_ms = note.took_ms, "a backup was restored");
+        } else {
+            tracing::error!(name = %note.name, "a backup can't be restored: {}", note.reason);
         }
         self.mark(note.clone()).await;
         Ok(note)
