@@ -19,6 +19,9 @@ pub struct Ladder {
     pub monthly: u64,
 }
 
+/// How many stay, and into which of its spans a time falls.
+type Rung = (u64, fn(u64) -> u64);
+
 /// For each of these times, whether what was made then stays. The newest always does.
 pub fn kept(created_ms: &[u64], ladder: Ladder) -> Vec<bool> {
     let mut newest_first: Vec<usize> = (0..created_ms.len()).collect();
@@ -27,7 +30,7 @@ pub fn kept(created_ms: &[u64], ladder: Ladder) -> Vec<bool> {
     if let Some(newest) = newest_first.first() {
         stays[*newest] = true;
     }
-    let rungs: [(u64, fn(u64) -> u64); 4] = [
+    let rungs: [Rung; 4] = [
         (ladder.hourly, hour),
         (ladder.daily, day),
         (ladder.weekly, week),

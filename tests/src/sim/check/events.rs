@@ -113,7 +113,7 @@ fn row_of(group: GroupId, event: &wire::Event) -> Result<Option<Told>, String> {
         }
         Body::Cluster(body) => {
             let event_of = body.event.ok_or("a cluster event is empty")?;
-            Some(row_of_member(group, event.unix_ms, event_of))
+            row_of_member(group, event.unix_ms, event_of)
         }
         Body::Security(body) => row_of_trust(group, body.event.ok_or("a security event is empty")?),
         // One event tells of several rows, of which some are only counted: `locks` looks at those.
@@ -155,8 +155,8 @@ fn row_of_object(group: GroupId, event: &wire::Event, body: registry_event::Even
     Some(row)
 }
 
-fn row_of_member(group: GroupId, founded_ms: u64, body: cluster_event::Event) -> Told {
-    match body {
+fn row_of_member(group: GroupId, founded_ms: u64, body: cluster_event::Event) -> Option<Told> {
+    let row = match body {
         cluster_event::Event::Founded(founded) => {
             let cluster_id = founded.cluster_id;
             let record = wire::ClusterRecord { cluster_id, founded_ms };
@@ -181,7 +181,10 @@ fn row_of_member(group: GroupId, founded_ms: u64, body: cluster_event::Event) ->
             let node = reopened.node.unwrap_or_default();
             set(key(group, NODES).number(node.id), versioned(&node.encode_to_vec()))
         }
-    }
+        // Nothing here proposes it; its own tests look at its rows.
+        cluster_event::Event::BackupNoted(_) => return None,
+    };
+    Some(row)
 }
 
 fn row_of_trust(group: GroupId, body: security_event::Event) -> Option<Told> {

@@ -148,6 +148,7 @@ fn op_name(step: &Step<'_>) -> &'static str {
             Some(cluster_op::Op::SetNodeState(_)) => "cluster.set_node_state",
             Some(cluster_op::Op::NoteReach(_)) => "cluster.note_reach",
             Some(cluster_op::Op::RemoveNode(_)) => "cluster.remove_node",
+            Some(cluster_op::Op::NoteBackup(_)) => "cluster.note_backup",
             None => "cluster",
         },
         Some(Room::Security(op)) => match op.op {
