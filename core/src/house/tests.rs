@@ -3,6 +3,7 @@
 use super::{Halt, Head, Round};
 use crate::features;
 use crate::id::GroupId;
+use crate::journal;
 use crate::limits::DEDUP_WINDOW_MS;
 use crate::refusal::{Code, Refusal};
 use crate::store::MemoryStore;
@@ -78,6 +79,11 @@ impl World {
             reply::Result::Refusal(refusal) => Refusal::from_wire(refusal).code,
             accepted => panic!("accepted: {accepted:?}"),
         }
+    }
+
+    /// What was told behind this revision, by its types.
+    pub(crate) fn told_after(&self, revision: u64) -> Vec<String> {
+        journal::after(&self.store, Self::GROUP, revision).map(|event| event.r#type).collect()
     }
 }
 

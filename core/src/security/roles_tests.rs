@@ -1,6 +1,5 @@
 use super::*;
 use crate::house::tests::World;
-use crate::journal;
 use crate::limits::{BINDING_SUBJECTS_MAX, ROLE_BYTES_MAX, ROLE_RULES_MAX};
 use crate::security::Pattern;
 use crate::security::tests::{create, enroll_with, joining, one_use, revoke};
@@ -243,8 +242,7 @@ fn what_is_used_or_built_in_stays() {
     world.accept(delete("caller"));
     assert_eq!(world.refuse(delete("caller")), Code::NotFound);
     assert!(changed_at(&world.store, World::GROUP) > at);
-    let kinds: Vec<String> =
-        journal::after(&world.store, World::GROUP, 0).map(|event| event.r#type).collect();
+    let kinds = world.told_after(0);
     let expect = ["role.set", "binding.set", "binding.deleted", "role.deleted"];
     assert_eq!(kinds, expect.map(|kind| format!("keiko.security.{kind}")));
 }
@@ -376,8 +374,7 @@ fn a_use_is_told_once_a_day() {
         room(Op::NoteUses(NoteUses { items: vec![uses], day }))
     };
     let told = |world: &World| {
-        let all = journal::after(&world.store, World::GROUP, 0);
-        all.filter(|event| event.r#type == "keiko.security.used").count()
+        world.told_after(0).iter().filter(|kind| *kind == "keiko.security.used").count()
     };
     let today = day_of(world.now_ms);
     assert_eq!(uses_begun(&world.store, World::GROUP), None);
