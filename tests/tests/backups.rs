@@ -131,11 +131,15 @@ fn proven(node: &Node) -> Value {
     listed
 }
 
-fn doctor_on_backups(node: &Node) -> Value {
-    let report = node.ctl.run("doctor -o json").json();
-    let items = report["items"].as_array().cloned().unwrap_or_default();
-    let found = items.into_iter().find(|item| item["check"] == "backup");
-    found.unwrap_or_else(|| panic!("nothing of backups in {report:#}"))
+/// Waits until doctor says so: a diagnosis counts for a moment.
+#[track_caller]
+fn wait_doctor(node: &Node, status: &str) {
+    eventually("doctor says so of backups", || {
+        let report = node.ctl.run("doctor -o json").json();
+        let items = report["items"].as_array().cloned().unwrap_or_default();
+        let found = items.into_iter().find(|item| item["check"] == "backup");
+        expect(found.is_some_and(|item| item["status"] == status), || report.to_string())
+    });
 }
 
 #[test]
@@ -149,7 +153,7 @@ fn by_schedule_one_is_made_and_restored_and_damage_is_told() {
     for kind in ["keiko.cluster.backup.made", "keiko.cluster.backup.restored"] {
         assert!(kinds.contains(&kind), "{kind} is not in {kinds:?}");
     }
-    assert_eq!(doctor_on_backups(&node)["status"], "ok");
+    wait_doctor(&node, "ok");
     assert!(!node.data().join("snapshots/rehearsal.new").exists());
 
     // One on demand, then every piece is damaged where it lies.
@@ -160,7 +164,7 @@ fn by_schedule_one_is_made_and_restored_and_damage_is_told() {
     node.ctl
         .refused("cluster backup rehearse", 1, Code::BackupInvalid)
         .says("not what was written");
-    assert_eq!(doctor_on_backups(&node)["status"], "failed");
+    wait_doctor(&node, "failed");
     let alarms = node.ctl.json("status")["alarms"].to_string();
     assert!(alarms.contains("can't be restored"), "{alarms}");
     let listed = node.ctl.json("cluster backup list");
@@ -171,7 +175,7 @@ fn by_schedule_one_is_made_and_restored_and_damage_is_told() {
     let anew = node.ctl.json("cluster backup now");
     assert_eq!(anew["newBytes"], anew["bytes"], "{anew}");
     node.ctl.ok("cluster backup rehearse");
-    assert_eq!(doctor_on_backups(&node)["status"], "ok");
+    wait_doctor(&node, "ok");
     assert_eq!(node.ctl.json("status")["alarms"].as_array().map(Vec::len), Some(0));
 }
 

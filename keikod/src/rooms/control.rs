@@ -1,6 +1,7 @@
 //! The control group as rooms see it: propose on somebody's account, read as fresh as asked for.
 
 use super::clock;
+use crate::consensus::peer::faults;
 use crate::consensus::{Consensus, Consistency, Group, Proposal, Read};
 use crate::net::{Identity, TraceContext, caller_address, fence};
 use crate::store::View;
@@ -169,7 +170,7 @@ impl Control {
         let bytes = entry(caller, room).encode_to_vec();
         let asked = move |view: &View<'_>| {
             let index = Head::read(view, GroupId::CONTROL).index + 1;
-            let mut round = Round::new(view, GroupId::CONTROL);
+            let mut round = Round::new(view, GroupId::CONTROL).understanding(faults::level());
             let applied = round.apply(index, &bytes)?;
             let reply = wire::Reply::decode(applied.reply.as_slice()).map_err(|error| {
                 Refusal::new(Code::Internal, "the law's reply is not readable").cause(error)

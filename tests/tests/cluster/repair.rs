@@ -160,14 +160,14 @@ fn what_all_lost_in_other_places_is_put_together() {
     for number in 0..40 {
         put(&cluster.node(0).ctl, &format!("{key}-{number}"), &"x".repeat(60), "").ok();
     }
-    put(&cluster.node(0).ctl, &key, "in a sorted file", "").ok();
+    put(&cluster.node(0).ctl, &key, "in-a-sorted-file", "").ok();
     for number in cluster.all() {
         // A start leaves sorted files.
         cluster.kill(number);
         cluster.restart(number);
     }
     cluster.wait_whole();
-    put(&cluster.node(0).ctl, &key, "in a log", "").ok();
+    put(&cluster.node(0).ctl, &key, "in-a-log", "").ok();
     cluster.agree_within(DEADLINE).expect("the same state everywhere");
     for number in cluster.all() {
         cluster.kill(number);
@@ -202,10 +202,10 @@ fn what_all_lost_in_other_places_is_put_together() {
     for number in [0, 1] {
         cluster.node_mut(number).wait_ready();
         let ctl = &cluster.node(number).ctl;
-        assert_eq!(value(ctl, &key, "--consistency linearizable"), "in a log");
+        assert_eq!(value(ctl, &key, "--consistency linearizable"), "in-a-log");
     }
-    put(&cluster.node(1).ctl, &key, "after that", "").ok();
+    put(&cluster.node(1).ctl, &key, "after-that", "").ok();
     comes_back(&mut cluster, 2);
-    assert_eq!(value(&cluster.node(2).ctl, &key, "--consistency linearizable"), "after that");
+    assert_eq!(value(&cluster.node(2).ctl, &key, "--consistency linearizable"), "after-that");
     cluster.end().expect("everything is in order");
 }

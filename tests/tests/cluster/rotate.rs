@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// The authorities, as a node tells.
 pub(crate) fn authorities(ctl: &Ctl) -> Value {
-    ctl.json("cluster ca list -o json")
+    ctl.json("cluster ca list")
 }
 
 /// The hashes of those in a state.

@@ -100,8 +100,13 @@ async fn who_renewed_comes_again_with_what_it_was_given() {
 #[tokio::test]
 async fn who_is_no_node_of_this_cluster_is_not_let_in() {
     let (cluster, now) = (founded(CLUSTER), SystemTime::now());
-    let (address, mut incoming) = listen(&node(&cluster, "n1", now)).await;
+    let listens = NodeKey::generate().unwrap();
+    let (address, mut incoming) =
+        listen(&known(&cluster, ("n1", &listens), now, &Arc::default())).await;
     let (twin, other) = (founded(CLUSTER), founded("c-2"));
+    // Each stranger believes that it meets a member; what is asked is whom that one believes.
+    let theirs = Arc::new(Table::default());
+    theirs.set("n1", Pinned::Key(listens.key_hash().to_owned()));
     for (signer, then) in [
         (&twin, now),
         (&twin, now - 2 * NODE_LIFE),
@@ -109,7 +114,7 @@ async fn who_is_no_node_of_this_cluster_is_not_let_in() {
         (&other, now - 2 * NODE_LIFE),
         (&cluster, now + 2 * NODE_LIFE),
     ] {
-        let stranger = node(signer, "n2", then);
+        let stranger = known(signer, ("n2", &NodeKey::generate().unwrap()), then, &theirs);
         let mut dialed = stranger.dialer().dial(&address, "n1").await.unwrap();
         // In TLS 1.3 who dials is done before the other side has looked.
         dialed.read_u8().await.unwrap_err();
@@ -152,7 +157,7 @@ async fn a_member_is_its_pinned_key_whoever_signed() {
     for (signer, key, then, expect) in [
         (&cluster, &own, now, Some(false)),
         (&twin, &own, now, Some(false)),
-        (&twin, &own, now - 2 * NODE_LIFE, Some(true)),
+        (&cluster, &own, now - 2 * NODE_LIFE, Some(true)),
         (&cluster, &other, now, None),
         (&twin, &other, now, None),
     ] {

@@ -64,6 +64,8 @@ fn any_message() {
             (Ok(_), Err(_)) if std::str::from_utf8(bytes).is_err() => return,
             // Nor is it counted how deep that nests.
             (Ok(_), Err(error)) if error.to_string().starts_with("recursion limit") => return,
+            // Nor are its names looked at, in which an escape may be half of a pair.
+            (Ok(_), Err(error)) if error.to_string().contains("hex escape") => return,
             (read, general) => panic!("{read:?}, but rmcp: {general:?}"),
         };
         // An answer to a call may look like that to another question as well, which rmcp tries first.

@@ -7,7 +7,7 @@ use super::read::require_on;
 use super::{
     Metrics, Reach, admin, apply, call, find, heartbeat, impact, logs, probe, read, register, watch,
 };
-use crate::net::{Identity, Permission, status::to_status};
+use crate::net::{Identity, Permission, called_from, caller_address, status::to_status};
 use crate::outbound::schema::Schemas;
 use keiko_core::refusal::{Code, Refusal, Result};
 use keiko_core::registry::{Kind, ObjectKey};
@@ -225,7 +225,8 @@ impl Service {
 async fn whole<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    tokio::spawn(work).await.unwrap_or_else(|error| {
+    // Another task, and the same call.
+    tokio::spawn(called_from(caller_address(), work)).await.unwrap_or_else(|error| {
         Err(Refusal::new(Code::Internal, "the call broke off").cause(error))
     })
 }
