@@ -43,7 +43,9 @@ struct Repaired {
 pub(crate) fn run(args: &RepairArgs, flags: &Flags) -> Result<()> {
     let settings = Settings::load(flags)?;
     let data_dir = &settings.data_dir.value;
-    refuse_running(data_dir)?;
+    for folder in std::iter::once(data_dir).chain(&args.with) {
+        refuse_running(folder)?;
+    }
     let folder = Folder::take(data_dir)?;
     let repaired = match &settings.join {
         Some(join) => peers::repair(&settings, join)?,

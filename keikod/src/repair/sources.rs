@@ -9,7 +9,6 @@ use crate::store::note::{Note, Noted};
 use crate::store::record::{Applied, LogId, Record};
 use crate::store::snapshot::{Part, Snapshot};
 use crate::store::{Database, Family};
-use crate::verify::refuse_running;
 use keiko_core::id::GroupId;
 use keiko_core::refusal::{Refusal, Result};
 use std::fs::{self, File};
@@ -46,7 +45,6 @@ pub(super) struct Base {
 impl Source {
     /// Looks at a folder that nobody uses, and changes nothing.
     pub(super) fn look(folder: &Path, group: GroupId) -> Result<Self> {
-        refuse_running(folder)?;
         let mut damages = Vec::new();
         let mut tell = |what: &str, why: &dyn std::fmt::Display| {
             damages.push(format!("{}: {what}: {why}", folder.display()));
