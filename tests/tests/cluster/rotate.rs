@@ -110,8 +110,9 @@ fn what_the_one_before_signed_counts_until_the_end_and_not_after_it() {
     early.ok(&format!("context add here --endpoint {endpoint} --token {admin} --use"));
     let newcomer = Node::start(Plan::join("n9", cluster.node(0).api(), &joins));
     super::wait_voter(&mut cluster, "n9");
-    // Who calls meanwhile gets the next one on the way.
+    // Who calls meanwhile gets the next one on the way, also who came in with what one node knew.
     busy.ok("agent list");
+    early.ok("agent list");
     let left = cluster.token("--for operator --name late");
     cluster.node(late).ctl.ok("cluster ca rotate --finish --wait");
     let listed = authorities(&newcomer.ctl);
