@@ -157,10 +157,10 @@ async fn rotate(args: CaRotateArgs, session: &Session) -> Outcome {
         |client: Client, request| async move { client.cluster().rotate_authority(request).await };
     let begun = client.write(request.id, message, call).await?;
     let waits = patience.or(false) && !is_dry;
-    if waits {
-        settled(&client, finish, session).await?;
-    }
     let revision = begun.write.unwrap_or_default().revision;
+    if waits {
+        settled(&client, finish, revision, session).await?;
+    }
     let mut document = to_json("keiko.v1.RotateAuthorityResponse", &begun);
     document["revision"] = json!(revision);
     let words = match (is_dry, finish, waits) {
@@ -180,15 +180,16 @@ async fn rotate(args: CaRotateArgs, session: &Session) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Waits until every node shows the next one; after an end, until no other one counts.
-async fn settled(client: &Client, finish: bool, session: &Session) -> Outcome<()> {
+/// Waits until every node shows the next one; after an end, until no other one counts. A member that
+/// does not know yet what was asked for at this revision says nothing of it.
+async fn settled(client: &Client, finish: bool, asked: u64, session: &Session) -> Outcome<()> {
     let deadline = Instant::now() + session.timeout(PATIENT);
     let progress = session.progress("changing the CA");
     session.detaches();
     loop {
         let listed = all(client).await?;
         let retires = listed.items.iter().any(|item| item.state == "retiring");
-        if listed.step.is_empty() && !(finish && retires) {
+        if listed.revision >= asked && listed.step.is_empty() && !(finish && retires) {
             return Ok(());
         }
         let words = standing(&listed);
